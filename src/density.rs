@@ -1,0 +1,52 @@
+//! The waist: what an inference method may ask of a target density.
+
+/// A log density on R^dim, up to a constant that is the same for every call.
+///
+/// A bad point is a value, never an error: `-inf` means outside the support, `NaN` a numerical
+/// failure. The caller owns the scratch space (one per thread), so no call allocates.
+pub trait LogDensity: Sync {
+    /// Number of unconstrained coordinates.
+    fn dim(&self) -> usize;
+
+    /// Scratch space in `f64`s that every call needs in `ws`.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Log density at `x` (length `dim`).
+    fn logp(&self, x: &[f64], ws: &mut [f64]) -> f64;
+
+    /// Log density of `n = out.len()` points stored coordinate-major: coordinate `j` of point `p`
+    /// is `x[j * n + p]`.
+    fn logp_lanes(&self, x: &[f64], out: &mut [f64], ws: &mut [f64]) {
+        let (n, d) = (out.len(), self.dim());
+        let mut point = vec![0.0; d];
+        for p in 0..n {
+            for j in 0..d {
+                point[j] = x[j * n + p];
+            }
+            out[p] = self.logp(&point, ws);
+        }
+    }
+}
+
+/// A log density with its gradient.
+pub trait Gradient: LogDensity {
+    /// Log density at `x`; writes its gradient (length `dim`) to `grad`.
+    fn logp_grad(&self, x: &[f64], grad: &mut [f64], ws: &mut [f64]) -> f64;
+
+    /// Value and gradient of `n = out.len()` points, coordinate-major like [`LogDensity::logp_lanes`].
+    fn logp_grad_lanes(&self, x: &[f64], out: &mut [f64], grad: &mut [f64], ws: &mut [f64]) {
+        let (n, d) = (out.len(), self.dim());
+        let (mut point, mut g) = (vec![0.0; d], vec![0.0; d]);
+        for p in 0..n {
+            for j in 0..d {
+                point[j] = x[j * n + p];
+            }
+            out[p] = self.logp_grad(&point, &mut g, ws);
+            for j in 0..d {
+                grad[j * n + p] = g[j];
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Thalweg: probabilistic programming from a text model to posterior draws with honest diagnostics.
+
+pub mod base;
+pub mod density;
+pub mod diagnostics;
+pub mod dist;
+pub mod dsl;
+pub mod graph;
+pub mod mcmc;
+pub mod model;
