@@ -1,1 +1,3 @@
-//! placeholder
+//! Ground floor: random streams, special functions, kernels, small statistics. Imports nothing.
+
+pub mod rng;

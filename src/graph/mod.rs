@@ -1,1 +1,11 @@
-//! placeholder
+//! One computation graph for models, flows, guides and objectives. Knows no statistics.
+
+mod array;
+pub mod build;
+mod elementwise;
+pub mod op;
+pub mod shape;
+
+pub use build::Graph;
+pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};
+pub use shape::{Index, Shape};
