@@ -186,7 +186,7 @@ const MAX_TERMS: usize = 100_000;
 /// P(a, x) and its derivative in a, from `P = x^a e^-x / Gamma(a + 1) sum x^n / (a + 1)_n`
 /// (Abramowitz & Stegun 6.5.29), whose terms are all positive.
 fn gamma_p_both(a: f64, x: f64) -> (f64, f64) {
-    if !(a > 0.0) || !(x >= 0.0) {
+    if a.is_nan() || x.is_nan() || a <= 0.0 || x < 0.0 {
         return (f64::NAN, f64::NAN);
     }
     if x == 0.0 {
@@ -225,7 +225,7 @@ pub(super) fn gamma_p_da(a: f64, x: f64) -> f64 {
 /// I_x(a, b) with its derivatives in a and b, from
 /// `x^a (1-x)^b / (a B(a, b)) sum (a + b)_n / (a + 1)_n x^n` (Abramowitz & Stegun 26.5.4).
 fn inc_beta_all(a: f64, b: f64, x: f64) -> (f64, f64, f64) {
-    if !(a > 0.0) || !(b > 0.0) || !(0.0..=1.0).contains(&x) {
+    if a.is_nan() || b.is_nan() || a <= 0.0 || b <= 0.0 || !(0.0..=1.0).contains(&x) {
         return (f64::NAN, f64::NAN, f64::NAN);
     }
     if x == 0.0 || x == 1.0 {

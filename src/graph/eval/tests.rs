@@ -21,7 +21,7 @@ fn special_functions_match_known_values() {
         -2.0 * 1.202_056_903_159_594,
         1e-15,
     );
-    close(special::log_phi(-30.0), special::phi(-30.0).ln(), 1e-14);
+    close(special::log_phi(-30.0), -454.321_243_956_343_2, 1e-15);
     close(special::phi(special::inv_phi(1e-12)), 1e-12, 1e-26);
     close(
         special::log_bessel_i0(1.0),
