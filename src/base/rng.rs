@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use rand::{Rng, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::base::simd::log::log;
+use crate::base::simd::scalar::log;
 use crate::base::special::inv_phi;
 
 /// Random stream named by `(seed, stage, index)`: ChaCha with 8 rounds in counter mode.

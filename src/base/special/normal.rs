@@ -1,6 +1,6 @@
 //! The normal distribution: quantile.
 
-use crate::base::simd::log::log;
+use crate::base::simd::scalar::log;
 
 /// Standard normal quantile `Phi^-1(p)`: Wichura (1988), algorithm AS 241, routine PPND16, relative error
 /// about 1e-16. `-inf` at 0, `inf` at 1, NaN outside `[0, 1]`.
