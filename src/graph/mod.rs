@@ -2,12 +2,20 @@
 
 mod array;
 pub mod build;
+pub mod check;
 mod elementwise;
 pub mod eval;
+mod inline;
+pub mod jvp;
 pub mod op;
+mod print;
 pub mod prune;
+pub mod reverse;
 pub mod shape;
 
 pub use build::Graph;
 pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};
 pub use shape::{Index, Shape};
+
+#[cfg(test)]
+mod tests;
