@@ -48,6 +48,8 @@ impl Loc {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Micro {
     pub kernel: Kernel,
+    /// The kernel for the last trip of a loop, whose count may be another.
+    pub last: Kernel,
     pub d: Loc,
     pub a: Loc,
     pub b: Loc,

@@ -101,6 +101,7 @@ impl<'a> Emitter<'a> {
     pub fn push(&mut self, kernel: Kernel, d: Loc, [a, b, c]: [Loc; 3], n: usize) {
         let op = Micro {
             kernel,
+            last: kernel,
             d,
             a,
             b,
@@ -224,8 +225,14 @@ impl<'a> Emitter<'a> {
             (false, true) => (at, false),
             (_, false) if node.n == 1 && scalars => (at, true),
             (true, true) if !wide && scalars => (at, true),
-            (false, false) => (self.spread(a, moves::expand_kernel(lanes), n * lanes), false),
-            (true, true) if wide => (self.spread(a, moves::repeat_kernel(lanes), n * lanes), false),
+            (false, false) => (
+                self.spread(a, moves::expand_kernel(lanes), n * lanes),
+                false,
+            ),
+            (true, true) if wide => (
+                self.spread(a, moves::repeat_kernel(lanes), n * lanes),
+                false,
+            ),
             (true, _) => {
                 let kernel = arith::copy(self.isa, n * lanes, 1);
                 (self.spread(a, kernel, n * lanes), false)
@@ -308,7 +315,12 @@ impl<'a> Emitter<'a> {
             self.push(fold::sum(self.isa), d, [from; 3], count);
         } else {
             let c = self.code.params(&[1, count, width]);
-            self.push(fold::fold_kernel(Fold::Sum, self.isa), d, [from, from, c], 0);
+            self.push(
+                fold::fold_kernel(Fold::Sum, self.isa),
+                d,
+                [from, from, c],
+                0,
+            );
         }
     }
 
@@ -346,7 +358,12 @@ impl<'a> Emitter<'a> {
             return;
         }
         let count = self.padded(v, &operands);
-        self.push(map_kernel(map, self.isa, count, scalars), d, operands, count);
+        self.push(
+            map_kernel(map, self.isa, count, scalars),
+            d,
+            operands,
+            count,
+        );
     }
 
     /// Where `v` is the softplus of a number: the node of its sigmoid, if that is still to be computed.

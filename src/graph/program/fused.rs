@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::code::{Base, Cycle, Loc, Micro, Step};
 use super::emit::{Emitter, map_kernel};
 use super::kernels::arith::{self, Joined};
-use super::kernels::{fold, function, moves};
+use super::kernels::{Kernel, fold, function, moves};
 use super::lir::{Map, Op, V};
 use super::schedule::{Domain, flows};
 use crate::graph::op::{Binary, Fold};
@@ -76,10 +76,17 @@ impl Fused {
         }
     }
 
-    fn op(&mut self, kernel: super::kernels::Kernel, d: Loc, [a, b, c]: [Loc; 3]) {
-        let n = self.width();
+    /// Doubles of the last tile.
+    fn tail(&self) -> usize {
+        (self.domain.n % self.elements) * self.lanes
+    }
+
+    /// Adds an operation on tiles; `kernel` chooses by their length.
+    fn op(&mut self, kernel: impl Fn(usize) -> Kernel, d: Loc, [a, b, c]: [Loc; 3]) {
+        let (n, tail) = (self.width(), self.tail());
         self.ops.push(Micro {
-            kernel,
+            kernel: kernel(n),
+            last: kernel(if tail > 0 { tail } else { n }),
             d,
             a,
             b,
@@ -116,10 +123,15 @@ impl Emitter<'_> {
             }
         }
         self.code.buffers[file as usize] = f.tiles * f.width();
-        let label = format!("{} elements, {} nodes, {} tiles", domain.n, nodes.len(), f.tiles);
+        let label = format!(
+            "{} elements, {} nodes, {} tiles",
+            domain.n,
+            nodes.len(),
+            f.tiles
+        );
         self.code.steps.push(Step::Cycle(Cycle {
             trips: domain.n.div_ceil(elements),
-            tail: (domain.n % elements) * lanes,
+            tail: f.tail(),
             ops: std::mem::take(&mut f.ops),
             label,
         }));
@@ -159,28 +171,34 @@ impl Emitter<'_> {
             Op::Fill => {
                 let (from, scalar) = self.fused_operand(f, node.args[0]);
                 let d = self.fused_dest(f, v);
-                let kernel = arith::copy(self.isa, f.width(), scalar as u8);
-                f.op(kernel, d, [from; 3]);
+                let isa = self.isa;
+                f.op(|n| arith::copy(isa, n, scalar as u8), d, [from; 3]);
             }
             Op::Gather(index) => {
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let source = self.value(node.args[0]);
                 let d = self.fused_dest(f, v);
-                f.op(moves::gather_kernel(f.lanes), d, [source, table, source]);
+                let kernel = moves::gather_kernel(f.lanes);
+                f.op(|_| kernel, d, [source, table, source]);
             }
             Op::Sum => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
                 let acc = self.accumulator(f, v);
-                let kernel = map_kernel(Map::Binary(Binary::Add), self.isa, f.width(), 0);
-                f.op(kernel, acc, [acc, x, acc]);
+                let (add, isa) = (Map::Binary(Binary::Add), self.isa);
+                f.op(|n| map_kernel(add, isa, n, 0), acc, [acc, x, acc]);
                 f.read(node.args[0]);
             }
             Op::Dot => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
                 let (y, _) = self.fused_operand(f, node.args[1]);
                 let acc = self.accumulator(f, v);
-                let joined = if x == y { Joined::SquareAdd } else { Joined::MulAdd };
-                f.op(arith::joined(joined, self.isa, f.width(), 0), acc, [x, y, acc]);
+                let joined = if x == y {
+                    Joined::SquareAdd
+                } else {
+                    Joined::MulAdd
+                };
+                let isa = self.isa;
+                f.op(|n| arith::joined(joined, isa, n, 0), acc, [x, y, acc]);
                 node.args.iter().for_each(|a| f.read(*a));
             }
             Op::Deposit { index, add } => self.fused_deposit(f, v, index, *add),
@@ -206,14 +224,14 @@ impl Emitter<'_> {
         }
         let d = self.fused_dest(f, v);
         let twin = self.sigmoid_twin(f, v, map);
-        let kernel = match twin {
+        let isa = self.isa;
+        match twin {
             Some(second) => {
                 operands[2] = self.fused_dest(f, second);
-                function::softplus_sigmoid(self.isa)
+                f.op(|_| function::softplus_sigmoid(isa), d, operands);
             }
-            None => map_kernel(map, self.isa, f.width(), scalars),
+            None => f.op(|n| map_kernel(map, isa, n, scalars), d, operands),
         };
-        f.op(kernel, d, operands);
         if let Some(second) = twin {
             f.read(args[0]);
             self.done[second.at()] = true;
@@ -248,7 +266,8 @@ impl Emitter<'_> {
             return (at, true);
         }
         let d = f.tile();
-        f.op(moves::expand_kernel(f.lanes), d, [at; 3]);
+        let kernel = moves::expand_kernel(f.lanes);
+        f.op(|_| kernel, d, [at; 3]);
         f.here.insert(a, d);
         (d, false)
     }
@@ -303,9 +322,10 @@ impl Emitter<'_> {
     fn fused_deposit(&mut self, f: &mut Fused, v: V, index: &Index, add: bool) {
         let (source, whole) = (self.lir.node(v).args[0], self.readers[v.at()][0]);
         let (mut from, scalar) = self.fused_operand(f, source);
+        let isa = self.isa;
         if scalar {
             let d = f.tile();
-            f.op(arith::copy(self.isa, f.width(), 1), d, [from; 3]);
+            f.op(|n| arith::copy(isa, n, 1), d, [from; 3]);
             from = d;
         }
         let to = self.target(whole);
@@ -314,17 +334,18 @@ impl Emitter<'_> {
                 start, stride: 1, ..
             } => {
                 let d = to.plus(start * f.lanes).stepping(f.width() as isize);
-                let kernel = if add {
-                    map_kernel(Map::Binary(Binary::Add), self.isa, f.width(), 0)
+                let sum = Map::Binary(Binary::Add);
+                if add {
+                    f.op(|n| map_kernel(sum, isa, n, 0), d, [d, from, d]);
                 } else {
-                    arith::copy(self.isa, f.width(), 0)
-                };
-                f.op(kernel, d, if add { [d, from, d] } else { [from; 3] });
+                    f.op(|n| arith::copy(isa, n, 0), d, [from; 3]);
+                }
             }
             _ => {
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let runs = matches!(index, Index::Repeat { .. });
-                f.op(moves::scatter_kernel(f.lanes, runs), to, [from, table, from]);
+                let kernel = moves::scatter_kernel(f.lanes, runs);
+                f.op(|_| kernel, to, [from, table, from]);
             }
         }
         f.read(source);

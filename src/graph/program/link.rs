@@ -38,10 +38,11 @@ pub(super) struct Port {
 #[derive(Debug)]
 pub(super) struct Loop {
     pub trips: usize,
-    pub tail: usize,
     pub ports: Vec<Port>,
     pub moving: usize,
     pub ops: Vec<Instr>,
+    /// The operations of the last trip.
+    pub last: Vec<Instr>,
     pub label: String,
 }
 
@@ -146,16 +147,24 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
     }
     locs.sort_by_key(|l| l.step == 0);
     let moving = locs.iter().filter(|l| l.step != 0).count();
-    let number: std::collections::HashMap<Loc, u32> =
-        locs.iter().enumerate().map(|(i, l)| (*l, i as u32)).collect();
+    let number: std::collections::HashMap<Loc, u32> = locs
+        .iter()
+        .enumerate()
+        .map(|(i, l)| (*l, i as u32))
+        .collect();
     let ports = locs
         .iter()
         .map(|&l| Port {
             address: address(l),
-            bytes: l.step * if matches!(l.base, Base::Table(_)) { 4 } else { 8 },
+            bytes: l.step
+                * if matches!(l.base, Base::Table(_)) {
+                    4
+                } else {
+                    8
+                },
         })
         .collect();
-    let ops = cycle
+    let ops: Vec<Instr> = cycle
         .ops
         .iter()
         .map(|op| Instr {
@@ -167,9 +176,22 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
             n: op.n as u32,
         })
         .collect();
+    let last = ops
+        .iter()
+        .zip(&cycle.ops)
+        .map(|(i, op)| Instr {
+            kernel: op.last,
+            n: if cycle.tail > 0 {
+                cycle.tail as u32
+            } else {
+                i.n
+            },
+            ..*i
+        })
+        .collect();
     Loop {
         trips: cycle.trips,
-        tail: cycle.tail,
+        last,
         ports,
         moving,
         ops,
@@ -198,7 +220,9 @@ fn intervals(code: &Code) -> Vec<(usize, usize)> {
 /// Offsets of the buffers from `start`, and the end: two that are live at one step never overlap.
 fn allocate(code: &Code, start: usize) -> (Vec<usize>, usize) {
     let live = intervals(code);
-    let mut order: Vec<usize> = (0..live.len()).filter(|&k| live[k].0 <= live[k].1).collect();
+    let mut order: Vec<usize> = (0..live.len())
+        .filter(|&k| live[k].0 <= live[k].1)
+        .collect();
     order.sort_by_key(|&k| live[k].0);
     let mut ends: Vec<usize> = order.clone();
     ends.sort_by_key(|&k| live[k].1);

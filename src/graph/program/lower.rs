@@ -69,11 +69,7 @@ pub(super) fn lower_body(g: &Graph, outputs: &[Var], wide: &[bool]) -> Lir {
 
 /// Which nodes depend on constants alone, and the values of those of them that something else reads.
 #[allow(clippy::type_complexity)]
-fn constants(
-    g: &Graph,
-    needed: &[bool],
-    outputs: &[Var],
-) -> (Vec<bool>, Vec<Option<Arc<[f64]>>>) {
+fn constants(g: &Graph, needed: &[bool], outputs: &[Var]) -> (Vec<bool>, Vec<Option<Arc<[f64]>>>) {
     let nodes = g.nodes();
     let mut constant = vec![false; nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
@@ -275,12 +271,7 @@ impl Lowering<'_> {
         self.assemble(parts, n)
     }
 
-    fn fold(
-        &mut self,
-        fold: Fold,
-        a: Var,
-        (outer, n, inner): (usize, usize, usize),
-    ) -> Rep {
+    fn fold(&mut self, fold: Fold, a: Var, (outer, n, inner): (usize, usize, usize)) -> Rep {
         let rep = self.rep(a);
         let count = outer * inner;
         if rep.repeated && n > 0 {

@@ -82,8 +82,20 @@ impl Program {
     /// # Panics
     /// Where an argument has the wrong size.
     pub fn run(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
-        assert!(inputs.iter().map(|x| x.len()).eq(self.inputs.iter().copied()), "sizes of inputs");
-        assert!(outputs.iter().map(|x| x.len()).eq(self.outputs.iter().copied()), "sizes of outputs");
+        assert!(
+            inputs
+                .iter()
+                .map(|x| x.len())
+                .eq(self.inputs.iter().copied()),
+            "sizes of inputs"
+        );
+        assert!(
+            outputs
+                .iter()
+                .map(|x| x.len())
+                .eq(self.outputs.iter().copied()),
+            "sizes of outputs"
+        );
         assert!(ws.len() >= self.code.scratch, "size of the workspace");
         // SAFETY: the sizes are right.
         unsafe { run::execute(&self.code, inputs, outputs, ws) }

@@ -34,9 +34,8 @@ fn gather_sums(lir: &mut Lir) {
             let x = lir.node(x);
             x.n == lir.nodes[i].n && x.wide == lir.nodes[i].wide
         };
-        let own = |x: V| {
-            matches!(lir.node(x).op, Op::Assemble { .. }) && uses[x.at()] == 1 && whole(x)
-        };
+        let own =
+            |x: V| matches!(lir.node(x).op, Op::Assemble { .. }) && uses[x.at()] == 1 && whole(x);
         let base_of = |x: V| match lir.node(x).op {
             Op::Assemble { base: true } => Some(lir.node(x).args[0]),
             _ => None,
@@ -44,10 +43,17 @@ fn gather_sums(lir: &mut Lir) {
         let (base, args) = match (own(a), own(b)) {
             (true, true) => match (base_of(a), base_of(b)) {
                 (Some(_), Some(_)) => continue,
-                (x, y) => (x.or(y), [lir.node(a).args.clone(), lir.node(b).args.clone()].concat()),
+                (x, y) => (
+                    x.or(y),
+                    [lir.node(a).args.clone(), lir.node(b).args.clone()].concat(),
+                ),
             },
-            (true, false) if whole(b) && base_of(a).is_none() => (Some(b), lir.node(a).args.clone()),
-            (false, true) if whole(a) && base_of(b).is_none() => (Some(a), lir.node(b).args.clone()),
+            (true, false) if whole(b) && base_of(a).is_none() => {
+                (Some(b), lir.node(a).args.clone())
+            }
+            (false, true) if whole(a) && base_of(b).is_none() => {
+                (Some(a), lir.node(b).args.clone())
+            }
             _ => continue,
         };
         let deposits: Vec<V> = args.into_iter().filter(|x| Some(*x) != base).collect();
@@ -117,7 +123,10 @@ fn place_deposits(lir: &mut Lir) {
             let free = lo >= reach && ranges.get(k + 1).is_none_or(|next| next.0 >= hi);
             reach = reach.max(hi);
             if let Op::Deposit { index, add } = &mut lir.nodes[d.at()].op
-                && matches!(index, Index::Stride { stride: 1, .. } | Index::Stride { len: 1, .. })
+                && matches!(
+                    index,
+                    Index::Stride { stride: 1, .. } | Index::Stride { len: 1, .. }
+                )
             {
                 *add = !free;
             }

@@ -21,15 +21,20 @@ impl Run<'_> {
         unsafe {
             match address {
                 Address::Workspace(off) => self.ws.add(off),
-                Address::Input(k, off) => {
-                    self.inputs.get_unchecked(k as usize).as_ptr().add(off).cast_mut()
-                }
-                Address::Output(k, off) => {
-                    (*self.outputs.add(k as usize)).as_mut_ptr().add(off)
-                }
-                Address::Data(k, off) => {
-                    self.code.data.get_unchecked(k as usize).as_ptr().add(off).cast_mut()
-                }
+                Address::Input(k, off) => self
+                    .inputs
+                    .get_unchecked(k as usize)
+                    .as_ptr()
+                    .add(off)
+                    .cast_mut(),
+                Address::Output(k, off) => (*self.outputs.add(k as usize)).as_mut_ptr().add(off),
+                Address::Data(k, off) => self
+                    .code
+                    .data
+                    .get_unchecked(k as usize)
+                    .as_ptr()
+                    .add(off)
+                    .cast_mut(),
                 Address::Table(k, off) => {
                     let table = self.code.tables.get_unchecked(k as usize);
                     table.as_ptr().add(off).cast_mut().cast()
@@ -102,24 +107,22 @@ unsafe fn cycle(l: &Loop, run: &Run) {
         for (i, port) in l.ports.iter().enumerate() {
             *pointers.add(i) = run.at(port.address);
         }
-        let call = |op: &Instr, n: usize| {
+        let call = |op: &Instr| {
             (op.kernel)(
                 *pointers.add(op.d as usize),
                 *pointers.add(op.a as usize),
                 *pointers.add(op.b as usize),
                 *pointers.add(op.c as usize),
-                n,
+                op.n as usize,
             )
         };
         for _ in 1..l.trips {
-            l.ops.iter().for_each(|op| call(op, op.n as usize));
+            l.ops.iter().for_each(call);
             for i in 0..l.moving {
                 let p = pointers.add(i);
                 *p = (*p).wrapping_byte_offset(l.ports[i].bytes);
             }
         }
-        for op in &l.ops {
-            call(op, if l.tail > 0 { l.tail } else { op.n as usize });
-        }
+        l.last.iter().for_each(call);
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::code::{Cycle, Loc, Step};
 use super::emit::Emitter;
+use super::kernels::arith::Joined;
 use super::kernels::recur;
 use super::kernels::{arith, moves};
 use super::lir::{Lir, Map, Op, V};
-use super::kernels::arith::Joined;
 use super::{lower, peephole};
 use crate::graph::op::Scan;
 
@@ -92,7 +92,12 @@ impl Emitter<'_> {
         let (first, now, next, seen) = if scan.reverse {
             let first = all.plus(scan.len * count);
             let next = all.plus(scan.len.saturating_sub(1) * count);
-            (first, first.stepping(-step), next.stepping(-step), all.plus(count))
+            (
+                first,
+                first.stepping(-step),
+                next.stepping(-step),
+                all.plus(count),
+            )
         } else {
             (all, all.stepping(step), all.plus(count).stepping(step), all)
         };
@@ -109,7 +114,12 @@ impl Emitter<'_> {
     }
 
     /// Where step outputs that something reads go, moving with the steps.
-    fn outputs(&mut self, scan: &Scan, width: usize, projections: &[Option<V>]) -> Vec<Option<Loc>> {
+    fn outputs(
+        &mut self,
+        scan: &Scan,
+        width: usize,
+        projections: &[Option<V>],
+    ) -> Vec<Option<Loc>> {
         let carries = scan.next.len();
         (0..scan.ys.len())
             .map(|k| {
@@ -135,7 +145,13 @@ impl Emitter<'_> {
             .next
             .iter()
             .copied()
-            .chain(scan.ys.iter().zip(ys).filter(|y| y.1.is_some()).map(|y| *y.0))
+            .chain(
+                scan.ys
+                    .iter()
+                    .zip(ys)
+                    .filter(|y| y.1.is_some())
+                    .map(|y| *y.0),
+            )
             .collect();
         let spread = self.body_spread(args, wide, carries.len());
         let lir = lower::lower_body(&scan.body, &wanted, &spread);
@@ -175,7 +191,13 @@ impl Emitter<'_> {
     fn body_spread(&self, args: &[V], wide: bool, carries: usize) -> Vec<bool> {
         args.iter()
             .enumerate()
-            .map(|(k, a)| if k < carries { wide } else { self.lir.node(*a).wide })
+            .map(|(k, a)| {
+                if k < carries {
+                    wide
+                } else {
+                    self.lir.node(*a).wide
+                }
+            })
             .collect()
     }
 
@@ -229,9 +251,7 @@ impl Emitter<'_> {
             return false;
         }
         let spread = self.body_spread(args, wide, 1);
-        let lir = peephole::rewrite(lower::lower_body(
-            &scan.body, &scan.next, &spread,
-        ));
+        let lir = peephole::rewrite(lower::lower_body(&scan.body, &scan.next, &spread));
         let Some((factor, term)) = recurrence(&lir) else {
             return false;
         };

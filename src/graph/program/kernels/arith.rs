@@ -20,7 +20,7 @@ macro_rules! formulas {
             struct $name;
             impl Formula for $name {
                 #[inline(always)]
-                #[allow(unused_variables)]
+                #[allow(unused_variables, unused_unsafe)]
                 unsafe fn eval<S: Vector>($a: S, $b: S, $c: S) -> S {
                     // SAFETY: the caller's contract is the same.
                     unsafe { $body }

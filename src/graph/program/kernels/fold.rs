@@ -176,7 +176,11 @@ unsafe fn log_sum_exp(
             }
             (table.log)(s.as_ptr(), t.as_mut_ptr(), w);
             for j in 0..w {
-                *d.add(first + j) = if m[j].is_infinite() { m[j] } else { m[j] + t[j] };
+                *d.add(first + j) = if m[j].is_infinite() {
+                    m[j]
+                } else {
+                    m[j] + t[j]
+                };
             }
         }
     }
@@ -184,25 +188,13 @@ unsafe fn log_sum_exp(
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn log_sum_exp_avx(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    c: *const f64,
-    _: usize,
-) {
+unsafe fn log_sum_exp_avx(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
     let table = simd::kernels(Isa::Avx2Fma);
     // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
     unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }
 }
 
-unsafe fn log_sum_exp_plain(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    c: *const f64,
-    _: usize,
-) {
+unsafe fn log_sum_exp_plain(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
     let table = simd::kernels(Isa::Baseline);
     // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
     unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }

@@ -282,7 +282,11 @@ unsafe fn tri_lanes<S: Vector, const T: bool>(
     unsafe {
         let (batch, n, m, w) = (param(c, 0), param(c, 1), param(c, 2), param(c, 3));
         for s in 0..batch {
-            let (d, a, b) = (d.add(s * n * m * w), a.add(s * n * n * w), b.add(s * n * m * w));
+            let (d, a, b) = (
+                d.add(s * n * m * w),
+                a.add(s * n * n * w),
+                b.add(s * n * m * w),
+            );
             for lane in (0..w).step_by(S::N) {
                 let l = |i: usize, k: usize| S::load(a.add((i * n + k) * w + lane));
                 for step in 0..n {
