@@ -1,6 +1,6 @@
 //! Nanoseconds per particle of value and gradient for hand-built densities, at several numbers of lanes.
 //!
-//! `cargo bench --bench graph [-- name [profile]]`; figures are the smallest of many batches.
+//! `cargo bench --bench graph [-- name [lanes]]` also shows where the time goes at that number of lanes; figures are the smallest of many batches.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -253,13 +253,7 @@ fn gp(n: usize) -> (Graph, Vec<Var>) {
 fn mixture(by_axis: bool) -> (Graph, Vec<Var>) {
     let n = 1000;
     let mut m = Model::new(5);
-    let (m1, m2, s1, s2, t) = (
-        m.scalar(),
-        m.scalar(),
-        m.scalar(),
-        m.scalar(),
-        m.scalar(),
-    );
+    let (m1, m2, s1, s2, t) = (m.scalar(), m.scalar(), m.scalar(), m.scalar(), m.scalar());
     for v in [m1, m2, s1, s2, t] {
         m.normal_at(v, 0.0, 2.0);
     }
@@ -370,7 +364,10 @@ fn time(mut f: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     type Build = fn() -> (Graph, Vec<Var>);
     // Name, target at one lane, target per particle at 64.
     let models: [(&str, Build, f64, f64); 12] = [
@@ -387,7 +384,9 @@ fn main() {
         ("ar5 200", ar5, 0.0, 480.0),
         ("poisson glmm 200", glmm, 0.0, 1250.0),
     ];
-    println!("model               | compile us |    1 lane (target) |      8 |     16 |     64 (target)");
+    println!(
+        "model               | compile us |    1 lane (target) |      8 |     16 |     64 (target)"
+    );
     for (name, build, one, many) in &models {
         if args.first().is_some_and(|a| !name.contains(a.as_str())) {
             continue;
@@ -407,9 +406,19 @@ fn main() {
             }
             let p = Program::compile(&g, &out, &options);
             let dim = g.shape(g.inputs()[0].var).count();
-            let q: Vec<f64> = (0..dim * lanes).map(|i| 0.1 + 0.01 * (i % 7) as f64).collect();
+            let q: Vec<f64> = (0..dim * lanes)
+                .map(|i| 0.1 + 0.01 * (i % 7) as f64)
+                .collect();
             let (mut lp, mut d) = (vec![0.0; lanes], vec![0.0; dim * lanes]);
             let mut ws = vec![0.0; p.scratch()];
+            if let Some(level) = args.get(1)
+                && level.parse() == Ok(lanes)
+            {
+                print!("{}", p.describe());
+                for t in p.profile(&[&q], &mut [&mut lp, &mut d], &mut ws) {
+                    println!("{:3} {:16} {:10.1}", t.stage, t.name, t.nanoseconds);
+                }
+            }
             let mut call = || p.run(&[black_box(&q)], &mut [&mut lp, &mut d], &mut ws);
             let t = time(&mut call) / lanes as f64;
             line += &match lanes {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kernels::Kernel;
+use super::lir::Map;
 use crate::graph::shape::Index;
 
 /// What an address counts from.
@@ -44,9 +45,29 @@ impl Loc {
     }
 }
 
+/// What a kernel call is, for people.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name {
+    Map(Map),
+    Other(&'static str),
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Map(Map::Unary(u)) => write!(f, "{u:?}"),
+            Name::Map(Map::Binary(b)) => write!(f, "{b:?}"),
+            Name::Map(Map::Ternary(t)) => write!(f, "{t:?}"),
+            Name::Map(Map::Joined(j)) => write!(f, "{j:?}"),
+            Name::Other(s) => f.write_str(s),
+        }
+    }
+}
+
 /// One kernel call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Micro {
+    pub name: Name,
     pub kernel: Kernel,
     /// The kernel for the last trip of a loop, whose count may be another.
     pub last: Kernel,
@@ -77,6 +98,10 @@ pub(super) enum Step {
 #[derive(Default)]
 pub(super) struct Code {
     pub steps: Vec<Step>,
+    /// Inputs copied into the workspace before the steps, and where to.
+    pub imports: Vec<(usize, Loc)>,
+    /// Outputs copied from the workspace after the steps, and where from.
+    pub exports: Vec<(usize, Loc)>,
     /// Doubles in each buffer.
     pub buffers: Vec<usize>,
     pub pool: Vec<f64>,

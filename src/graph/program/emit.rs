@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::code::{self, Base, Code, Loc, Micro, Step};
+use super::code::{self, Base, Code, Loc, Micro, Name, Step};
 use super::kernels::{Kernel, arith, fold, function, moves};
-use super::lir::{Lir, Map, Op, V};
+use super::lir::{Lir, Map, Op, Square, V};
 use super::schedule::{Group, Place};
 use crate::base::simd::Isa;
 use crate::graph::op::{Binary, Fold, Unary};
@@ -21,6 +21,8 @@ pub(super) struct Emitter<'a> {
     /// Where each value is, once it has a place.
     pub loc: Vec<Option<Loc>>,
     pub readers: Vec<Vec<V>>,
+    /// What is being emitted, for people.
+    pub name: Name,
     /// Nodes that need nothing more: computed with another, or in place.
     pub done: Vec<bool>,
     /// Whether whole vectors may be written behind the end of a value.
@@ -49,6 +51,7 @@ impl<'a> Emitter<'a> {
             isa,
             code,
             sink: None,
+            name: Name::Other("copy"),
             loc: vec![None; n],
             readers,
             done: vec![false; n],
@@ -66,9 +69,8 @@ impl<'a> Emitter<'a> {
                 let count = self.count(v);
                 let mut at = code::input(k);
                 if count <= IMPORTED {
-                    let copy = self.code.buffer(count);
-                    self.copy(copy, at, count);
-                    at = copy;
+                    at = self.code.buffer(count);
+                    self.code.imports.push((k as usize, at));
                 }
                 self.loc[i] = Some(at);
             }
@@ -82,8 +84,10 @@ impl<'a> Emitter<'a> {
         }
         for (k, &v) in self.lir.outputs.iter().enumerate() {
             let (from, to) = (self.value(v), code::output(k as u32));
-            if from != to {
-                self.copy(to, from, self.count(v));
+            match from.base {
+                _ if from == to => {}
+                Base::Buffer(_) | Base::Pool => self.code.exports.push((k, from)),
+                _ => self.copy(to, from, self.count(v)),
             }
         }
     }
@@ -100,6 +104,7 @@ impl<'a> Emitter<'a> {
 
     pub fn push(&mut self, kernel: Kernel, d: Loc, [a, b, c]: [Loc; 3], n: usize) {
         let op = Micro {
+            name: self.name,
             kernel,
             last: kernel,
             d,
@@ -258,6 +263,7 @@ impl<'a> Emitter<'a> {
         }
         let node = self.lir.node(v);
         let (n, wide, width) = (node.n, node.wide, self.width(v));
+        self.name = name(&node.op);
         match &node.op {
             Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => {}
             Op::Map(map) => self.map(v, *map),
@@ -424,6 +430,31 @@ impl<'a> Emitter<'a> {
             self.copy(d, from, count);
         }
     }
+}
+
+/// What people call an operation.
+pub(super) fn name(op: &Op) -> Name {
+    Name::Other(match op {
+        Op::Map(map) => return Name::Map(*map),
+        Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => "view",
+        Op::Fill => "fill",
+        Op::Gather(_) => "gather",
+        Op::Assemble { .. } => "assemble",
+        Op::Deposit { add: true, .. } => "scatter-add",
+        Op::Deposit { add: false, .. } => "store",
+        Op::Sum => "sum",
+        Op::Dot => "dot",
+        Op::Fold { .. } => "fold",
+        Op::CumSum { .. } => "running sum",
+        Op::MatMul(_) => "matrix product",
+        Op::Square { kind, .. } => match kind {
+            Square::Cholesky => "cholesky",
+            Square::TriSolve(_) => "triangular solve",
+            Square::Solve(_) => "solve",
+            Square::LogAbsDet => "log determinant",
+        },
+        Op::Scan(_) => "loop",
+    })
 }
 
 /// The kernel of an elementwise formula.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::code::{Base, Cycle, Loc, Micro, Step};
-use super::emit::{Emitter, map_kernel};
+use super::code::{Base, Cycle, Loc, Micro, Name, Step};
+use super::emit::{self, Emitter, map_kernel};
 use super::kernels::arith::{self, Joined};
 use super::kernels::{Kernel, fold, function, moves};
 use super::lir::{Map, Op, V};
@@ -22,6 +22,8 @@ struct Fused {
     /// Elements in a tile.
     elements: usize,
     ops: Vec<Micro>,
+    /// What is being emitted, for people.
+    name: Name,
     /// What runs after the loop.
     after: Vec<After>,
     /// The file of tiles, its length, and the free ones.
@@ -85,6 +87,7 @@ impl Fused {
     fn op(&mut self, kernel: impl Fn(usize) -> Kernel, d: Loc, [a, b, c]: [Loc; 3]) {
         let (n, tail) = (self.width(), self.tail());
         self.ops.push(Micro {
+            name: self.name,
             kernel: kernel(n),
             last: kernel(if tail > 0 { tail } else { n }),
             d,
@@ -109,6 +112,7 @@ impl Emitter<'_> {
             lanes,
             elements,
             ops: vec![],
+            name: self.name,
             after: vec![],
             file,
             tiles: 0,
@@ -166,6 +170,8 @@ impl Emitter<'_> {
 
     fn fused_node(&mut self, f: &mut Fused, v: V) {
         let node = self.lir.node(v);
+        f.name = emit::name(&node.op);
+        self.name = f.name;
         match &node.op {
             Op::Map(map) => self.fused_map(f, v, *map),
             Op::Fill => {

@@ -1,8 +1,9 @@
 //! From code to a program: buffers get addresses, operations get offsets or pointers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::code::{Base, Code, Cycle, Loc, Micro, Step};
+use super::code::{Base, Code, Cycle, Loc, Micro, Name, Step};
 use super::kernels::Kernel;
 
 /// A kernel call: operands are offsets from the workspace in doubles, or numbers of pointers.
@@ -27,19 +28,19 @@ pub(super) enum Address {
     Table(u32, usize),
 }
 
-/// A pointer of a loop and the bytes by which it moves in every trip.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Port {
-    pub address: Address,
-    pub bytes: isize,
-}
-
-/// A loop over pointers; those that move come first.
-#[derive(Debug)]
+/// A loop over pointers, in this order: into the workspace and moving, elsewhere and moving, elsewhere
+/// and fixed, into the workspace and fixed.
+#[derive(Clone, Debug)]
 pub(super) struct Loop {
     pub trips: usize,
-    pub ports: Vec<Port>,
-    pub moving: usize,
+    /// Offsets of the pointers into the workspace that move.
+    pub inner_moving: Vec<usize>,
+    /// Pointers to elsewhere.
+    pub outer: Vec<Address>,
+    /// Offsets of the pointers into the workspace that stay.
+    pub inner_fixed: Vec<usize>,
+    /// Bytes by which each of the first pointers moves in every trip.
+    pub bytes: Vec<isize>,
     pub ops: Vec<Instr>,
     /// The operations of the last trip.
     pub last: Vec<Instr>,
@@ -59,6 +60,12 @@ pub(super) enum Stage {
 /// Linked code.
 pub(super) struct Linked {
     pub stages: Vec<Stage>,
+    /// What the operations of each stage are, for people.
+    pub names: Vec<Vec<Name>>,
+    /// Inputs copied into the workspace: number, offset.
+    pub imports: Vec<(usize, usize)>,
+    /// Outputs copied out of it: number, offset.
+    pub exports: Vec<(usize, usize)>,
     /// Doubles of workspace, alignment included.
     pub scratch: usize,
     /// Doubles of pointers at its start.
@@ -87,6 +94,12 @@ pub(super) fn link(code: Code) -> Linked {
         .next_multiple_of(LINE);
     let start = pointers + code.pool.len().next_multiple_of(LINE);
     let (offsets, end) = allocate(&code, start);
+    let inside = |loc: Loc| match loc.base {
+        Base::Buffer(k) => offsets[k as usize] + loc.off,
+        _ => pointers + loc.off,
+    };
+    let imports = code.imports.iter().map(|&(k, l)| (k, inside(l))).collect();
+    let exports = code.exports.iter().map(|&(k, l)| (k, inside(l))).collect();
     let address = |loc: Loc| match loc.base {
         Base::Buffer(k) => Address::Workspace(offsets[k as usize] + loc.off),
         Base::Pool => Address::Workspace(pointers + loc.off),
@@ -95,15 +108,25 @@ pub(super) fn link(code: Code) -> Linked {
         Base::Data(k) => Address::Data(k, loc.off),
         Base::Table(k) => Address::Table(k, loc.off),
     };
-    let mut stages: Vec<Stage> = vec![];
+    let (mut stages, mut names): (Vec<Stage>, Vec<Vec<Name>>) = (vec![], vec![]);
     for step in &code.steps {
         match step {
-            Step::Op(op) => push_op(&mut stages, op, address),
-            Step::Cycle(c) => stages.push(Stage::Loop(link_cycle(c, address))),
+            Step::Op(op) => {
+                push_op(&mut stages, op, address);
+                names.resize(stages.len(), vec![]);
+                names[stages.len() - 1].push(op.name);
+            }
+            Step::Cycle(c) => {
+                stages.push(Stage::Loop(link_cycle(c, address)));
+                names.push(c.ops.iter().map(|op| op.name).collect());
+            }
         }
     }
     Linked {
         stages,
+        names,
+        imports,
+        exports,
         scratch: end + SLACK + LINE,
         pointers,
         pool: code.pool.into(),
@@ -145,23 +168,35 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
             locs.push(loc);
         }
     }
-    locs.sort_by_key(|l| l.step == 0);
-    let moving = locs.iter().filter(|l| l.step != 0).count();
-    let number: std::collections::HashMap<Loc, u32> = locs
+    let inside = |l: &Loc| matches!(l.base, Base::Buffer(_) | Base::Pool);
+    locs.sort_by_key(|l| match (l.step != 0, inside(l)) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, false) => 2,
+        (false, true) => 3,
+    });
+    let number: HashMap<Loc, u32> = locs.iter().zip(0..).map(|(l, i)| (*l, i)).collect();
+    let offsets = |moving: bool| -> Vec<usize> {
+        locs.iter()
+            .filter(|l| inside(l) && (l.step != 0) == moving)
+            .filter_map(|l| match address(*l) {
+                Address::Workspace(off) => Some(off),
+                _ => None,
+            })
+            .collect()
+    };
+    let outer = locs.iter().filter(|l| !inside(l)).map(|l| address(*l));
+    let outer: Vec<Address> = outer.collect();
+    let bytes = locs
         .iter()
-        .enumerate()
-        .map(|(i, l)| (*l, i as u32))
-        .collect();
-    let ports = locs
-        .iter()
-        .map(|&l| Port {
-            address: address(l),
-            bytes: l.step
+        .filter(|l| l.step != 0)
+        .map(|l| {
+            l.step
                 * if matches!(l.base, Base::Table(_)) {
                     4
                 } else {
                     8
-                },
+                }
         })
         .collect();
     let ops: Vec<Instr> = cycle
@@ -192,8 +227,10 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
     Loop {
         trips: cycle.trips,
         last,
-        ports,
-        moving,
+        inner_moving: offsets(true),
+        outer,
+        inner_fixed: offsets(false),
+        bytes,
         ops,
         label: cycle.label.clone(),
     }
@@ -212,6 +249,16 @@ fn intervals(code: &Code) -> Vec<(usize, usize)> {
                 let l = &mut live[k as usize];
                 *l = (l.0.min(i), l.1.max(i));
             }
+        }
+    }
+    for (_, loc) in &code.imports {
+        if let Base::Buffer(k) = loc.base {
+            live[k as usize].0 = 0;
+        }
+    }
+    for (_, loc) in &code.exports {
+        if let Base::Buffer(k) = loc.base {
+            live[k as usize].1 = code.steps.len();
         }
     }
     live

@@ -3,12 +3,14 @@
 mod code;
 mod emit;
 mod fused;
+mod join;
 mod kernels;
 mod link;
 mod lir;
 mod lower;
 mod peephole;
 mod product;
+mod report;
 mod run;
 mod scan;
 mod schedule;

@@ -1,14 +1,14 @@
-//! Rewrites of the executor's form: joined products and sums, arrays put together in place.
+//! Rewrites of the executor's form: arrays put together in place, after operations are joined.
 
-use super::kernels::arith::Joined;
+use super::join;
 use super::lir::{Lir, Map, Op, V};
-use crate::graph::op::{Binary, Unary};
+use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
 /// All rewrites, in order.
 pub(super) fn rewrite(mut lir: Lir) -> Lir {
     gather_sums(&mut lir);
-    join_products(&mut lir);
+    join::join(&mut lir);
     let mut lir = lir.prune();
     place_deposits(&mut lir);
     lir
@@ -132,61 +132,4 @@ fn place_deposits(lir: &mut Lir) {
             }
         }
     }
-}
-
-/// A product read once, by a sum: both in one operation.
-fn join_products(lir: &mut Lir) {
-    let uses = lir.uses();
-    for i in 0..lir.nodes.len() {
-        let v = V(i as u32);
-        let (n, wide) = (lir.nodes[i].n, lir.nodes[i].wide);
-        let product = |x: V| -> Option<(V, V)> {
-            let node = lir.node(x);
-            if uses[x.at()] != 1 || node.n != n || node.wide != wide {
-                return None;
-            }
-            match node.op {
-                Op::Map(Map::Binary(Binary::Mul)) => Some((node.args[0], node.args[1])),
-                Op::Map(Map::Unary(Unary::Square)) => Some((node.args[0], node.args[0])),
-                _ => None,
-            }
-        };
-        let (op, args) = match (binary(lir, v), &lir.nodes[i].op) {
-            (Some((Binary::Add, a, b)), _) => match (product(a), product(b)) {
-                (Some((x, y)), _) => (add(x, y), vec![x, y, b]),
-                (_, Some((x, y))) => (add(x, y), vec![x, y, a]),
-                _ => continue,
-            },
-            (Some((Binary::Sub, a, b)), _) => match (product(a), product(b)) {
-                (_, Some((x, y))) => (Op::Map(Map::Joined(Joined::NegMulAdd)), vec![x, y, a]),
-                (Some((x, y)), _) => (Op::Map(Map::Joined(Joined::MulSub)), vec![x, y, b]),
-                _ => continue,
-            },
-            (None, Op::Sum) => {
-                let a = lir.nodes[i].args[0];
-                let node = lir.node(a);
-                let whole = |x: V| lir.node(x).n == node.n && lir.node(x).wide == node.wide;
-                match node.op {
-                    _ if uses[a.at()] != 1 => continue,
-                    Op::Map(Map::Binary(Binary::Mul)) if node.args.iter().all(|x| whole(*x)) => {
-                        (Op::Dot, node.args.clone())
-                    }
-                    Op::Map(Map::Unary(Unary::Square)) => (Op::Dot, vec![node.args[0]; 2]),
-                    _ => continue,
-                }
-            }
-            _ => continue,
-        };
-        lir.nodes[i].op = op;
-        lir.nodes[i].args = args;
-    }
-}
-
-fn add(x: V, y: V) -> Op {
-    let joined = if x == y {
-        Joined::SquareAdd
-    } else {
-        Joined::MulAdd
-    };
-    Op::Map(Map::Joined(joined))
 }

@@ -3,14 +3,68 @@
 use super::link::{Address, Instr, LINE, Linked, Loop, Stage};
 
 /// Everything an address can count from.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     code: &'a Linked,
     ws: *mut f64,
     inputs: &'a [&'a [f64]],
     outputs: *mut &'a mut [f64],
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Aligns the workspace and fills its pool.
+    ///
+    /// # Safety
+    /// The workspace has at least `code.scratch` doubles.
+    pub unsafe fn start(
+        code: &'a Linked,
+        inputs: &'a [&'a [f64]],
+        outputs: &'a mut [&mut [f64]],
+        ws: &mut [f64],
+    ) -> Run<'a> {
+        let start = ws.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
+        let pool = &code.pool;
+        // SAFETY: the workspace has LINE doubles more than are used behind its aligned start, and the
+        // pool's place follows the pointers' inside it.
+        let ws = unsafe {
+            let ws = ws.as_mut_ptr().add(start);
+            copy(ws.add(code.pointers), pool.as_ptr(), pool.len());
+            for &(k, off) in &code.imports {
+                let x = inputs.get_unchecked(k);
+                copy(ws.add(off), x.as_ptr(), x.len());
+            }
+            ws
+        };
+        Run {
+            code,
+            ws,
+            inputs,
+            outputs: outputs.as_mut_ptr().cast(),
+        }
+    }
+
+    /// The aligned start of the workspace.
+    pub fn workspace(&self) -> *mut f64 {
+        self.ws
+    }
+
+    /// Runs one stage.
+    ///
+    /// # Safety
+    /// Inputs and outputs have the sizes the code was compiled for.
+    #[inline(always)]
+    pub unsafe fn stage(&self, stage: &Stage) {
+        // SAFETY: operands are inside their buffers by the plan, inputs and outputs by the caller.
+        unsafe {
+            match stage {
+                Stage::Block(ops) => block(ops, self.ws),
+                Stage::Call(kernel, [d, a, b, c], n) => {
+                    kernel(self.at(*d), self.at(*a), self.at(*b), self.at(*c), *n)
+                }
+                Stage::Loop(l) => cycle(l, self),
+            }
+        }
+    }
+
     /// The pointer of an address.
     ///
     /// # Safety
@@ -54,36 +108,24 @@ pub(super) unsafe fn execute(
     outputs: &mut [&mut [f64]],
     ws: &mut [f64],
 ) {
-    let start = ws.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
-    // SAFETY: the workspace has LINE doubles more than are used behind its aligned start.
-    let ws = unsafe { ws.as_mut_ptr().add(start) };
-    // SAFETY: the pool's place follows the pointers' inside the workspace.
-    unsafe {
-        std::ptr::copy_nonoverlapping(code.pool.as_ptr(), ws.add(code.pointers), code.pool.len());
-    }
-    let run = Run {
-        code,
-        ws,
-        inputs,
-        outputs: outputs.as_mut_ptr().cast(),
-    };
+    // SAFETY: the caller's contract.
+    let run = unsafe { Run::start(code, inputs, outputs, ws) };
     for stage in &code.stages {
         // SAFETY: operands are inside their buffers by the plan, inputs and outputs by the caller.
+        unsafe { run.stage(stage) }
+    }
+    for &(k, off) in &code.exports {
+        // SAFETY: the output's size is that of the value at the offset.
         unsafe {
-            match stage {
-                Stage::Block(ops) => block(ops, ws),
-                Stage::Call(kernel, [d, a, b, c], n) => {
-                    kernel(run.at(*d), run.at(*a), run.at(*b), run.at(*c), *n)
-                }
-                Stage::Loop(l) => cycle(l, &run),
-            }
+            let y = &mut *run.outputs.add(k);
+            copy(y.as_mut_ptr(), run.ws.add(off), y.len());
         }
     }
 }
 
 /// Calls on the workspace alone.
 #[inline(always)]
-unsafe fn block(ops: &[Instr], ws: *mut f64) {
+pub(super) unsafe fn block(ops: &[Instr], ws: *mut f64) {
     for op in ops {
         // SAFETY: the plan keeps all offsets inside the workspace.
         unsafe {
@@ -104,8 +146,18 @@ unsafe fn cycle(l: &Loop, run: &Run) {
     // SAFETY: the workspace begins with room for the pointers of every loop; what they point to is valid
     // for each trip by the plan. Behind the last trip they are not used.
     unsafe {
-        for (i, port) in l.ports.iter().enumerate() {
-            *pointers.add(i) = run.at(port.address);
+        let mut next = pointers;
+        for &off in &l.inner_moving {
+            *next = run.ws.add(off);
+            next = next.add(1);
+        }
+        for &address in &l.outer {
+            *next = run.at(address);
+            next = next.add(1);
+        }
+        for &off in &l.inner_fixed {
+            *next = run.ws.add(off);
+            next = next.add(1);
         }
         let call = |op: &Instr| {
             (op.kernel)(
@@ -118,11 +170,18 @@ unsafe fn cycle(l: &Loop, run: &Run) {
         };
         for _ in 1..l.trips {
             l.ops.iter().for_each(call);
-            for i in 0..l.moving {
+            for (i, &bytes) in l.bytes.iter().enumerate() {
                 let p = pointers.add(i);
-                *p = (*p).wrapping_byte_offset(l.ports[i].bytes);
+                *p = (*p).wrapping_byte_offset(bytes);
             }
         }
         l.last.iter().for_each(call);
     }
+}
+
+/// Copies a few doubles.
+#[inline(always)]
+unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
+    // SAFETY: the caller vouches for n doubles at both, which do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(from, to, n) }
 }

@@ -68,6 +68,18 @@ formulas! {
     MulSub = |a, b, c| a.mul_sub(b, c);
     NegMulAdd = |a, b, c| a.neg_mul_add(b, c);
     SquareAdd = |a, b, c| a.mul_add(a, c);
+    AddAdd = |a, b, c| a.add(b).add(c);
+    AddSub = |a, b, c| a.add(b).sub(c);
+    SubAdd = |a, b, c| a.sub(b).add(c);
+    SubSub = |a, b, c| a.sub(b).sub(c);
+    LessAdd = |a, b, c| c.sub(a.add(b));
+    LessSub = |a, b, c| c.sub(a.sub(b));
+    AddMul = |a, b, c| a.add(b).mul(c);
+    SubMul = |a, b, c| a.sub(b).mul(c);
+    MulMul = |a, b, c| a.mul(b).mul(c);
+    SquareMul = |a, b, c| a.mul(a).mul(c);
+    SubSquare = |a, b, c| { let d = a.sub(b); d.mul(d) };
+    MulSquare = |a, b, c| { let d = a.mul(b); d.mul(d) };
     Select = |a, b, c| a.choose(b, c);
 }
 
@@ -262,7 +274,7 @@ pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: usize, s: Scalars) -> 
     }
 }
 
-/// A product and a sum in one pass.
+/// Two operations in one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Joined {
     /// a * b + c
@@ -271,20 +283,61 @@ pub(in super::super) enum Joined {
     MulSub,
     /// c - a * b
     NegMulAdd,
-    /// a * a + c; the second operand is not read.
+    /// a * a + c; here and in all squares of one operand the second is not read.
     SquareAdd,
+    /// (a + b) + c
+    AddAdd,
+    /// (a + b) - c
+    AddSub,
+    /// (a - b) + c
+    SubAdd,
+    /// (a - b) - c
+    SubSub,
+    /// c - (a + b)
+    LessAdd,
+    /// c - (a - b)
+    LessSub,
+    /// (a + b) * c
+    AddMul,
+    /// (a - b) * c
+    SubMul,
+    /// (a * b) * c
+    MulMul,
+    /// (a * a) * c
+    SquareMul,
+    /// (a - b) * (a - b); the third operand is not read.
+    SubSquare,
+    /// (a * b) * (a * b); the third operand is not read.
+    MulSquare,
 }
 
-/// The kernel of a joined product and sum.
+/// The kernel of two joined operations.
 pub(in super::super) fn joined(op: Joined, isa: Isa, n: usize, s: Scalars) -> Kernel {
     match op {
         Joined::MulAdd => three::<MulAdd>(isa, n, s),
         Joined::MulSub => three::<MulSub>(isa, n, s),
         Joined::NegMulAdd => three::<NegMulAdd>(isa, n, s),
-        Joined::SquareAdd => match s & 5 {
-            4 => sized::<SquareAdd, 5, 4>(isa, n),
-            1 => sized::<SquareAdd, 5, 1>(isa, n),
-            _ => sized::<SquareAdd, 5, 0>(isa, n),
-        },
+        Joined::SquareAdd => outer::<SquareAdd>(isa, n, s),
+        Joined::AddAdd => three::<AddAdd>(isa, n, s),
+        Joined::AddSub => three::<AddSub>(isa, n, s),
+        Joined::SubAdd => three::<SubAdd>(isa, n, s),
+        Joined::SubSub => three::<SubSub>(isa, n, s),
+        Joined::LessAdd => three::<LessAdd>(isa, n, s),
+        Joined::LessSub => three::<LessSub>(isa, n, s),
+        Joined::AddMul => three::<AddMul>(isa, n, s),
+        Joined::SubMul => three::<SubMul>(isa, n, s),
+        Joined::MulMul => three::<MulMul>(isa, n, s),
+        Joined::SquareMul => outer::<SquareMul>(isa, n, s),
+        Joined::SubSquare => two::<SubSquare>(isa, n, s),
+        Joined::MulSquare => two::<MulSquare>(isa, n, s),
+    }
+}
+
+/// Formulas of the first and the third operand.
+fn outer<F: Formula>(isa: Isa, n: usize, s: Scalars) -> Kernel {
+    match s & 5 {
+        4 => sized::<F, 5, 4>(isa, n),
+        1 => sized::<F, 5, 1>(isa, n),
+        _ => sized::<F, 5, 0>(isa, n),
     }
 }
