@@ -69,8 +69,8 @@ impl std::fmt::Display for Name {
 pub(super) struct Micro {
     pub name: Name,
     pub kernel: Kernel,
-    /// The kernel for the last trip of a loop, whose count may be another.
-    pub last: Kernel,
+    /// Kernel and count for the last trip of a loop, where they may differ.
+    pub last: (Kernel, usize),
     pub d: Loc,
     pub a: Loc,
     pub b: Loc,
@@ -78,11 +78,10 @@ pub(super) struct Micro {
     pub n: usize,
 }
 
-/// A loop: `trips` times the operations, the last time with count `tail` where that is not 0.
+/// A loop: `trips` times the operations, the last time with their last kernels.
 #[derive(Clone, Debug)]
 pub(super) struct Cycle {
     pub trips: usize,
-    pub tail: usize,
     pub ops: Vec<Micro>,
     /// What it is, for people.
     pub label: String,

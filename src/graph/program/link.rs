@@ -215,12 +215,8 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
         .iter()
         .zip(&cycle.ops)
         .map(|(i, op)| Instr {
-            kernel: op.last,
-            n: if cycle.tail > 0 {
-                cycle.tail as u32
-            } else {
-                i.n
-            },
+            kernel: op.last.0,
+            n: op.last.1 as u32,
             ..*i
         })
         .collect();

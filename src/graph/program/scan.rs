@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::code::{Cycle, Loc, Step};
 use super::emit::Emitter;
 use super::kernels::arith::Joined;
+use super::kernels::moves;
 use super::kernels::recur;
-use super::kernels::{arith, moves};
 use super::lir::{Lir, Map, Op, V};
 use super::{lower, peephole};
 use crate::graph::op::Scan;
@@ -36,7 +36,7 @@ impl Emitter<'_> {
             .map(|k| self.carry(&scan, k, width, &projections))
             .collect();
         for (k, carry) in carries.iter().enumerate() {
-            let (from, _) = self.operand(args[k], self.lir.node(args[k]).n, wide, false);
+            let from = self.full(args[k], self.lir.node(args[k]).n, wide);
             self.copy(carry.first, from, carry.count);
         }
         let ys = self.outputs(&scan, width, &projections);
@@ -181,7 +181,6 @@ impl Emitter<'_> {
         let ops = inner.sink.take().unwrap_or_default();
         Cycle {
             trips: scan.len,
-            tail: 0,
             label: format!("{} steps, {} operations", scan.len, ops.len()),
             ops,
         }
@@ -228,12 +227,11 @@ impl Emitter<'_> {
             let n = self.lir.node(v).n;
             let lanes = if wide { self.lanes } else { 1 };
             let from = self.value(v);
-            let kernel = if self.lir.node(v).wide == wide {
-                arith::copy(self.isa, n * lanes, 0)
+            if self.lir.node(v).wide == wide {
+                self.copy(to, from, n * lanes);
             } else {
-                moves::expand_kernel(lanes)
-            };
-            self.push(kernel, to, [from; 3], n * lanes);
+                self.push(moves::expand_kernel(lanes), to, [from; 3], n * lanes);
+            }
         }
     }
 

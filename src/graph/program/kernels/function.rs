@@ -2,7 +2,7 @@
 //! number by number.
 
 use super::Kernel;
-use super::arith::Scalars;
+use super::arith::{Extent, Scalars};
 use crate::base::simd::{self, Isa, scalar};
 use crate::graph::op::{Binary, Ternary, Unary};
 
@@ -179,9 +179,9 @@ pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
 }
 
 /// The kernel of a function of one number that is not arithmetic.
-pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Kernel {
+pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
     use crate::graph::eval::special;
-    if n == 1
+    if n == Extent::One
         && let Some(kernel) = unary_one(op, isa)
     {
         return kernel;
