@@ -54,11 +54,12 @@ fn scale(y: f64, n: f64) -> f64 {
     y * pow2(half) * pow2(n - half)
 }
 
-/// `exp(x + low)` for a correction `|low| < 0.01`. Error below 1 ulp.
+/// `factor exp(x + low)` for a correction `|low| < 0.01`. Error below 1 ulp and that of the factor.
 #[inline(always)]
-pub(super) fn exp_with<const FMA: bool>(x: f64, low: f64) -> f64 {
+pub(super) fn times_exp<const FMA: bool>(factor: f64, x: f64, low: f64) -> f64 {
     let (n, r) = reduce::<FMA>(clamp(x, -760.0, 720.0), low);
-    scale(1.0 + expm1_reduced::<FMA>(r), n)
+    // One rounding less than the product with the exponential.
+    scale(fma::<FMA>(factor, expm1_reduced::<FMA>(r), factor), n)
 }
 
 /// `e^x`. Error below 1 ulp.

@@ -13,7 +13,8 @@ mod trig;
 
 pub use erf::{erf, erfc, erfcx, normal_cdf};
 pub use exp::{exp, expm1, sigmoid, softplus, softplus_sigmoid, tanh};
-pub use gamma::{digamma, digamma_reflected, lgamma, lgamma_reflected};
+pub use gamma::{cos_pi, sin_pi};
+pub use gamma::{digamma, digamma_reflected, lgamma, lgamma_reflected, lgamma1p, stirling_error};
 pub use log::{log, log1p};
 pub use pow::pow;
 pub use trig::{atan, cos, sin};

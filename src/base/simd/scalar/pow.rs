@@ -1,7 +1,7 @@
 //! Power of a positive number, branch-free so that a loop over it vectorises.
 
 use super::bits::{clamp, fma, poly, two_product};
-use super::exp::exp_with;
+use super::exp::times_exp;
 use super::log::{LN2_HI, LN2_LO, split};
 
 /// 2/3 as a sum of two numbers.
@@ -61,5 +61,5 @@ pub fn pow<const FMA: bool>(x: f64, y: f64) -> f64 {
     let (e, e_low) = two_product::<FMA>(y, l);
     let e_low = fma::<FMA>(y, l_low, e_low);
     // Where the first term is clamped the second may be large, but no longer matters.
-    exp_with::<FMA>(clamp(e, -760.0, 720.0), clamp(e_low, -1e-3, 1e-3))
+    times_exp::<FMA>(1.0, clamp(e, -760.0, 720.0), clamp(e_low, -1e-3, 1e-3))
 }
