@@ -4,7 +4,7 @@ use std::f64::consts::{LN_2, PI};
 
 use super::dual::{Dual, Probability, continued_fraction, enough_terms};
 use super::gamma::{digamma, lbeta};
-use super::logs::log1pmx;
+use super::logs::excess;
 use super::normal::{normal_cdf, normal_lcdf};
 use crate::base::simd::scalar::stirling_error;
 
@@ -191,7 +191,7 @@ fn log_front(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let shift = shift(a, b, x, y);
     let correction = stirling_error(a) + stirling_error(b) - stirling_error(n);
     let scale = 0.5 * (a * (b / n) / (2.0 * PI)).ln();
-    scale - correction + a * log1pmx(-shift / a) + b * log1pmx(shift / b)
+    scale - correction + excess(a, -shift, x / (a / n)) + excess(b, shift, y / (b / n))
 }
 
 /// `n y - b` or `a - n x`, `n = a + b`, whichever loses less: the distance of `x` from the mean times `n`.

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use super::dual::{Dual, Probability, continued_fraction, enough_terms};
 use super::gamma::{digamma, lgamma};
-use super::logs::log1pmx;
+use super::logs::excess;
 use crate::base::simd::scalar::{lgamma1p, stirling_error};
 
 /// `P(a, x) = 1/Gamma(a) ∫_0^x t^(a-1) e^-t dt` for `a >= 0`, `x >= 0`; NaN below. Relative error
@@ -78,7 +78,7 @@ fn lower(a: f64, x: f64) -> Probability {
 /// `log(x^a e^-x / Gamma(a + 1))`.
 fn log_front(a: f64, x: f64) -> f64 {
     if a >= 6.5 {
-        return a * log1pmx((x - a) / a) - stirling_error(a) - 0.5 * (2.0 * PI * a).ln();
+        return excess(a, x - a, x / a) - stirling_error(a) - 0.5 * (2.0 * PI * a).ln();
     }
     let log_gamma = if a < 0.5 {
         lgamma1p(a)
