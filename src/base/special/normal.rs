@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use crate::base::simd::scalar::{self, log};
+use crate::base::simd::scalar;
 
 /// `erf x`. Error below 2.5 ulp.
 pub fn erf(x: f64) -> f64 {
@@ -50,104 +50,7 @@ pub fn normal_lcdf_deriv(x: f64) -> f64 {
     (-0.5 * x * x).exp() / (2.0 * PI).sqrt() / normal_cdf(x)
 }
 
-/// Standard normal quantile `Phi^-1(p)`: Wichura (1988), algorithm AS 241, routine PPND16, relative error
-/// about 1e-16. `-inf` at 0, `inf` at 1, NaN outside `[0, 1]`.
-///
-/// Uses only arithmetic, square root and this crate's portable logarithm, so it returns the same
-/// bits on every platform: random streams rely on it.
+/// Standard normal quantile `Phi^-1(p)`; see [`crate::base::simd::scalar::inv_phi`], which this is.
 pub fn inv_phi(p: f64) -> f64 {
-    let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        let r = 0.180625 - q * q;
-        return q * ratio(r, &CENTRE_NUM, &CENTRE_DEN);
-    }
-    let tail = if q < 0.0 { p } else { 1.0 - p };
-    if tail.is_nan() || tail < 0.0 {
-        return f64::NAN;
-    }
-    if tail == 0.0 {
-        return f64::INFINITY.copysign(q);
-    }
-    let r = (-log::<false>(tail)).sqrt();
-    let x = if r <= 5.0 {
-        ratio(r - 1.6, &MIDDLE_NUM, &MIDDLE_DEN)
-    } else {
-        ratio(r - 5.0, &TAIL_NUM, &TAIL_DEN)
-    };
-    x.copysign(q)
+    scalar::inv_phi(p)
 }
-
-/// Ratio of two polynomials of degree 7, coefficients in rising order.
-#[inline(always)]
-fn ratio(x: f64, num: &[f64; 8], den: &[f64; 8]) -> f64 {
-    let (mut n, mut d) = (num[7], den[7]);
-    for k in (0..7).rev() {
-        n = n * x + num[k];
-        d = d * x + den[k];
-    }
-    n / d
-}
-
-/// |p - 1/2| <= 0.425, in `0.180625 - (p - 1/2)²`.
-const CENTRE_NUM: [f64; 8] = [
-    3.3871328727963665,
-    133.14166789178438,
-    1971.5909503065513,
-    13731.69376550946,
-    45921.95393154987,
-    67265.7709270087,
-    33430.57558358813,
-    2509.0809287301227,
-];
-const CENTRE_DEN: [f64; 8] = [
-    1.0,
-    42.31333070160091,
-    687.1870074920579,
-    5394.196021424751,
-    21213.794301586597,
-    39307.89580009271,
-    28729.085735721943,
-    5226.495278852854,
-];
-/// `sqrt(-log tail) <= 5`, in that root less 1.6.
-const MIDDLE_NUM: [f64; 8] = [
-    1.4234371107496835,
-    4.630337846156546,
-    5.769497221460691,
-    3.6478483247632045,
-    1.2704582524523684,
-    0.2417807251774506,
-    0.022723844989269184,
-    0.0007745450142783414,
-];
-const MIDDLE_DEN: [f64; 8] = [
-    1.0,
-    2.053191626637759,
-    1.6763848301838038,
-    0.6897673349851,
-    0.14810397642748008,
-    0.015198666563616457,
-    0.0005475938084995345,
-    1.0507500716444169e-09,
-];
-/// Farther out, in the root less 5.
-const TAIL_NUM: [f64; 8] = [
-    6.657904643501103,
-    5.463784911164114,
-    1.7848265399172913,
-    0.29656057182850487,
-    0.026532189526576124,
-    0.0012426609473880784,
-    2.7115555687434876e-05,
-    2.0103343992922881e-07,
-];
-const TAIL_DEN: [f64; 8] = [
-    1.0,
-    0.599832206555888,
-    0.1369298809227358,
-    0.014875361290850615,
-    0.0007868691311456133,
-    1.8463183175100548e-05,
-    1.421511758316446e-07,
-    2.0442631033899397e-15,
-];
