@@ -21,7 +21,7 @@ const ATANH: [f64; 8] = [
 
 /// Whether [`pow`] here does not apply: `x` not positive or not finite, `|y| > 1e17`, NaN.
 #[inline(always)]
-pub(in crate::base::simd) fn far(x: f64, y: f64) -> bool {
+pub(in crate::base::simd) fn far((x, y): (f64, f64)) -> bool {
     // Written so that NaN counts as far.
     !(x > 0.0 && x < f64::INFINITY && y.abs() <= 1e17)
 }
@@ -56,7 +56,7 @@ fn log_in_two<const FMA: bool>(x: f64) -> (f64, f64) {
 
 /// `x^y` for finite `x > 0`, `|y| <= 1e17`. Error below 1.5 ulp.
 #[inline(always)]
-pub fn pow<const FMA: bool>(x: f64, y: f64) -> f64 {
+pub fn pow<const FMA: bool>((x, y): (f64, f64)) -> f64 {
     let (l, l_low) = log_in_two::<FMA>(x);
     let (e, e_low) = two_product::<FMA>(y, l);
     let e_low = fma::<FMA>(y, l_low, e_low);
