@@ -2,7 +2,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use thalweg::base::rng::Stream;
 use thalweg::base::simd::{Isa, Kernels, Unary, kernels};
+use thalweg::base::stats;
 
 const N: usize = 1024;
 
@@ -113,6 +115,24 @@ fn short(c: &mut Criterion) {
     }
 }
 
+/// Random numbers and reductions, 1024 at a time.
+fn streams_and_sums(c: &mut Criterion) {
+    let mut x = vec![0.0; N];
+    let mut stream = Stream::new(1, "bench", 0);
+    let mut group = c.benchmark_group("slices");
+    group.throughput(Throughput::Elements(N as u64));
+    group.bench_function("fill_uniform", |b| {
+        b.iter(|| stream.fill_uniform(black_box(&mut x)))
+    });
+    group.bench_function("fill_normal", |b| {
+        b.iter(|| stream.fill_normal(black_box(&mut x)))
+    });
+    group.bench_function("sum", |b| b.iter(|| stats::sum(black_box(&x))));
+    group.bench_function("log_sum_exp", |b| {
+        b.iter(|| stats::log_sum_exp(black_box(&x)))
+    });
+}
+
 fn quick() -> Criterion {
     Criterion::default()
         .sample_size(30)
@@ -120,5 +140,5 @@ fn quick() -> Criterion {
         .measurement_time(std::time::Duration::from_millis(300))
 }
 
-criterion_group! { name = benches; config = quick(); targets = unary, several_arguments, short }
+criterion_group! { name = benches; config = quick(); targets = unary, several_arguments, short, streams_and_sums }
 criterion_main!(benches);

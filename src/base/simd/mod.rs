@@ -5,11 +5,13 @@
 //! not depend on its position, the length of the slice or the other elements.
 
 mod kernels;
+mod quantile;
 pub mod scalar;
 
 pub use kernels::{Binary, Kernels, Twofold, Unary, kernels};
 pub use kernels::{atan, cos, digamma, erf, erfc, exp, expm1, lgamma, log, log1p, normal_cdf};
 pub use kernels::{pow, recip, sigmoid, sin, softplus, softplus_sigmoid, sqrt, tanh};
+pub use quantile::inv_phi_in_place;
 
 use std::sync::OnceLock;
 

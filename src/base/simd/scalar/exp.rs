@@ -33,6 +33,9 @@ const ATANH: [f64; 11] = [
     0.1563884133862516,
 ];
 
+/// No correction: negative zero, the addition of which the compiler leaves out.
+const NONE: f64 = -0.0;
+
 /// Cody and Waite: `(n, r)` with `x + low = n ln 2 + r`, `n` integral, `|r|` at most about `ln(2)/2`.
 #[inline(always)]
 fn reduce<const FMA: bool>(x: f64, low: f64) -> (f64, f64) {
@@ -54,24 +57,25 @@ fn scale(y: f64, n: f64) -> f64 {
     y * pow2(half) * pow2(n - half)
 }
 
-/// `exp(x + low)` for a correction `|low| < 0.01`. Error below 1 ulp.
+/// `factor exp(x + low)` for a correction `|low| < 0.01`. Error below 1 ulp and that of the factor.
 #[inline(always)]
-pub(super) fn exp_with<const FMA: bool>(x: f64, low: f64) -> f64 {
+pub(super) fn times_exp<const FMA: bool>(factor: f64, x: f64, low: f64) -> f64 {
     let (n, r) = reduce::<FMA>(clamp(x, -760.0, 720.0), low);
-    scale(1.0 + expm1_reduced::<FMA>(r), n)
+    // One rounding less than the product with the exponential.
+    scale(fma::<FMA>(factor, expm1_reduced::<FMA>(r), factor), n)
 }
 
 /// `e^x`. Error below 1 ulp.
 #[inline(always)]
 pub fn exp<const FMA: bool>(x: f64) -> f64 {
-    let (n, r) = reduce::<FMA>(clamp(x, -760.0, 720.0), 0.0);
+    let (n, r) = reduce::<FMA>(clamp(x, -760.0, 720.0), NONE);
     scale(1.0 + expm1_reduced::<FMA>(r), n)
 }
 
 /// `e^x - 1`. Error below 2 ulp.
 #[inline(always)]
 pub fn expm1<const FMA: bool>(x: f64) -> f64 {
-    let (n, r) = reduce::<FMA>(clamp(x, -50.0, 720.0), 0.0);
+    let (n, r) = reduce::<FMA>(clamp(x, -50.0, 720.0), NONE);
     // 2^n ((1 - 2^-n) + (e^r - 1)); from n = 1000 on the second power no longer matters.
     let unit = pow2(-clamp(n, -100.0, 1000.0));
     let y = scale((1.0 - unit) + expm1_reduced::<FMA>(r), n);

@@ -75,7 +75,7 @@ pub(in crate::base::simd) fn far(x: f64) -> bool {
     x <= 0.0
 }
 
-/// `log Gamma(x)` for `x > 0` (`inf` at zero). Error below 4 ulp, also next to the roots 1 and 2.
+/// `log Gamma(x)` for `x > 0` (`inf` at zero). Error below 6 ulp, also next to the roots 1 and 2.
 #[inline(always)]
 pub fn lgamma<const FMA: bool>(x: f64) -> f64 {
     const THRESHOLD: f64 = 6.5;
@@ -96,7 +96,7 @@ pub fn lgamma<const FMA: bool>(x: f64) -> f64 {
     select(near, small, large)
 }
 
-/// `digamma(x) = d log Gamma(x) / dx` for `x > 0`. Error below 4 ulp, also next to the root.
+/// `digamma(x) = d log Gamma(x) / dx` for `x > 0`. Error below 6 ulp, also next to the root.
 #[inline(always)]
 pub fn digamma<const FMA: bool>(x: f64) -> f64 {
     const THRESHOLD: f64 = 7.0;
@@ -122,23 +122,33 @@ pub fn digamma<const FMA: bool>(x: f64) -> f64 {
     select(near, ratio, log::<FMA>(x) - tail)
 }
 
+/// `log Gamma(1 + t)` for `|t| <= 1/2`, relative error 1e-15 for however small `t`.
+pub fn lgamma1p(t: f64) -> f64 {
+    t * poly::<false, 18>(t, &LGAMMA) - t.ln_1p()
+}
+
+/// Error of Stirling's formula, `lgamma(x) - (x - 1/2) log x + x - log(2 pi)/2`, for `x >= 6.5`; absolute error 1e-16.
+pub fn stirling_error(x: f64) -> f64 {
+    let w = 1.0 / x;
+    w * poly::<false, 6>(w * w, &STIRLING)
+}
+
 /// `log |Gamma(x)|` for `x <= 0` by reflection: `inf` at the poles. The error grows next to the roots.
 pub fn lgamma_reflected(x: f64) -> f64 {
     if x == f64::NEG_INFINITY {
         return f64::INFINITY;
     }
-    let sine = sin_pi(x).abs();
-    if x > -1e-100 {
+    if x > -1e-20 {
         return -x.abs().ln();
     }
     // log(pi / |x sin(pi x)|) - lgamma(-x), which does not round 1 - x.
-    (std::f64::consts::PI / (x * sine).abs()).ln() - lgamma::<false>(-x)
+    (std::f64::consts::PI / (x * sin_pi(x)).abs()).ln() - lgamma::<false>(-x)
 }
 
-/// `digamma(x)` for `x <= 0` by reflection: NaN at the poles (`-inf` at zero from the right, `inf` from the left).
+/// `digamma(x)` for `x <= 0` by reflection: NaN at the poles (`-inf` at 0, `inf` at -0).
 pub fn digamma_reflected(x: f64) -> f64 {
-    if x == 0.0 {
-        return -x.signum() * f64::INFINITY;
+    if x > -1e-20 {
+        return -1.0 / x;
     }
     let sine = sin_pi(x);
     if x == f64::NEG_INFINITY || sine == 0.0 {
@@ -149,7 +159,7 @@ pub fn digamma_reflected(x: f64) -> f64 {
 }
 
 /// `sin(pi x)`, exactly zero at integers.
-fn sin_pi(x: f64) -> f64 {
+pub fn sin_pi(x: f64) -> f64 {
     let r = x - 2.0 * (0.5 * x).round();
     // sin(pi r) = sin(pi (±1 - r)): brings the argument next to zero, where the sine is exact.
     let r = if r.abs() > 0.5 { r.signum() - r } else { r };
@@ -157,7 +167,7 @@ fn sin_pi(x: f64) -> f64 {
 }
 
 /// `cos(pi x)`.
-fn cos_pi(x: f64) -> f64 {
+pub fn cos_pi(x: f64) -> f64 {
     let r = (x - 2.0 * (0.5 * x).round()).abs();
     sin_pi(0.5 - r)
 }

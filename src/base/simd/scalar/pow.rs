@@ -1,7 +1,7 @@
 //! Power of a positive number, branch-free so that a loop over it vectorises.
 
 use super::bits::{clamp, fma, poly, two_product};
-use super::exp::exp_with;
+use super::exp::times_exp;
 use super::log::{LN2_HI, LN2_LO, split};
 
 /// 2/3 as a sum of two numbers.
@@ -21,7 +21,7 @@ const ATANH: [f64; 8] = [
 
 /// Whether [`pow`] here does not apply: `x` not positive or not finite, `|y| > 1e17`, NaN.
 #[inline(always)]
-pub(in crate::base::simd) fn far(x: f64, y: f64) -> bool {
+pub(in crate::base::simd) fn far((x, y): (f64, f64)) -> bool {
     // Written so that NaN counts as far.
     !(x > 0.0 && x < f64::INFINITY && y.abs() <= 1e17)
 }
@@ -56,10 +56,10 @@ fn log_in_two<const FMA: bool>(x: f64) -> (f64, f64) {
 
 /// `x^y` for finite `x > 0`, `|y| <= 1e17`. Error below 1.5 ulp.
 #[inline(always)]
-pub fn pow<const FMA: bool>(x: f64, y: f64) -> f64 {
+pub fn pow<const FMA: bool>((x, y): (f64, f64)) -> f64 {
     let (l, l_low) = log_in_two::<FMA>(x);
     let (e, e_low) = two_product::<FMA>(y, l);
     let e_low = fma::<FMA>(y, l_low, e_low);
     // Where the first term is clamped the second may be large, but no longer matters.
-    exp_with::<FMA>(clamp(e, -760.0, 720.0), clamp(e_low, -1e-3, 1e-3))
+    times_exp::<FMA>(1.0, clamp(e, -760.0, 720.0), clamp(e_low, -1e-3, 1e-3))
 }

@@ -50,8 +50,7 @@ const ATAN: [f64; 11] = [
 /// Whether [`sin`] and [`cos`] here do not apply: `|x| > 1e5`, infinite or NaN.
 #[inline(always)]
 pub(in crate::base::simd) fn far(x: f64) -> bool {
-    // Written so that NaN counts as far.
-    !(x.abs() <= LIMIT)
+    x.abs() > LIMIT || x.is_nan()
 }
 
 /// Cody and Waite in three parts: `(q, r, low)` with `x = n pi/2 + r + low`, `n = q mod 4`, the remainder
