@@ -267,3 +267,22 @@ fn pruning_keeps_values() {
         distance(&at(&pruned, case, &point, &kept), &before)
     });
 }
+
+#[test]
+fn splitting_loops_keeps_values() {
+    for_all(1e-12, |case| {
+        let mut b = built(case);
+        let objective = objective(&mut b);
+        let mut outputs = gradient(&mut b.g, objective, &b.x);
+        outputs.extend(jvp(&mut b.g, &outputs.clone(), &b.x, &b.x.clone()));
+        outputs.push(objective);
+        outputs.push(b.out);
+        let (split, kept) = super::hoist::hoist(&b.g, &outputs);
+        if let Err(e) = super::check::check(&split) {
+            panic!("{}: {e}\n{split}", case.name);
+        }
+        let point = flat(case);
+        let before = at(&b.g, case, &point, &outputs);
+        distance(&at(&split, case, &point, &kept), &before)
+    });
+}
