@@ -2,7 +2,7 @@
 //! axis.
 
 use super::Graph;
-use super::op::{Op, Var};
+use super::op::{Fold, Op, Var};
 use super::shape::{Index, Shape};
 
 /// A value per step, stacked along a leading axis, or one value for all steps.
@@ -68,6 +68,9 @@ pub(super) fn apply(
     }
     let to = stacked(shape, len);
     let a = args[0];
+    if is_matrix(op) && a.step_shape(g).rank() == 3 {
+        return Some(Value::stack(batches(g, op, to, args, len)));
+    }
     let var = match op {
         Op::Unary(_) | Op::Binary(_) | Op::Ternary(_) | Op::ScaleGrad => {
             let args = args.iter().map(|a| lifted(g, *a, shape, len)).collect();
@@ -122,7 +125,14 @@ fn per_step(index: &Index, source: usize, len: usize) -> Index {
 
 fn concat(g: &mut Graph, args: &[Value], to: Shape, len: usize) -> Var {
     let counts: Vec<usize> = args.iter().map(|a| a.step_shape(g).count()).collect();
-    let parts: Vec<Var> = args.iter().map(|a| a.full(g, len)).collect();
+    let flat = |(a, m): (&Value, &usize)| {
+        if a.stacked {
+            return a.var;
+        }
+        let one = g.reshape(a.var, Shape::new(&[*m]));
+        Value::fixed(one).full(g, len)
+    };
+    let parts: Vec<Var> = args.iter().zip(&counts).map(flat).collect();
     let total: usize = counts.iter().sum();
     let joined = g.concat(&parts, Shape::new(&[len * total]));
     let mut table = Vec::with_capacity(len * total);
@@ -134,6 +144,44 @@ fn concat(g: &mut Graph, args: &[Value], to: Shape, len: usize) -> Var {
         }
     }
     g.gather(joined, Index::from_table(table), to)
+}
+
+fn is_matrix(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::MatMul { .. } | Op::Cholesky | Op::LogAbsDet | Op::TriSolve { .. } | Op::Solve { .. }
+    )
+}
+
+/// Operations on batches of matrices: the batches of all steps make one.
+fn batches(g: &mut Graph, op: &Op, to: Shape, args: &[Value], len: usize) -> Var {
+    let merged = |s: Shape| {
+        let d = s.dims();
+        Shape::new(&[&[d[0] * d[1]], &d[2..]].concat())
+    };
+    let args = args
+        .iter()
+        .map(|a| {
+            let v = a.full(g, len);
+            g.reshape(v, merged(g.shape(v)))
+        })
+        .collect();
+    let v = g.emit(op, merged(to), args);
+    g.reshape(v, to)
+}
+
+/// Sum over the steps.
+pub(super) fn sum_steps(g: &mut Graph, v: Value, shape: Shape, len: usize) -> Var {
+    if !v.stacked {
+        return g.scale(len as f64, v.var);
+    }
+    if let Some(sum) = contraction(g, v.var, len) {
+        return g.reshape(sum, shape);
+    }
+    if shape.is_scalar() {
+        return g.sum(v.var);
+    }
+    g.fold_counts(Fold::Sum, v.var, (1, len, shape.count()), shape)
 }
 
 /// Swaps the last two axes of `[len, r, c]`.
@@ -199,7 +247,7 @@ fn solve(g: &mut Graph, op: &Op, (a, b): (Value, Value), len: usize) -> Option<V
 
 /// `sum_t A_t B_t` of a product of stacks of `len` matrices (perhaps reshaped), as one product over steps
 /// and inner axis.
-pub(super) fn contraction(g: &mut Graph, stack: Var, len: usize) -> Option<Var> {
+fn contraction(g: &mut Graph, stack: Var, len: usize) -> Option<Var> {
     let mut node = g.node(stack);
     while let Op::Reshape = node.op {
         node = g.node(node.args[0]);

@@ -11,6 +11,8 @@ use crate::graph::vmap::{self, Value};
 pub(super) struct Affine {
     pub a: Value,
     pub b: Value,
+    /// A carry of 0 wins over an `a` that is inf or NaN.
+    pub zeroing: bool,
 }
 
 /// A value `slope * carry + rest`; nothing stands for 0.
@@ -33,11 +35,18 @@ impl Affine {
                 rest: None,
             },
         )]);
-        let form = Forms { split, shape }.of(next, &mut forms)?;
+        let mut reader = Forms {
+            split: &mut *split,
+            shape,
+            zeroing: false,
+        };
+        let form = reader.of(next, &mut forms)?;
+        let zeroing = reader.zeroing;
         let zero = Value::fixed(split.g.scalar(0.0));
         Some(Affine {
             a: form.slope.unwrap_or(zero),
             b: form.rest.unwrap_or(zero),
+            zeroing,
         })
     }
 }
@@ -45,6 +54,7 @@ impl Affine {
 struct Forms<'s, 'a> {
     split: &'s mut Split<'a>,
     shape: Shape,
+    zeroing: bool,
 }
 
 impl Forms<'_, '_> {
@@ -89,6 +99,10 @@ impl Forms<'_, '_> {
             Op::Binary(Binary::Mul) => self.product(Binary::Mul, a, args[1]),
             Op::Binary(Binary::Div) if args[1].slope.is_none() => {
                 self.product(Binary::Div, a, args[1])
+            }
+            Op::Binary(Binary::MulZero) if args[1].slope.is_none() => {
+                self.zeroing |= a.slope.is_some();
+                self.product(Binary::MulZero, a, args[1])
             }
             Op::Ternary(Ternary::Fma) => {
                 let p = self.product(Binary::Mul, a, args[1])?;
@@ -142,11 +156,13 @@ impl Forms<'_, '_> {
             _ => (a, b),
         };
         let by = b.rest?;
-        let mut times = |x: Option<Value>| x.map(|x| self.elementwise(Op::Binary(op), &[x, by]));
-        Some(Form {
-            slope: times(a.slope),
-            rest: times(a.rest),
-        })
+        let one = |x: &Value, s: &Split| s.g.constant_scalar(x.var) == Some(1.0);
+        let slope = match a.slope {
+            Some(x) if op != Binary::Div && one(&x, self.split) => Some(by),
+            x => x.map(|x| self.elementwise(Op::Binary(op), &[x, by])),
+        };
+        let rest = a.rest.map(|x| self.elementwise(Op::Binary(op), &[x, by]));
+        Some(Form { slope, rest })
     }
 
     fn select(&mut self, cond: Value, a: Option<Value>, b: Option<Value>) -> Option<Value> {
@@ -163,7 +179,7 @@ fn is_candidate(op: &Op) -> bool {
     matches!(
         op,
         Op::Unary(Unary::Neg)
-            | Op::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div)
+            | Op::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::MulZero | Binary::Div)
             | Op::Ternary(Ternary::Fma | Ternary::Select)
             | Op::ScaleGrad
             | Op::StopGradient

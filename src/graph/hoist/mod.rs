@@ -4,18 +4,20 @@
 //! steps; nodes that do, but that no carry depends on, are computed after it from the carry-in traces.
 //! Independent groups of carries get a loop each, in the order of their dependence. A carry that is only
 //! handed on or set to something known becomes an array. A group of one carry that is an affine function
-//! of itself becomes the body `fma(a, c, b)` of a scan with one carry, where `a` and `b` are slices,
-//! values that every step reads, or constants.
+//! of itself becomes the body `fma(a, c, b)` of a scan with one carry, or `mulzero(c, a) + b` where a
+//! zero adjoint must win over NaN; `a` and `b` are slices, values that every step reads, or constants.
 
 mod affine;
 mod body;
 mod split;
+mod terms;
 
 use std::collections::HashMap;
 
+use super::Graph;
 use super::op::{Fold, Op, Var};
 use super::prune::{Plan, prune};
-use super::{Graph, vmap};
+use super::vmap::{self, Value};
 
 /// A graph with the same inputs and the values of `outputs`, its loops reduced to bare recurrences.
 /// Values agree up to rounding (sums are taken in another order).
@@ -56,18 +58,14 @@ fn rebuild(built: &mut Graph, g: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec
             }
             op => {
                 let args: Vec<Var> = node.args.iter().map(find).collect();
-                let contracted = match op {
+                map[i] = Some(match op {
                     Op::Fold {
                         fold: Fold::Sum,
                         outer: 1,
                         n,
                         ..
-                    } => vmap::contraction(built, args[0], *n),
-                    _ => None,
-                };
-                map[i] = Some(match contracted {
-                    Some(v) => built.reshape(v, node.shape),
-                    None => built.emit(op, node.shape, args),
+                    } => vmap::sum_steps(built, Value::stack(args[0]), node.shape, *n),
+                    _ => built.emit(op, node.shape, args),
                 });
             }
         }

@@ -2,9 +2,9 @@
 
 use super::affine::Affine;
 use super::body::Body;
-use super::hoist;
+use super::{hoist, terms};
 use crate::graph::Graph;
-use crate::graph::op::{Op, Scan, Ternary, Var};
+use crate::graph::op::{Binary, Op, Scan, Ternary, Var};
 use crate::graph::shape::{Index, Shape};
 use crate::graph::vmap::{self, Value, stacked};
 
@@ -18,9 +18,10 @@ pub(super) fn run(g: &mut Graph, scan: &Scan, args: &[Var], used: &[bool]) -> Ve
     if scan.len == 0 {
         return unsplit(g, scan, args, used);
     }
-    let mut split = Split::new(g, scan, args);
+    let scan = &terms::reordered(scan);
+    let mut split = Split::new(g, scan, args, used);
     split.solve();
-    split.outputs(used)
+    split.outputs()
 }
 
 fn unsplit(g: &mut Graph, scan: &Scan, args: &[Var], used: &[bool]) -> Vec<Option<Var>> {
@@ -59,6 +60,8 @@ pub(super) struct Split<'a> {
     pub g: &'a mut Graph,
     pub scan: &'a Scan,
     args: &'a [Var],
+    /// Outputs that are read, in the order of `Proj`.
+    used: &'a [bool],
     /// Outer value of each node of the body, where it is known.
     values: Vec<Option<Value>>,
     /// Final carries, where they are known.
@@ -66,7 +69,7 @@ pub(super) struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    fn new(g: &'a mut Graph, scan: &'a Scan, args: &'a [Var]) -> Self {
+    fn new(g: &'a mut Graph, scan: &'a Scan, args: &'a [Var], used: &'a [bool]) -> Self {
         let n = scan.next.len();
         let mut values = vec![None; scan.body.nodes().len()];
         for (k, input) in scan.body.inputs().iter().enumerate().skip(n) {
@@ -80,6 +83,7 @@ impl<'a> Split<'a> {
             g,
             scan,
             args,
+            used,
             values,
             finals: vec![None; n],
         }
@@ -252,17 +256,50 @@ impl<'a> Split<'a> {
         if let [k] = *group
             && let Some(form) = Affine::of_carry(self, k)
         {
-            self.emit_affine(k, form);
+            let adds = self.g.constant_scalar(form.a.var) == Some(1.0);
+            if adds && !self.is_traced(k) {
+                self.emit_total(k, form.b);
+            } else {
+                self.emit_affine(k, form);
+            }
             return;
         }
         self.emit_loop(group);
     }
 
-    fn emit_affine(&mut self, k: usize, Affine { a, b }: Affine) {
+    /// Whether anything but the k-th carry itself reads its course.
+    fn is_traced(&self, k: usize) -> bool {
+        let others = self.open_carries().into_iter().filter(|j| *j != k);
+        let roots = others.map(|j| self.scan.next[j]);
+        let open = self.open(roots.chain(self.scan.ys.iter().copied()));
+        self.used[self.finals.len() + k] || open[self.carry(k).index()]
+    }
+
+    /// A carry that only adds up, and of which only the total is read.
+    fn emit_total(&mut self, k: usize, addend: Value) {
+        let (init, len) = (self.args[k], self.scan.len);
+        let shape = self.g.shape(init);
+        let step = addend.step_shape(self.g);
+        let sum = vmap::sum_steps(self.g, addend, step, len);
+        let last = self.g.add(init, sum);
+        let last = self.g.fill_to(last, shape);
+        self.set_carry(k, Value::fixed(init), last);
+    }
+
+    fn emit_affine(&mut self, k: usize, Affine { a, b, zeroing }: Affine) {
         let mut body = Body::new(self.g, self.args);
         let carry = body.carry(self.g, self.args[k]);
         let ins = body.reads(self.g, &[a, b]);
-        let next = body.graph.ternary(Ternary::Fma, ins[0], carry, ins[1]);
+        let next = if zeroing {
+            let p = body.graph.binary(Binary::MulZero, carry, ins[0]);
+            body.graph.push(
+                Op::Binary(Binary::Add),
+                vec![p, ins[1]],
+                body.graph.shape(p),
+            )
+        } else {
+            body.graph.ternary(Ternary::Fma, ins[0], carry, ins[1])
+        };
         let at = body.finish(self.g, self.scan, vec![next], vec![]);
         let (last, trace) = (self.g.proj(at, 0), self.g.proj(at, 1));
         self.set_carry(k, Value::stack(trace), last);
@@ -292,10 +329,20 @@ impl<'a> Split<'a> {
                 node.args.iter().for_each(|a| read[a.index()] = true);
             }
         }
-        let array = |i: &usize| !matches!(nodes[*i].op, Op::Input(_) | Op::Scan(_));
+        for i in (0..nodes.len()).rev() {
+            // A reshape costs nothing outside: what it reads is exported.
+            if core[i] && read[i] && matches!(nodes[i].op, Op::Reshape) {
+                read[i] = false;
+                read[nodes[i].args[0].index()] = true;
+            }
+        }
+        // Rank 4 has no room for the axis of steps; such values are computed again where needed.
+        let stackable = |i: &usize| {
+            nodes[*i].shape.rank() < 4 && !matches!(nodes[*i].op, Op::Input(_) | Op::Scan(_))
+        };
         let exported: Vec<usize> = (0..nodes.len())
             .filter(|&i| core[i] && wanted[i] && read[i])
-            .filter(array)
+            .filter(stackable)
             .collect();
         self.emit_part(group, &core, &exported);
     }
@@ -354,11 +401,11 @@ impl<'a> Split<'a> {
         }
     }
 
-    fn outputs(&mut self, used: &[bool]) -> Vec<Option<Var>> {
+    fn outputs(&mut self) -> Vec<Option<Var>> {
         let (n, len) = (self.scan.next.len(), self.scan.len);
-        (0..used.len())
+        (0..self.used.len())
             .map(|k| {
-                if !used[k] {
+                if !self.used[k] {
                     return None;
                 }
                 if k < n {

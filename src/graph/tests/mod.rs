@@ -2,6 +2,7 @@
 
 mod branches;
 mod broken;
+mod loops;
 mod registry;
 mod scans;
 
