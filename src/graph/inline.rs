@@ -76,6 +76,8 @@ impl Graph {
             if !plan.needed[i] {
                 continue;
             }
+            let kept = self.origin();
+            self.set_origin(node.origin);
             map[i] = Some(match &node.op {
                 Op::Input(k) => inputs[*k as usize],
                 Op::Scan(_) => {
@@ -91,9 +93,10 @@ impl Graph {
                 }
                 _ => {
                     let args = find(&map, &node.args);
-                    self.emit_like(node, args)
+                    self.emit(&node.op, node.shape, args)
                 }
             });
+            self.set_origin(kept);
         }
         map
     }

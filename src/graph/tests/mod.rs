@@ -2,6 +2,7 @@
 
 mod branches;
 mod broken;
+mod edges;
 mod loops;
 mod registry;
 mod scans;
@@ -30,7 +31,12 @@ fn built(case: &Case) -> Built {
     let x: Vec<Var> = case
         .inputs
         .iter()
-        .map(|(shape, _)| g.input("x", *shape, Spread::Particle))
+        .zip(
+            [Spread::Particle, Spread::Shared, Spread::Row]
+                .iter()
+                .cycle(),
+        )
+        .map(|((shape, _), spread)| g.input("x", *shape, *spread))
         .collect();
     let out = (case.build)(&mut g, &x);
     Built { g, x, out }
