@@ -9,6 +9,7 @@
 
 mod affine;
 mod body;
+mod carries;
 mod split;
 mod terms;
 

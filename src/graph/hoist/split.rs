@@ -4,9 +4,8 @@ use super::affine::Affine;
 use super::body::Body;
 use super::{hoist, terms};
 use crate::graph::Graph;
-use crate::graph::op::{Binary, Op, Scan, Ternary, Var};
-use crate::graph::shape::{Index, Shape};
-use crate::graph::vmap::{self, Value, stacked};
+use crate::graph::op::{Op, Scan, Var};
+use crate::graph::vmap::{self, Value};
 
 /// Largest number of elements of a stack that exists only because of the split.
 const LARGEST_STACK: usize = 1 << 20;
@@ -59,13 +58,13 @@ fn with_hoisted_body(scan: &Scan) -> Option<Scan> {
 pub(super) struct Split<'a> {
     pub g: &'a mut Graph,
     pub scan: &'a Scan,
-    args: &'a [Var],
+    pub args: &'a [Var],
     /// Outputs that are read, in the order of `Proj`.
-    used: &'a [bool],
+    pub used: &'a [bool],
     /// Outer value of each node of the body, where it is known.
-    values: Vec<Option<Value>>,
+    pub values: Vec<Option<Value>>,
     /// Final carries, where they are known.
-    finals: Vec<Option<Var>>,
+    pub finals: Vec<Option<Var>>,
 }
 
 impl<'a> Split<'a> {
@@ -98,14 +97,14 @@ impl<'a> Split<'a> {
         self.scan.body.inputs()[k].var
     }
 
-    fn open_carries(&self) -> Vec<usize> {
+    pub fn open_carries(&self) -> Vec<usize> {
         (0..self.finals.len())
             .filter(|&k| self.finals[k].is_none())
             .collect()
     }
 
     /// Nodes not known yet that `roots` depend on.
-    fn open(&self, roots: impl Iterator<Item = Var>) -> Vec<bool> {
+    pub fn open(&self, roots: impl Iterator<Item = Var>) -> Vec<bool> {
         let nodes = self.scan.body.nodes();
         let mut open = vec![false; nodes.len()];
         for r in roots {
@@ -180,48 +179,6 @@ impl<'a> Split<'a> {
         value
     }
 
-    /// A carry that stays what it is, or that is set to something known.
-    fn known_carry(&mut self, k: usize) -> bool {
-        let (next, carry, init) = (self.scan.next[k], self.carry(k), self.args[k]);
-        if next == carry {
-            self.set_carry(k, Value::fixed(init), init);
-            return true;
-        }
-        let Some(value) = self.value(next) else {
-            return false;
-        };
-        let len = self.scan.len;
-        let shape = self.g.shape(init);
-        let stack = value.full(self.g, len);
-        let m = shape.count();
-        let part = |g: &mut Graph, from: usize, steps: usize, shape: Shape| {
-            let index = Index::Stride {
-                start: from * m,
-                stride: 1,
-                len: steps * m,
-            };
-            g.gather(stack, index, shape)
-        };
-        let rest = stacked(shape, len - 1);
-        let (trace, last) = if self.scan.reverse {
-            let later = part(self.g, 1, len - 1, rest);
-            ([later, init], part(self.g, 0, 1, shape))
-        } else {
-            let earlier = part(self.g, 0, len - 1, rest);
-            ([init, earlier], part(self.g, len - 1, 1, shape))
-        };
-        let trace = self.g.concat(&trace, stacked(shape, len));
-        let last = if value.stacked { last } else { value.var };
-        self.set_carry(k, Value::stack(trace), last);
-        true
-    }
-
-    fn set_carry(&mut self, k: usize, trace: Value, last: Var) {
-        let carry = self.carry(k).index();
-        self.values[carry] = Some(trace);
-        self.finals[k] = Some(last);
-    }
-
     /// Carries that depend on each other and on no other open one.
     fn first_group(&self) -> Option<Vec<usize>> {
         let carries = self.open_carries();
@@ -265,44 +222,6 @@ impl<'a> Split<'a> {
             return;
         }
         self.emit_loop(group);
-    }
-
-    /// Whether anything but the k-th carry itself reads its course.
-    fn is_traced(&self, k: usize) -> bool {
-        let others = self.open_carries().into_iter().filter(|j| *j != k);
-        let roots = others.map(|j| self.scan.next[j]);
-        let open = self.open(roots.chain(self.scan.ys.iter().copied()));
-        self.used[self.finals.len() + k] || open[self.carry(k).index()]
-    }
-
-    /// A carry that only adds up, and of which only the total is read.
-    fn emit_total(&mut self, k: usize, addend: Value) {
-        let (init, len) = (self.args[k], self.scan.len);
-        let shape = self.g.shape(init);
-        let step = addend.step_shape(self.g);
-        let sum = vmap::sum_steps(self.g, addend, step, len);
-        let last = self.g.add(init, sum);
-        let last = self.g.fill_to(last, shape);
-        self.set_carry(k, Value::fixed(init), last);
-    }
-
-    fn emit_affine(&mut self, k: usize, Affine { a, b, zeroing }: Affine) {
-        let mut body = Body::new(self.g, self.args);
-        let carry = body.carry(self.g, self.args[k]);
-        let ins = body.reads(self.g, &[a, b]);
-        let next = if zeroing {
-            let p = body.graph.binary(Binary::MulZero, carry, ins[0]);
-            body.graph.push(
-                Op::Binary(Binary::Add),
-                vec![p, ins[1]],
-                body.graph.shape(p),
-            )
-        } else {
-            body.graph.ternary(Ternary::Fma, ins[0], carry, ins[1])
-        };
-        let at = body.finish(self.g, self.scan, vec![next], vec![]);
-        let (last, trace) = (self.g.proj(at, 0), self.g.proj(at, 1));
-        self.set_carry(k, Value::stack(trace), last);
     }
 
     /// A loop over the carries of a group with what their recurrence needs; values of it that are read

@@ -3,7 +3,7 @@
 use super::registry::{self, values};
 use super::{distance, evaluate};
 use crate::graph::hoist::hoist;
-use crate::graph::op::{Binary, Op, Ternary, Unary};
+use crate::graph::op::{Binary, Fold, Op, Ternary, Unary};
 use crate::graph::reverse::gradient;
 use crate::graph::{Graph, Scan, Shape, Spread, Var};
 
@@ -309,4 +309,43 @@ fn operations_on_stacks_match_single_steps() {
 fn turned(v: &[f64], len: usize) -> Vec<f64> {
     let slice = |t: usize| (0..v.len()).map(move |j| v[(j + t) % v.len()]);
     (0..len).flat_map(slice).collect()
+}
+
+/// Stacks that would be too large stay in the loop, as inputs of the recurrence or as a loop of their own.
+#[test]
+fn large_intermediates_stay_in_the_loop() {
+    let (len, n) = (1100, 1000);
+    let mut body = Graph::new();
+    let c = body.input("c", Shape::SCALAR, Spread::Particle);
+    let x = body.input("x", Shape::SCALAR, Spread::Particle);
+    let w = body.input("w", Shape::new(&[n]), Spread::Particle);
+    let p = body.mul(x, w);
+    let p = body.unary(Unary::Sin, p);
+    let s = body.fold_all(Fold::LogSumExp, p);
+    let m = body.mul(s, c);
+    let next = body.scale(0.1, m);
+    let e = body.fold_all(Fold::Max, p);
+    let scan = Scan {
+        body,
+        len,
+        xs: 1,
+        next: vec![next],
+        ys: vec![e],
+        reverse: false,
+    };
+    let mut g = Graph::new();
+    let c = g.input("c", Shape::SCALAR, Spread::Particle);
+    let x = g.input("x", Shape::new(&[len]), Spread::Particle);
+    let w = g.input("w", Shape::new(&[n]), Spread::Particle);
+    let at = g.scan(scan, &[c], &[x], &[w]);
+    let outputs = [g.proj(at, 0), g.proj(at, 2)];
+    let (split, kept) = hoist(&g, &outputs);
+    assert!(
+        split.nodes().iter().all(|v| v.shape.count() <= len),
+        "{split}"
+    );
+    let (xs, ws) = (values(len, 1, -1.0, 1.0), values(n, 2, -1.0, 1.0));
+    let inputs: [&[f64]; 3] = [&[0.4], &xs, &ws];
+    let before = evaluate(&g, &inputs, &outputs).concat();
+    assert!(distance(&evaluate(&split, &inputs, &kept).concat(), &before) < 1e-13);
 }
