@@ -167,9 +167,7 @@ impl<'a> Split<'a> {
         let args: Option<Vec<Value>> = node.args.iter().map(|a| self.value(*a)).collect();
         let args = args?;
         let len = self.scan.len;
-        let listed = self.scan.ys.iter().any(|y| y.index() == i);
-        let large = !listed && len * node.shape.count() > LARGEST_STACK;
-        if large && args.iter().any(|a| a.stacked) {
+        if args.iter().any(|a| a.stacked) && !self.can_leave(i) {
             return None;
         }
         let kept = self.g.origin();
@@ -226,7 +224,7 @@ impl<'a> Split<'a> {
 
     /// A loop over the carries of a group with what their recurrence needs; values of it that are read
     /// elsewhere are its per-step outputs.
-    pub fn emit_loop(&mut self, group: &[usize]) {
+    fn emit_loop(&mut self, group: &[usize]) {
         let nodes = self.scan.body.nodes();
         let mut core = self.open(group.iter().map(|&k| self.scan.next[k]));
         let others: Vec<Var> = self
@@ -242,32 +240,49 @@ impl<'a> Split<'a> {
             read[v.index()] = true;
         }
         for (i, node) in nodes.iter().enumerate() {
-            // Outputs of an inner loop of the core come with it.
-            core[i] |= wanted[i] && matches!(node.op, Op::Proj(_)) && core[node.args[0].index()];
-            if wanted[i] && !core[i] {
+            if !wanted[i] || core[i] {
+                continue;
+            }
+            // What reads a value that cannot leave the loop comes along.
+            let bound = |a: &Var| core[a.index()] && !self.can_leave(a.index());
+            let inside = |a: &Var| core[a.index()] || self.value(*a).is_some();
+            core[i] = node.args.iter().any(bound) && node.args.iter().all(inside);
+            if !core[i] {
                 node.args.iter().for_each(|a| read[a.index()] = true);
             }
         }
         for i in (0..nodes.len()).rev() {
             // A reshape costs nothing outside: what it reads is exported.
-            if core[i] && read[i] && matches!(nodes[i].op, Op::Reshape) {
+            let free = matches!(nodes[i].op, Op::Reshape) && {
+                let a = nodes[i].args[0];
+                core[a.index()] && self.can_leave(a.index())
+            };
+            if core[i] && read[i] && free {
                 read[i] = false;
                 read[nodes[i].args[0].index()] = true;
             }
         }
-        // Rank 4 has no room for the axis of steps; such values are computed again where needed.
-        let stackable = |i: &usize| {
-            nodes[*i].shape.rank() < 4 && !matches!(nodes[*i].op, Op::Input(_) | Op::Scan(_))
-        };
         let exported: Vec<usize> = (0..nodes.len())
             .filter(|&i| core[i] && wanted[i] && read[i])
-            .filter(stackable)
+            .filter(|&i| !matches!(nodes[i].op, Op::Input(_)) && self.can_leave(i))
             .collect();
         self.emit_part(group, &core, &exported);
     }
 
+    /// Whether a node of the loop can become a stack: rank 4 has no room for the axis of steps, a loop
+    /// is no array, and large stacks cost more than they save (where nobody asked for them).
+    fn can_leave(&self, i: usize) -> bool {
+        let node = &self.scan.body.nodes()[i];
+        if matches!(node.op, Op::Input(_)) {
+            return true;
+        }
+        let room = node.shape.rank() < 4 && !matches!(node.op, Op::Scan(_));
+        let asked = self.scan.ys.iter().any(|y| y.index() == i);
+        room && (asked || self.scan.len * node.shape.count() <= LARGEST_STACK)
+    }
+
     /// A loop without carries over what has no form on stacks.
-    pub fn emit_map(&mut self) {
+    fn emit_map(&mut self) {
         let roots: Vec<usize> = self
             .scan
             .ys
