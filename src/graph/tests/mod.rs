@@ -4,6 +4,7 @@ mod branches;
 mod broken;
 mod edges;
 mod loops;
+mod random;
 mod registry;
 mod scans;
 
