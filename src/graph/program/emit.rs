@@ -22,6 +22,8 @@ pub(super) struct Emitter<'a> {
     /// Where each value is, once it has a place.
     pub loc: Vec<Option<Loc>>,
     pub readers: Vec<Vec<V>>,
+    /// Whether each output of the program has lanes.
+    expected: Vec<bool>,
     /// What is being emitted, for people.
     pub name: Name,
     /// Nodes that need nothing more: computed with another, or in place.
@@ -52,6 +54,7 @@ impl<'a> Emitter<'a> {
             isa,
             code,
             sink: None,
+            expected: vec![],
             name: Name::Other("copy"),
             loc: vec![None; n],
             readers,
@@ -62,8 +65,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The whole program.
-    pub fn program(&mut self, groups: &[Group]) {
+    /// The whole program; `wide` says which outputs the caller expects with lanes.
+    pub fn program(&mut self, groups: &[Group], wide: &[bool]) {
+        self.expected = wide.to_vec();
         for i in 0..self.lir.nodes.len() {
             if let Op::Input(k) = self.lir.nodes[i].op {
                 let v = V(i as u32);
@@ -85,7 +89,11 @@ impl<'a> Emitter<'a> {
         }
         for (k, &v) in self.lir.outputs.iter().enumerate() {
             let (from, to) = (self.value(v), code::output(k as u32));
+            let count = self.lir.node(v).n * self.lanes;
             match from.base {
+                _ if wide[k] && !self.lir.node(v).wide => {
+                    self.push(moves::expand_kernel(self.lanes), to, [from; 3], count);
+                }
                 _ if from == to => {}
                 Base::Buffer(_) | Base::Pool => self.code.exports.push((k, from)),
                 _ => self.copy(to, from, self.count(v)),
@@ -160,7 +168,10 @@ impl<'a> Emitter<'a> {
             None => {
                 let output = self.lir.outputs.iter().position(|o| *o == v);
                 match output {
-                    Some(k) if self.sink.is_none() && self.count(v) > DIRECT => {
+                    Some(k)
+                        if self.expected.get(k) == Some(&self.lir.node(v).wide)
+                            && self.count(v) > DIRECT =>
+                    {
                         code::output(k as u32)
                     }
                     _ => {
