@@ -83,8 +83,26 @@ pub(super) struct Micro {
 pub(super) struct Cycle {
     pub trips: usize,
     pub ops: Vec<Micro>,
+    /// Loops inside, each with the number of operations before it. Nothing in them moves with this one.
+    pub inner: Vec<(usize, Cycle)>,
     /// What it is, for people.
     pub label: String,
+}
+
+impl Cycle {
+    /// All operations, those of inner loops too.
+    pub fn each(&self, f: &mut impl FnMut(&Micro)) {
+        self.ops.iter().for_each(&mut *f);
+        for (_, inner) in &self.inner {
+            inner.each(f);
+        }
+    }
+
+    /// Most pointers in use at one time.
+    pub fn pointers(&self) -> usize {
+        let inner = self.inner.iter().map(|(_, c)| c.pointers()).max();
+        4 * self.ops.len() + inner.unwrap_or(0)
+    }
 }
 
 #[derive(Clone, Debug)]

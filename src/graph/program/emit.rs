@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::code::{self, Base, Code, Loc, Micro, Name, Step};
+use super::code::{self, Base, Code, Cycle, Loc, Micro, Name, Step};
 use super::kernels::arith::{Extent, extent};
 use super::kernels::{Kernel, arith, fold, function, moves};
 use super::lir::{Lir, Map, Op, Square, V};
@@ -18,7 +18,7 @@ pub(super) struct Emitter<'a> {
     pub isa: Isa,
     pub code: &'a mut Code,
     /// Where operations go instead of the program's steps: the body of a loop.
-    pub sink: Option<Vec<Micro>>,
+    pub sink: Option<Cycle>,
     /// Where each value is, once it has a place.
     pub loc: Vec<Option<Loc>>,
     pub readers: Vec<Vec<V>>,
@@ -123,7 +123,7 @@ impl<'a> Emitter<'a> {
             n,
         };
         match &mut self.sink {
-            Some(ops) => ops.push(op),
+            Some(cycle) => cycle.ops.push(op),
             None => self.code.steps.push(Step::Op(op)),
         }
     }

@@ -136,6 +136,7 @@ impl Emitter<'_> {
         self.code.steps.push(Step::Cycle(Cycle {
             trips: domain.n.div_ceil(f.elements),
             ops: f.ops,
+            inner: vec![],
             label,
         }));
         for (v, acc) in f.sums {
