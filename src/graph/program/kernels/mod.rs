@@ -3,6 +3,7 @@
 #[macro_use]
 mod macros;
 pub(super) mod arith;
+pub(super) mod dataset;
 pub(super) mod fold;
 pub(super) mod function;
 mod lu;
