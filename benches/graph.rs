@@ -343,6 +343,20 @@ fn glmm() -> (Graph, Vec<Var>) {
     m.finish()
 }
 
+/// Doubles from a cache line on.
+struct Line(Vec<f64>, usize);
+
+impl Line {
+    fn new(n: usize) -> Line {
+        Line(vec![0.0; n + 8], n)
+    }
+
+    fn slice(&mut self) -> &mut [f64] {
+        let start = self.0.as_ptr().align_offset(64);
+        &mut self.0[start..start + self.1]
+    }
+}
+
 /// Smallest nanoseconds of a call over many batches.
 fn time(mut f: impl FnMut()) -> f64 {
     let mut calls = 1;
@@ -406,20 +420,24 @@ fn main() {
             }
             let p = Program::compile(&g, &out, &options);
             let dim = g.shape(g.inputs()[0].var).count();
-            let q: Vec<f64> = (0..dim * lanes)
-                .map(|i| 0.1 + 0.01 * (i % 7) as f64)
-                .collect();
-            let (mut lp, mut d) = (vec![0.0; lanes], vec![0.0; dim * lanes]);
+            let mut q = Line::new(dim * lanes);
+            let q = q.slice();
+            for (i, x) in q.iter_mut().enumerate() {
+                *x = 0.1 + 0.01 * (i % 7) as f64;
+            }
+            let (mut lp, mut d) = (Line::new(lanes), Line::new(dim * lanes));
+            let (lp, d) = (lp.slice(), d.slice());
             let mut ws = vec![0.0; p.scratch()];
             if let Some(level) = args.get(1)
                 && level.parse() == Ok(lanes)
+                && p.width() == lanes
             {
                 print!("{}", p.describe());
-                for t in p.profile(&[&q], &mut [&mut lp, &mut d], &mut ws) {
+                for t in p.profile(&[&*q], &mut [&mut *lp, &mut *d], &mut ws) {
                     println!("{:3} {:16} {:10.1}", t.stage, t.name, t.nanoseconds);
                 }
             }
-            let mut call = || p.run(&[black_box(&q)], &mut [&mut lp, &mut d], &mut ws);
+            let mut call = || p.run(&[black_box(&*q)], &mut [&mut *lp, &mut *d], &mut ws);
             let t = time(&mut call) / lanes as f64;
             line += &match lanes {
                 1 => format!("| {t:10.1} ({one:6}) "),
