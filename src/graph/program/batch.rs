@@ -18,7 +18,7 @@ struct Frame {
 impl Program {
     /// Doubles of workspace that a run needs, on any number of particles.
     pub fn scratch(&self) -> usize {
-        LINE + self.tables() + self.group() + self.code.scratch
+        LINE + self.tables + self.group + self.code.scratch
     }
 
     /// Computes the outputs for [`Program::lanes`] particles. A value that differs by particle is stored
@@ -82,29 +82,11 @@ impl Program {
         );
     }
 
-    /// Doubles of the pointers to arguments.
-    fn tables(&self) -> usize {
-        (self.inputs.len() + self.outputs.len()).next_multiple_of(LINE)
-    }
-
-    /// Doubles of one group of particles.
-    fn group(&self) -> usize {
-        let all = self.inputs.iter().chain(&self.outputs);
-        all.map(|s| self.in_group(s)).sum()
-    }
-
-    /// Doubles of a value of one group.
-    fn in_group(&self, s: &Slot) -> usize {
-        if s.wide {
-            (s.count * self.own).next_multiple_of(LINE)
-        } else {
-            0
-        }
-    }
-
     /// Lays out the workspace, the pointers going to the arguments themselves.
     fn frame(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Frame {
-        let start = ws.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
+        let line = LINE * size_of::<f64>();
+        let start =
+            (ws.as_ptr().addr().next_multiple_of(line) - ws.as_ptr().addr()) / size_of::<f64>();
         // SAFETY: `scratch` counts all of this, and the check has compared it with the workspace; doubles and
         // pointers have the same size and alignment.
         unsafe {
@@ -112,8 +94,8 @@ impl Program {
             let frame = Frame {
                 inputs: ws.cast(),
                 outputs: ws.add(inputs.len()).cast(),
-                group: ws.add(self.tables()),
-                ws: ws.add(self.tables() + self.group()),
+                group: ws.add(self.tables),
+                ws: ws.add(self.tables + self.group),
             };
             for (k, x) in inputs.iter().enumerate() {
                 *frame.inputs.add(k) = x.as_ptr();
@@ -157,11 +139,11 @@ impl Program {
         unsafe {
             for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| s.wide) {
                 *frame.inputs.add(k) = at;
-                at = at.add(self.in_group(s));
+                at = at.add(s.in_group(self.own));
             }
             for (k, s) in self.outputs.iter().enumerate().filter(|(_, s)| s.wide) {
                 *frame.outputs.add(k) = at;
-                at = at.add(self.in_group(s));
+                at = at.add(s.in_group(self.own));
             }
         }
     }

@@ -20,7 +20,7 @@ mod schedule;
 
 use code::Code;
 use emit::Emitter;
-use link::Linked;
+use link::{LINE, Linked};
 
 use super::Graph;
 use super::hoist::hoist;
@@ -45,6 +45,17 @@ struct Slot {
     wide: bool,
 }
 
+impl Slot {
+    /// Doubles among the arguments of a group of particles.
+    fn in_group(&self, particles: usize) -> usize {
+        if self.wide {
+            (self.count * particles).next_multiple_of(LINE)
+        } else {
+            0
+        }
+    }
+}
+
 /// A compiled graph. It is the same for all threads; each brings a workspace of its own.
 pub struct Program {
     code: Linked,
@@ -54,6 +65,9 @@ pub struct Program {
     own: usize,
     inputs: Vec<Slot>,
     outputs: Vec<Slot>,
+    /// Doubles of the pointers to arguments, and of the arguments of one group of particles.
+    tables: usize,
+    group: usize,
 }
 
 impl Program {
@@ -83,12 +97,17 @@ impl Program {
             count: g.shape(*v).count(),
             wide: wide(v),
         };
+        let inputs: Vec<Slot> = g.inputs().iter().map(|i| slot(&i.var)).collect();
+        let outputs: Vec<Slot> = outputs.iter().map(slot).collect();
+        let all = inputs.iter().chain(&outputs);
         Program {
             code: link::link(code),
             lanes,
             own,
-            inputs: g.inputs().iter().map(|i| slot(&i.var)).collect(),
-            outputs: outputs.iter().map(slot).collect(),
+            tables: (inputs.len() + outputs.len()).next_multiple_of(LINE),
+            group: all.map(|s| s.in_group(own)).sum(),
+            inputs,
+            outputs,
         }
     }
 
