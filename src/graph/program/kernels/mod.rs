@@ -4,6 +4,8 @@
 mod macros;
 pub(super) mod arith;
 pub(super) mod dataset;
+#[cfg(target_arch = "x86_64")]
+mod elementary;
 pub(super) mod fold;
 pub(super) mod function;
 mod lu;
@@ -32,3 +34,8 @@ unsafe fn param(c: *const f64, k: usize) -> usize {
     // SAFETY: the caller's contract.
     unsafe { (*c.add(k)).to_bits() as usize }
 }
+
+#[cfg(test)]
+use arith::Extent;
+#[cfg(test)]
+mod tests;
