@@ -8,6 +8,7 @@ pub(super) mod dataset;
 mod elementary;
 pub(super) mod fold;
 pub(super) mod function;
+mod logsum;
 mod lu;
 pub(super) mod matmul;
 pub(super) mod moves;
