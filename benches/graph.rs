@@ -343,6 +343,129 @@ fn glmm() -> (Graph, Vec<Var>) {
     m.finish()
 }
 
+/// A hidden Markov model of `k` states over `n` steps by the forward algorithm in log space.
+fn hmm(k: usize, n: usize) -> (Graph, Vec<Var>) {
+    let mut m = Model::new(k * k + k);
+    let (raw, mu) = (m.take(k * k, Shape::new(&[k, k])), m.vector(k));
+    m.normal_at(mu, 0.0, 3.0);
+    let norm = m.g.fold(Fold::LogSumExp, raw, 1);
+    let norm = m.g.broadcast_trailing(norm, Shape::new(&[k, k]));
+    let trans = m.g.sub(raw, norm);
+    let y = wave(n, 0.5);
+    let rows: Vec<f64> = (0..n * k).map(|i| y[i / k]).collect();
+    let rows = m.g.constant(rows, Shape::new(&[n, k]));
+    let means = m.g.broadcast(mu, Shape::new(&[n, k]));
+    let r = m.g.sub(rows, means);
+    let r = m.g.square(r);
+    let emit = m.g.scale(-0.5, r);
+    let mut body = Graph::new();
+    let a = body.input("alpha", Shape::new(&[k]), Spread::Particle);
+    let e = body.input("emit", Shape::new(&[k]), Spread::Particle);
+    let t = body.input("trans", Shape::new(&[k, k]), Spread::Particle);
+    let from = body.broadcast_trailing(a, Shape::new(&[k, k]));
+    let both = body.add(from, t);
+    let next = body.fold(Fold::LogSumExp, both, 0);
+    let next = body.add(next, e);
+    let scan = Scan {
+        body,
+        len: n,
+        xs: 1,
+        next: vec![next],
+        ys: vec![],
+        reverse: false,
+    };
+    let first = m.g.filled(-(k as f64).ln(), Shape::new(&[k]));
+    let at = m.g.scan(scan, &[first], &[emit], &[trans]);
+    let last = m.g.proj(at, 0);
+    let lp = m.g.fold_all(Fold::LogSumExp, last);
+    m.terms.push(lp);
+    m.finish()
+}
+
+/// Item response: 20 items, 100 persons, a row for each pair.
+fn irt() -> (Graph, Vec<Var>) {
+    let (items, persons) = (20, 100);
+    let n = items * persons;
+    let mut m = Model::new(persons + 2 * items);
+    let theta = m.vector(persons);
+    let (la, b) = (m.vector(items), m.vector(items));
+    for v in [theta, la, b] {
+        m.normal_at(v, 0.0, 1.0);
+    }
+    let a = m.g.exp(la);
+    let shape = Shape::new(&[n]);
+    let item = Index::Repeat {
+        each: persons,
+        len: n,
+    };
+    let person = Index::Tile {
+        period: persons,
+        len: n,
+    };
+    let a = m.g.gather(a, item.clone(), shape);
+    let b = m.g.gather(b, item, shape);
+    let t = m.g.gather(theta, person, shape);
+    let d = m.g.sub(t, b);
+    let eta = m.g.mul(a, d);
+    let y = m.data((0..n).map(|i| (i * 7 % 3 == 0) as u8 as f64).collect());
+    let h = m.g.mul(y, eta);
+    let s = m.g.unary(Unary::Softplus, eta);
+    let l = m.g.sub(h, s);
+    m.term(l);
+    m.finish()
+}
+
+/// A linear regression of `n` rows and `p` columns with unknown scale.
+fn linear(n: usize, p: usize) -> (Graph, Vec<Var>) {
+    let mut m = Model::new(p + 1);
+    let (b, ls) = (m.vector(p), m.scalar());
+    m.normal_at(b, 0.0, 1.0);
+    let s = m.g.exp(ls);
+    let x = m.g.constant(wave(n * p, 0.37), Shape::new(&[n, p]));
+    let y = m.data(wave(n, 0.61));
+    let f = m.g.matvec(x, b, false);
+    m.normal(y, f, s);
+    m.finish()
+}
+
+/// Moving average of order one with an autoregressive part, by a loop over its errors.
+fn arma() -> (Graph, Vec<Var>) {
+    let n = 200;
+    let mut m = Model::new(4);
+    let (mu, phi, theta, ls) = (m.scalar(), m.scalar(), m.scalar(), m.scalar());
+    for v in [mu, phi, theta] {
+        m.normal_at(v, 0.0, 2.0);
+    }
+    let s = m.g.exp(ls);
+    let y = wave(n + 1, 0.9);
+    let before = m.data(y[..n].to_vec());
+    let now = m.data(y[1..].to_vec());
+    let mut body = Graph::new();
+    let e = body.input("e", Shape::SCALAR, Spread::Particle);
+    let now_t = body.input("now", Shape::SCALAR, Spread::Shared);
+    let before_t = body.input("before", Shape::SCALAR, Spread::Shared);
+    let [mu_t, phi_t, theta_t] =
+        ["mu", "phi", "theta"].map(|n| body.input(n, Shape::SCALAR, Spread::Particle));
+    let ar = body.mul(phi_t, before_t);
+    let ma = body.mul(theta_t, e);
+    let nu = body.add(mu_t, ar);
+    let nu = body.add(nu, ma);
+    let next = body.sub(now_t, nu);
+    let scan = Scan {
+        body,
+        len: n,
+        xs: 2,
+        next: vec![next],
+        ys: vec![next],
+        reverse: false,
+    };
+    let zero = m.g.scalar(0.0);
+    let at = m.g.scan(scan, &[zero], &[now, before], &[mu, phi, theta]);
+    let errors = m.g.proj(at, 2);
+    m.normal(errors, zero, s);
+    m.finish()
+}
+
 /// Doubles from a cache line on.
 struct Line(Vec<f64>, usize);
 
@@ -395,7 +518,7 @@ fn main() {
         .collect();
     type Build = fn() -> (Graph, Vec<Var>);
     // Name, target at one lane, target per particle at 64.
-    let models: [(&str, Build, f64, f64); 12] = [
+    let models: [(&str, Build, f64, f64); 18] = [
         ("eight schools", eight_schools, 150.0, 20.0),
         ("garch 200", garch, 3000.0, 0.0),
         ("student 1000", || student(1000), 10_000.0, 0.0),
@@ -408,6 +531,12 @@ fn main() {
         ("funnel 100", funnel, 0.0, 60.0),
         ("ar5 200", ar5, 0.0, 480.0),
         ("poisson glmm 200", glmm, 0.0, 1250.0),
+        ("hmm 2x100", || hmm(2, 100), 14_000.0, 0.0),
+        ("hmm 4x400", || hmm(4, 400), 80_000.0, 0.0),
+        ("irt 20x100", irt, 25_000.0, 0.0),
+        ("linear 1200x10", || linear(1200, 10), 20_000.0, 0.0),
+        ("linear 5000x24", || linear(5000, 24), 17_000.0, 0.0),
+        ("arma 200", arma, 3300.0, 0.0),
     ];
     println!(
         "model               | compile us |    1 lane (target) |      8 |     16 |     64 (target)"

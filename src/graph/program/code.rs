@@ -111,6 +111,14 @@ pub(super) enum Step {
     Cycle(Cycle),
 }
 
+/// What makes two tables the same.
+#[derive(PartialEq, Eq, Hash)]
+enum TableKey {
+    /// One piece of memory.
+    Shared(usize, usize),
+    Rule(Index),
+}
+
 /// Steps in order with all they refer to.
 #[derive(Default)]
 pub(super) struct Code {
@@ -126,6 +134,7 @@ pub(super) struct Code {
     pub tables: Vec<Arc<[u32]>>,
     /// Data matrices in tiles, by their address and the rows of a tile.
     pub packed: HashMap<(usize, usize), Loc>,
+    known_tables: HashMap<TableKey, u32>,
     scalars: HashMap<u64, usize>,
     params: HashMap<Vec<usize>, usize>,
 }
@@ -180,16 +189,19 @@ impl Code {
 
     /// The table of an index map.
     pub fn table(&mut self, index: &Index) -> Loc {
-        let table: Arc<[u32]> = match index {
-            Index::Table(t) => t.clone(),
-            _ => (0..index.len()).map(|j| index.at(j) as u32).collect(),
+        let key = match index {
+            Index::Table(t) => TableKey::Shared(t.as_ptr() as usize, t.len()),
+            _ => TableKey::Rule(index.clone()),
         };
-        let known = self.tables.iter().position(|t| *t == table);
-        let k = known.unwrap_or_else(|| {
-            self.tables.push(table);
-            self.tables.len() - 1
+        let tables = &mut self.tables;
+        let k = *self.known_tables.entry(key).or_insert_with(|| {
+            tables.push(match index {
+                Index::Table(t) => t.clone(),
+                _ => (0..index.len()).map(|j| index.at(j) as u32).collect(),
+            });
+            tables.len() as u32 - 1
         });
-        fixed(Base::Table(k as u32))
+        fixed(Base::Table(k))
     }
 }
 

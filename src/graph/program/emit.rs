@@ -293,7 +293,12 @@ impl<'a> Emitter<'a> {
             Op::Gather(index) => {
                 let table = self.code.table(index);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(moves::gather_kernel(width), d, [a, table, a], n * width);
+                self.push(
+                    moves::gather_kernel(width, moves::is_regular(index)),
+                    d,
+                    [a, table, a],
+                    n * width,
+                );
             }
             Op::Assemble { .. } => {
                 self.target(v);
@@ -440,8 +445,7 @@ impl<'a> Emitter<'a> {
             }
             _ => {
                 let table = self.code.table(index);
-                let runs = matches!(index, Index::Repeat { .. });
-                let kernel = moves::scatter_kernel(width, runs);
+                let kernel = moves::scatter_kernel(width, moves::is_regular(index));
                 self.push(kernel, to, [from, table, from], n * width);
             }
         }

@@ -219,7 +219,8 @@ impl Emitter<'_> {
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let source = self.value(node.args[0]);
                 let d = self.fused_dest(f, v);
-                f.plain(moves::gather_kernel(f.lanes), d, [source, table, source]);
+                let kernel = moves::gather_kernel(f.lanes, moves::is_regular(index));
+                f.plain(kernel, d, [source, table, source]);
             }
             Op::Sum => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
@@ -405,8 +406,7 @@ impl Emitter<'_> {
             _ => {
                 debug_assert_eq!(kind, Kind::Vector, "deposits have their sources' lanes");
                 let table = self.code.table(index).stepping(f.elements as isize);
-                let runs = matches!(index, Index::Repeat { .. });
-                let kernel = moves::scatter_kernel(f.lanes, runs);
+                let kernel = moves::scatter_kernel(f.lanes, moves::is_regular(index));
                 f.plain(kernel, to, [from, table, from]);
             }
         }

@@ -134,6 +134,56 @@ pub(super) fn unpack(n: usize) -> (usize, usize, usize) {
     (n & 0xffff, (n >> 16 & 0xf) * 8, n >> 20)
 }
 
+/// The formula at position `i`; `one` has the scalar operands. A function, since a closure that the compiler
+/// does not inline would be compiled without the instruction set.
+#[inline(always)]
+unsafe fn at<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
+    (a, b, c): (*const f64, *const f64, *const f64),
+    i: usize,
+    one: (S, S, S),
+) -> S {
+    // SAFETY: the caller vouches for a vector at i of every operand that is not a scalar.
+    unsafe {
+        F::eval::<S>(
+            operand::<S, M, 1>(a, i, one.0, true),
+            operand::<S, M, 2>(b, i, one.1, ARITY & 2 != 0),
+            operand::<S, M, 4>(c, i, one.2, ARITY & 4 != 0),
+        )
+    }
+}
+
+/// Positions `i..n`, four vectors at a time, then one; returns how far whole vectors go.
+#[inline(always)]
+unsafe fn vectors<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
+    d: *mut f64,
+    x: (*const f64, *const f64, *const f64),
+    n: usize,
+    one: (S, S, S),
+) -> usize {
+    let mut i = 0;
+    // SAFETY: every access is below n, which the caller vouches for.
+    unsafe {
+        while i + 4 * S::N <= n {
+            // All loads of a chunk come before its stores: `d` may be an operand.
+            let v = [
+                at::<S, F, ARITY, M>(x, i, one),
+                at::<S, F, ARITY, M>(x, i + S::N, one),
+                at::<S, F, ARITY, M>(x, i + 2 * S::N, one),
+                at::<S, F, ARITY, M>(x, i + 3 * S::N, one),
+            ];
+            for (k, v) in v.into_iter().enumerate() {
+                v.store(d.add(i + k * S::N));
+            }
+            i += 4 * S::N;
+        }
+        while i + S::N <= n {
+            at::<S, F, ARITY, M>(x, i, one).store(d.add(i));
+            i += S::N;
+        }
+    }
+    i
+}
+
 /// `d[i] = F(a[i], b[i], c[i])` for `i < n`, scalars read at 0.
 #[inline(always)]
 unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
@@ -146,36 +196,11 @@ unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     // SAFETY: every access is below n, which the caller vouches for; the processor has S.
     unsafe {
         let (x, y, z) = (first::<M, 1>(a), first::<M, 2>(b), first::<M, 4>(c));
-        let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
-        let (sx, sy, sz) = (S::splat(x), S::splat(y), S::splat(z));
-        let at = |i: usize| {
-            F::eval::<S>(
-                operand::<S, M, 1>(a, i, sx, true),
-                operand::<S, M, 2>(b, i, sy, two),
-                operand::<S, M, 4>(c, i, sz, three),
-            )
-        };
-        let mut i = 0;
-        while i + 4 * S::N <= n {
-            // All loads of a chunk come before its stores: `d` may be an operand.
-            let v = [at(i), at(i + S::N), at(i + 2 * S::N), at(i + 3 * S::N)];
-            for (k, v) in v.into_iter().enumerate() {
-                v.store(d.add(i + k * S::N));
-            }
-            i += 4 * S::N;
-        }
-        while i + S::N <= n {
-            at(i).store(d.add(i));
-            i += S::N;
-        }
-        let (sx, sy, sz) = (S::One::splat(x), S::One::splat(y), S::One::splat(z));
+        let one = (S::splat(x), S::splat(y), S::splat(z));
+        let mut i = vectors::<S, F, ARITY, M>(d, (a, b, c), n, one);
+        let one = (S::One::splat(x), S::One::splat(y), S::One::splat(z));
         while i < n {
-            F::eval::<S::One>(
-                operand::<S::One, M, 1>(a, i, sx, true),
-                operand::<S::One, M, 2>(b, i, sy, two),
-                operand::<S::One, M, 4>(c, i, sz, three),
-            )
-            .store(d.add(i));
+            at::<S::One, F, ARITY, M>((a, b, c), i, one).store(d.add(i));
             i += 1;
         }
     }
@@ -202,7 +227,6 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     n: usize,
 ) {
     let (count, lanes, moving) = unpack(n);
-    let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
     let step = |bit: u8| match (moving & bit as usize != 0, M & bit != 0) {
         (false, _) => 0,
         (true, true) => 1,
@@ -212,28 +236,12 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     for _ in 0..count {
         // SAFETY: the caller vouches for a row at each operand, for each row; the processor has S.
         unsafe {
-            let sx = S::splat(first::<M, 1>(a));
-            let sy = S::splat(first::<M, 2>(b));
-            let sz = S::splat(first::<M, 4>(c));
-            let at = |i: usize| {
-                F::eval::<S>(
-                    operand::<S, M, 1>(a, i, sx, true),
-                    operand::<S, M, 2>(b, i, sy, two),
-                    operand::<S, M, 4>(c, i, sz, three),
-                )
-            };
-            let mut i = 0;
-            while i + 4 * S::N <= lanes {
-                let v = [at(i), at(i + S::N), at(i + 2 * S::N), at(i + 3 * S::N)];
-                for (k, v) in v.into_iter().enumerate() {
-                    v.store(d.add(i + k * S::N));
-                }
-                i += 4 * S::N;
-            }
-            while i < lanes {
-                at(i).store(d.add(i));
-                i += S::N;
-            }
+            let one = (
+                S::splat(first::<M, 1>(a)),
+                S::splat(first::<M, 2>(b)),
+                S::splat(first::<M, 4>(c)),
+            );
+            vectors::<S, F, ARITY, M>(d, (a, b, c), lanes, one);
             (a, b, c) = (a.add(steps.0), b.add(steps.1), c.add(steps.2));
             d = d.add(lanes);
         }

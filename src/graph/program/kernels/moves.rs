@@ -1,6 +1,7 @@
 //! Kernels that move numbers: gathers, scatters, repetitions between lanes and elements.
 
 use super::Kernel;
+use crate::graph::shape::Index;
 
 /// `d[i] = a[index[i]]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
 unsafe fn gather<const L: usize>(
@@ -42,16 +43,71 @@ unsafe fn scatter<const L: usize>(
     }
 }
 
-/// Scatter at one lane: neighbours with one target are summed before they are added to it.
-unsafe fn scatter_runs(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+/// Gather at one lane: four neighbours or four times the same element are found and moved at once.
+unsafe fn gather_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
     let index = b.cast::<u32>();
     let mut i = 0;
+    while i + 4 <= n {
+        // SAFETY: four entries and elements from i on are valid; the plan checked the table.
+        unsafe {
+            let k = index.add(i).cast::<[u32; 4]>().read_unaligned();
+            let to = d.add(i).cast::<[f64; 4]>();
+            if k == [k[0]; 4] {
+                to.write([*a.add(k[0] as usize); 4]);
+            } else if follows(k) {
+                to.write(a.add(k[0] as usize).cast::<[f64; 4]>().read());
+            } else {
+                to.write(k.map(|k| *a.add(k as usize)));
+            }
+        }
+        i += 4;
+    }
     while i < n {
-        // SAFETY: i < n entries and elements are valid; the plan checked the table against the target.
+        // SAFETY: entry and element i are valid.
+        unsafe { *d.add(i) = *a.add(*index.add(i) as usize) };
+        i += 1;
+    }
+}
+
+/// Four positions one after another.
+#[inline(always)]
+fn follows(k: [u32; 4]) -> bool {
+    let after = |i| k[0].wrapping_add(i);
+    k == [k[0], after(1), after(2), after(3)]
+}
+
+/// Scatter at one lane: neighbours with one target are summed before they are added to it, four at a
+/// time, and four neighbouring targets are treated at once.
+unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let index = b.cast::<u32>();
+    let four = |i: usize| {
+        // SAFETY: called for i + 4 <= n only.
+        unsafe { index.add(i).cast::<[u32; 4]>().read_unaligned() }
+    };
+    let mut i = 0;
+    while i < n {
+        // SAFETY: entries and elements below n are valid; the plan checked the table against the target.
         unsafe {
             let target = *index.add(i);
-            let mut sum = *a.add(i);
-            i += 1;
+            if i + 4 <= n && follows(four(i)) {
+                let to = d.add(target as usize).cast::<[f64; 4]>();
+                let (mut sum, x) = (to.read(), a.add(i).cast::<[f64; 4]>().read());
+                for k in 0..4 {
+                    sum[k] += x[k];
+                }
+                to.write(sum);
+                i += 4;
+                continue;
+            }
+            let mut parts = [0.0; 4];
+            while i + 4 <= n && four(i) == [target; 4] {
+                let x = a.add(i).cast::<[f64; 4]>().read();
+                for k in 0..4 {
+                    parts[k] += x[k];
+                }
+                i += 4;
+            }
+            let mut sum = (parts[0] + parts[2]) + (parts[1] + parts[3]);
             while i < n && *index.add(i) == target {
                 sum += *a.add(i);
                 i += 1;
@@ -106,16 +162,32 @@ macro_rules! by_lanes {
 }
 
 /// `d[i] = a[index[i]]`, the table at `b`.
-pub(in super::super) fn gather_kernel(lanes: usize) -> Kernel {
+pub(in super::super) fn gather_kernel(lanes: usize, regular: bool) -> Kernel {
+    if lanes == 1 && regular {
+        return gather_one;
+    }
     by_lanes!(lanes, gather)
 }
 
-/// `d[index[i]] += a[i]`, the table at `b`; `runs` where neighbours often share a target.
-pub(in super::super) fn scatter_kernel(lanes: usize, runs: bool) -> Kernel {
-    if lanes == 1 && runs {
-        return scatter_runs;
+/// `d[index[i]] += a[i]`, the table at `b`.
+pub(in super::super) fn scatter_kernel(lanes: usize, regular: bool) -> Kernel {
+    if lanes == 1 && regular {
+        return scatter_one;
     }
     by_lanes!(lanes, scatter)
+}
+
+/// True where half of a table's neighbours are equal or follow one another.
+pub(in super::super) fn is_regular(index: &Index) -> bool {
+    match index {
+        Index::Stride { stride, .. } => *stride == 0 || *stride == 1,
+        Index::Repeat { each, .. } => *each >= 4,
+        Index::Tile { period, .. } => *period >= 4,
+        Index::Table(t) => {
+            let near = t.windows(2).filter(|w| w[1] == w[0] || w[1] == w[0] + 1);
+            2 * near.count() >= t.len()
+        }
+    }
 }
 
 /// `d[e][l] = a[e]`
