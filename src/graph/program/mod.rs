@@ -21,6 +21,7 @@ mod schedule;
 use code::Code;
 use emit::Emitter;
 use link::{LINE, Linked};
+use lir::Lir;
 
 use super::Graph;
 use super::hoist::hoist;
@@ -35,6 +36,11 @@ pub struct Options {
     /// Instruction set of the kernels; it decides the last bits of results.
     pub isa: Isa,
 }
+
+/// Doubles of workspace from which fewer lanes are better than a cache overrun.
+const CACHE: usize = 1 << 16;
+/// Fewest lanes of a program for which more were asked.
+const FEWEST: usize = 8;
 
 /// Size of an input or output.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +67,7 @@ pub struct Program {
     code: Linked,
     /// Particles of one run.
     lanes: usize,
-    /// Particles that the code treats at once: all lanes, or one.
+    /// Particles that the code treats at once: all lanes, fewer where many would leave the cache, or one.
     own: usize,
     inputs: Vec<Slot>,
     outputs: Vec<Slot>,
@@ -84,15 +90,25 @@ impl Program {
         );
         let (hoisted, wanted) = hoist(g, outputs);
         let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
-        let (mut lir, mut own) = (lower(lanes), lanes);
-        if lanes > 1 && schedule::has_large_matrices(&lir) {
-            (lir, own) = (lower(1), 1);
-        }
-        let groups = schedule::schedule(&lir, own, lower::SMALL);
-        let mut code = Code::default();
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
-        let expected: Vec<bool> = outputs.iter().map(|v| own > 1 && wide(v)).collect();
-        Emitter::new(&lir, own, options.isa, &mut code).program(&groups, &expected);
+        let compile = |own: usize, lir: &Lir| {
+            let groups = schedule::schedule(lir, own, lower::SMALL);
+            let mut code = Code::default();
+            let expected: Vec<bool> = outputs.iter().map(|v| own > 1 && wide(v)).collect();
+            Emitter::new(lir, own, options.isa, &mut code).program(&groups, &expected);
+            link::link(code)
+        };
+        let mut own = lanes;
+        let mut lir = lower(own);
+        if own > 1 && schedule::has_large_matrices(&lir) {
+            own = 1;
+            lir = lower(own);
+        }
+        let mut code = compile(own, &lir);
+        while own > FEWEST && code.scratch > CACHE {
+            own /= 2;
+            code = compile(own, &lower(own));
+        }
         let slot = |v: &Var| Slot {
             count: g.shape(*v).count(),
             wide: wide(v),
@@ -101,7 +117,7 @@ impl Program {
         let outputs: Vec<Slot> = outputs.iter().map(slot).collect();
         let all = inputs.iter().chain(&outputs);
         Program {
-            code: link::link(code),
+            code,
             lanes,
             own,
             tables: (inputs.len() + outputs.len()).next_multiple_of(LINE),
@@ -116,7 +132,7 @@ impl Program {
         self.lanes
     }
 
-    /// Particles that the code treats at once: all lanes, or one.
+    /// Particles that the code treats at once: all lanes, fewer where many would leave the cache, or one.
     pub fn width(&self) -> usize {
         self.own
     }

@@ -11,6 +11,9 @@ use crate::graph::op::Unary;
 
 /// Columns treated at a time.
 const COLUMNS: usize = 64;
+/// Rows up to which a few columns stay in registers.
+#[cfg(target_arch = "x86_64")]
+const SHORT: usize = 16;
 /// Elements copied together at a time.
 const ROOM: usize = 1024;
 
@@ -163,6 +166,14 @@ unsafe fn body<S: Vector>(d: *mut f64, a: *const f64, c: *const f64, f: Function
     // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
     unsafe {
         let (outer, n, inner) = (param(c, 0), param(c, 1), param(c, 2));
+        #[cfg(target_arch = "x86_64")]
+        if outer <= 2 && inner <= 4 && n <= SHORT && S::FUSED {
+            for o in 0..outer {
+                let (d, a) = (d.add(o * inner), a.add(o * n * inner));
+                super::elementary::log_sum_exp_short(d, a, (n, inner, inner));
+            }
+            return;
+        }
         if inner == 1 && n >= 4 * COLUMNS {
             for o in 0..outer {
                 long_row::<S>(d.add(o), a.add(o * n), n, f);

@@ -8,6 +8,8 @@
 pub(super) trait Vector: Copy {
     /// Doubles in a vector.
     const N: usize;
+    /// True where the processor has AVX2 and FMA.
+    const FUSED: bool;
     /// The same arithmetic on one double, for remainders.
     type One: Vector;
     unsafe fn load(p: *const f64) -> Self;
@@ -74,6 +76,7 @@ impl<const W: usize, const F: bool> Doubles<W, F> {
 
 impl<const W: usize, const F: bool> Vector for Doubles<W, F> {
     const N: usize = W;
+    const FUSED: bool = F;
     type One = Doubles<1, F>;
     #[inline(always)]
     unsafe fn load(p: *const f64) -> Self {
@@ -228,6 +231,7 @@ mod avx {
 
     impl Vector for Avx {
         const N: usize = 4;
+        const FUSED: bool = true;
         type One = Doubles<1, true>;
         #[inline(always)]
         unsafe fn load(p: *const f64) -> Self {

@@ -4,6 +4,7 @@ mod arrays;
 mod elementwise;
 mod loops;
 mod models;
+mod random;
 
 use super::{Options, Program};
 use crate::base::simd::Isa;
