@@ -547,12 +547,16 @@ fn main() {
         }
         let (g, out) = build();
         let mut line = format!("{name:19} ");
+        let only = args.get(1).and_then(|a| a.parse().ok());
         for lanes in [1, 8, 16, 64] {
+            if only.is_some_and(|o| o != lanes) {
+                continue;
+            }
             let options = Options {
                 lanes,
                 isa: Isa::detect(),
             };
-            if lanes == 1 {
+            if lanes == 1 && only.is_none() {
                 let t = time(|| {
                     black_box(Program::compile(&g, &out, &options));
                 });
@@ -568,10 +572,7 @@ fn main() {
             let (mut lp, mut d) = (Line::new(lanes), Line::new(dim * lanes));
             let (lp, d) = (lp.slice(), d.slice());
             let mut ws = vec![0.0; p.scratch()];
-            if let Some(level) = args.get(1)
-                && level.parse() == Ok(lanes)
-                && p.width() == lanes
-            {
+            if only == Some(lanes) && p.width() == lanes {
                 print!("{}", p.describe());
                 for t in p.profile(&[&*q], &mut [&mut *lp, &mut *d], &mut ws) {
                     println!("{:3} {:16} {:10.1}", t.stage, t.name, t.nanoseconds);

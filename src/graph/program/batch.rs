@@ -48,16 +48,22 @@ impl Program {
         if n == self.own {
             // SAFETY: the sizes are right, and the frame holds a pointer for each argument.
             unsafe { self.start(&frame).all() };
-            return;
+        } else {
+            self.in_groups(n, inputs, outputs, &frame);
         }
+    }
+
+    /// One group of particles after another.
+    #[inline(never)]
+    fn in_groups(&self, n: usize, inputs: &[&[f64]], outputs: &mut [&mut [f64]], frame: &Frame) {
         // SAFETY: the group has room for each value with lanes.
-        unsafe { self.point_to_group(&frame) };
+        unsafe { self.point_to_group(frame) };
         for first in (0..n).step_by(self.own) {
             // SAFETY: `first` is a particle; the sizes are right.
             unsafe {
-                self.read(&frame, inputs, first, n);
-                self.start(&frame).all();
-                self.write(&frame, outputs, first, n);
+                self.read(frame, inputs, first, n);
+                self.start(frame).all();
+                self.write(frame, outputs, first, n);
             }
         }
     }
@@ -84,9 +90,8 @@ impl Program {
 
     /// Lays out the workspace, the pointers going to the arguments themselves.
     fn frame(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Frame {
-        let line = LINE * size_of::<f64>();
-        let start =
-            (ws.as_ptr().addr().next_multiple_of(line) - ws.as_ptr().addr()) / size_of::<f64>();
+        // Doubles up to the next cache line.
+        let start = (ws.as_ptr().addr() / size_of::<f64>()).wrapping_neg() % LINE;
         // SAFETY: `scratch` counts all of this, and the check has compared it with the workspace; doubles and
         // pointers have the same size and alignment.
         unsafe {

@@ -167,9 +167,28 @@ unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
     }
 }
 
-/// Copies a few doubles.
+/// Copies doubles; few without a call.
 #[inline(always)]
 pub(super) unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
     // SAFETY: the caller vouches for n doubles at both, which do not overlap.
-    unsafe { std::ptr::copy_nonoverlapping(from, to, n) }
+    unsafe {
+        if n > 64 {
+            std::ptr::copy_nonoverlapping(from, to, n);
+            return;
+        }
+        let mut i = 0;
+        while i + 4 <= n {
+            to.add(i)
+                .cast::<[f64; 4]>()
+                .write(from.add(i).cast::<[f64; 4]>().read());
+            // Without this the compiler makes the loop a call again.
+            std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+            i += 4;
+        }
+        while i < n {
+            *to.add(i) = *from.add(i);
+            std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+            i += 1;
+        }
+    }
 }

@@ -5,13 +5,13 @@ use super::Kernel;
 use super::arith::{Extent, Scalars};
 #[cfg(target_arch = "x86_64")]
 use super::elementary;
-use crate::base::simd::{self, Isa, scalar};
+use crate::base::simd::{self, Isa};
 use crate::base::special;
 use crate::graph::op::{Binary, Ternary, Unary};
 
-/// Kernels of one function for one instruction set: many numbers, or one.
+/// Kernels of the functions of `base` for one instruction set.
 macro_rules! vectorised {
-    ($level:expr, $fma:expr, $(#[$feature:meta])?) => {
+    ($level:expr) => {
         use super::*;
 
         macro_rules! many {
@@ -55,41 +55,15 @@ macro_rules! vectorised {
             // SAFETY: the caller vouches for n doubles at all three.
             unsafe { (simd::kernels($level).pow)(a, b, d, n) }
         }
-
-        pub(super) mod one {
-            use super::*;
-            macro_rules! one {
-                ($name:ident) => {
-                    $(#[$feature])?
-                    pub(in super::super) unsafe fn $name(
-                        d: *mut f64,
-                        a: *const f64,
-                        _: *const f64,
-                        _: *const f64,
-                        _: usize,
-                    ) {
-                        // SAFETY: the caller vouches for one double at both.
-                        unsafe { *d = scalar::$name::<$fma>(*a) }
-                    }
-                };
-            }
-            one!(exp);
-            one!(expm1);
-            one!(log);
-            one!(log1p);
-            one!(tanh);
-            one!(sigmoid);
-            one!(softplus);
-        }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx {
-    vectorised!(Isa::Avx2Fma, true, #[target_feature(enable = "avx2,fma")]);
+    vectorised!(Isa::Avx2Fma);
 }
 mod plain {
-    vectorised!(Isa::Baseline, false,);
+    vectorised!(Isa::Baseline);
 }
 
 /// softplus to `d`, its derivative to `c`
@@ -187,9 +161,21 @@ pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
 
 /// The kernels of the most common functions, where there are faster ones.
 #[cfg(target_arch = "x86_64")]
-fn fast(op: Unary, isa: Isa) -> Option<Kernel> {
+fn fast(op: Unary, isa: Isa, n: Extent) -> Option<Kernel> {
     if isa != Isa::Avx2Fma || !isa.is_supported() {
         return None;
+    }
+    if n == Extent::One {
+        return Some(match op {
+            Unary::Exp => elementary::exp_one,
+            Unary::Expm1 => elementary::expm1_one,
+            Unary::Log => elementary::log_one,
+            Unary::Log1p => elementary::log1p_one,
+            Unary::Tanh => elementary::tanh_one,
+            Unary::Sigmoid => elementary::sigmoid_one,
+            Unary::Softplus => elementary::softplus_one,
+            _ => return None,
+        });
     }
     Some(match op {
         Unary::Exp => elementary::exp,
@@ -204,18 +190,13 @@ fn fast(op: Unary, isa: Isa) -> Option<Kernel> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fast(_: Unary, _: Isa) -> Option<Kernel> {
+fn fast(_: Unary, _: Isa, _: Extent) -> Option<Kernel> {
     None
 }
 
 /// The kernel of a function of one number that is not arithmetic.
 pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
-    if n == Extent::One
-        && let Some(kernel) = unary_one(op, isa)
-    {
-        return kernel;
-    }
-    if let Some(kernel) = fast(op, isa) {
+    if let Some(kernel) = fast(op, isa, n) {
         return kernel;
     }
     match op {
@@ -248,19 +229,6 @@ pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
         Unary::BesselRatio => each!(1, 0, |a, _, _| special::bessel_i_ratio(0.0, a)),
         _ => unreachable!("arithmetic has its own kernels"),
     }
-}
-
-fn unary_one(op: Unary, isa: Isa) -> Option<Kernel> {
-    Some(match op {
-        Unary::Exp => level!(isa, one::exp),
-        Unary::Expm1 => level!(isa, one::expm1),
-        Unary::Log => level!(isa, one::log),
-        Unary::Log1p => level!(isa, one::log1p),
-        Unary::Tanh => level!(isa, one::tanh),
-        Unary::Sigmoid => level!(isa, one::sigmoid),
-        Unary::Softplus => level!(isa, one::softplus),
-        _ => return None,
-    })
 }
 
 /// The kernel of a function of two numbers that is not arithmetic.

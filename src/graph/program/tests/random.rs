@@ -140,7 +140,7 @@ impl Pool {
             xs: 1,
             next: vec![next],
             ys: vec![y],
-            reverse: n % 2 == 0,
+            reverse: n.is_multiple_of(2),
         };
         let zero = self.g.scalar(0.1);
         let at = self.g.scan(scan, &[zero], &[a], &[]);

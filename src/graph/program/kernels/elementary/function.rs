@@ -1,4 +1,4 @@
-//! The functions of groups.
+//! The functions of four doubles.
 
 use super::constants::{Constants, at};
 use super::group::Group;
@@ -60,7 +60,7 @@ pub(super) fn split(c: Constants, x: Group) -> (Group, Group) {
     // The mantissa carries into the exponent exactly when it is at least sqrt 2.
     let carried = x.add_bits(c.get(at::CARRY));
     let k = carried
-        .from_exponent()
+        .exponent_bits()
         .or(c.get(at::EXPONENT))
         .sub(c.get(at::BIAS));
     let m = carried.and(c.get(at::MANTISSA)).add_bits(c.get(at::ROOT));

@@ -1,28 +1,20 @@
-//! Groups of vectors, their instructions, and moves of the last few doubles.
+//! Four doubles, their instructions, and moves of the last few.
 
 use std::arch::x86_64::*;
 
-/// Vectors treated together. One is best on processors measured so far: the compiler gives more of them
-/// too few registers.
-pub(super) const W: usize = 1;
-
-/// `W` vectors of four doubles.
+/// A vector of four doubles. (Several at a time were slower: the compiler then has too few registers.)
 #[derive(Clone, Copy)]
-pub(super) struct Group(pub(super) [__m256d; W]);
+pub(super) struct Group(pub(super) __m256d);
 
-/// A method that applies an instruction to each vector, other arguments being groups.
+/// A method that applies an instruction, other arguments being vectors.
 macro_rules! each {
     ($name:ident($($arg:ident),*) = |$x:ident| $body:expr) => {
         #[inline]
         #[target_feature(enable = "avx2,fma")]
         pub(super) fn $name(self, $($arg: Group),*) -> Group {
-            let mut out = self.0;
-            for w in 0..W {
-                let $x = self.0[w];
-                $(let $arg = $arg.0[w];)*
-                out[w] = $body;
-            }
-            Group(out)
+            let $x = self.0;
+            $(let $arg = $arg.0;)*
+            Group($body)
         }
     };
 }
@@ -69,47 +61,44 @@ impl Group {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn all(x: f64) -> Group {
-        Group([_mm256_set1_pd(x); W])
+        Group(_mm256_set1_pd(x))
+    }
+
+    /// The lowest double.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn lowest(self) -> f64 {
+        _mm256_cvtsd_f64(self.0)
     }
 
     /// True where any sign bit is set.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn any(self) -> bool {
-        let mut any = self.0[0];
-        for w in 1..W {
-            any = _mm256_or_pd(any, self.0[w]);
-        }
-        _mm256_movemask_pd(any) != 0
+        _mm256_movemask_pd(self.0) != 0
     }
 
     /// # Safety
-    /// A whole group is valid at `p`.
+    /// Four doubles are valid at `p`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn load(p: *const f64) -> Group {
-        let mut out = [_mm256_setzero_pd(); W];
-        for (w, x) in out.iter_mut().enumerate() {
-            // SAFETY: the caller's contract.
-            *x = unsafe { _mm256_loadu_pd(p.add(4 * w)) };
-        }
-        Group(out)
+        // SAFETY: the caller's contract.
+        Group(unsafe { _mm256_loadu_pd(p) })
     }
 
     /// # Safety
-    /// A whole group is valid at `p`.
+    /// Four doubles are valid at `p`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn store(self, p: *mut f64) {
-        for (w, x) in self.0.iter().enumerate() {
-            // SAFETY: the caller's contract.
-            unsafe { _mm256_storeu_pd(p.add(4 * w), *x) };
-        }
+        // SAFETY: the caller's contract.
+        unsafe { _mm256_storeu_pd(p, self.0) };
     }
 }
 
 /// Doubles of a group.
-pub(super) const ALL: usize = 4 * W;
+pub(super) const ALL: usize = 4;
 
 /// Results of which some have to be computed one by one.
 #[inline]
@@ -139,40 +128,34 @@ pub(super) fn patch(y: Group, x: Group, far: Group, slow: fn(f64) -> f64) -> Gro
 /// The last doubles of a slice, ones behind them.
 ///
 /// # Safety
-/// `n < ALL` doubles are valid.
+/// `n < 4` doubles are valid.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn first(a: *const f64, n: usize) -> Group {
-    let mut x = [_mm256_set1_pd(1.0); W];
-    for (w, x) in x.iter_mut().enumerate() {
-        let m = mask(n, w);
-        // SAFETY: doubles behind the mask are not read.
-        let v = unsafe { _mm256_maskload_pd(a.add(4 * w), m) };
-        *x = _mm256_blendv_pd(*x, v, _mm256_castsi256_pd(m));
-    }
-    Group(x)
+    let m = mask(n);
+    // SAFETY: doubles behind the mask are not read.
+    let x = unsafe { _mm256_maskload_pd(a, m) };
+    Group(_mm256_blendv_pd(
+        _mm256_set1_pd(1.0),
+        x,
+        _mm256_castsi256_pd(m),
+    ))
 }
 
-/// Writes the first `n < ALL` doubles.
+/// Writes the first `n < 4` doubles.
 ///
 /// # Safety
 /// They are valid.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn store_first(d: *mut f64, y: Group, n: usize) {
-    for (w, y) in y.0.iter().enumerate() {
-        // SAFETY: doubles behind the mask are not written.
-        unsafe { _mm256_maskstore_pd(d.add(4 * w), mask(n, w), *y) };
-    }
+    // SAFETY: doubles behind the mask are not written.
+    unsafe { _mm256_maskstore_pd(d, mask(n), y.0) };
 }
 
-/// Bits set in those of the w-th four doubles that are among the first `n`.
+/// Bits set in those of four doubles that are among the first `n`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn mask(n: usize, w: usize) -> __m256i {
-    let place = _mm256_add_epi64(
-        _mm256_set_epi64x(3, 2, 1, 0),
-        _mm256_set1_epi64x(4 * w as i64),
-    );
-    _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), place)
+fn mask(n: usize) -> __m256i {
+    _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_set_epi64x(3, 2, 1, 0))
 }

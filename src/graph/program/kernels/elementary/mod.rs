@@ -22,7 +22,7 @@ const RUN: usize = 8;
 
 /// A kernel from a function of a group, a test for those it is not for, and the function for these.
 macro_rules! elementary {
-    ($(#[$doc:meta])* $name:ident, $fast:expr, $far:expr, $slow:expr) => {
+    ($(#[$doc:meta])* $name:ident, $one:ident, $fast:expr, $far:expr, $slow:expr) => {
         $(#[$doc])*
         #[target_feature(enable = "avx2,fma")]
         pub(super) unsafe fn $name(
@@ -60,6 +60,24 @@ macro_rules! elementary {
                 }
             }
         }
+
+        $(#[$doc])*
+        /// for one double.
+        #[target_feature(enable = "avx2,fma")]
+        pub(super) unsafe fn $one(
+            d: *mut f64,
+            a: *const f64,
+            _: *const f64,
+            _: *const f64,
+            _: usize,
+        ) {
+            let c = Constants::plain();
+            // SAFETY: the caller vouches for one double at both.
+            unsafe {
+                let x = Group::all(*a);
+                *d = patched($fast(c, x), x, $far(x), $slow).lowest();
+            }
+        }
     };
 }
 
@@ -68,31 +86,31 @@ const STEEP: f64 = 708.0;
 
 elementary!(
     /// `d = e^a`
-    exp, exp_of, |x| beyond(x, STEEP), scalar::exp::<true>
+    exp, exp_one, exp_of, |x| beyond(x, STEEP), scalar::exp::<true>
 );
 elementary!(
     /// `d = e^a - 1`
-    expm1, expm1_of, |x| beyond(x, STEEP), scalar::expm1::<true>
+    expm1, expm1_one, expm1_of, |x| beyond(x, STEEP), scalar::expm1::<true>
 );
 elementary!(
     /// `d = tanh a`
-    tanh, tanh_of, |x| beyond(x, f64::INFINITY), scalar::tanh::<true>
+    tanh, tanh_one, tanh_of, |x| beyond(x, f64::INFINITY), scalar::tanh::<true>
 );
 elementary!(
     /// `d = log a`
-    log, log_of, |x| outside(x, f64::MIN_POSITIVE, f64::MAX), scalar::log::<true>
+    log, log_one, log_of, |x| outside(x, f64::MIN_POSITIVE, f64::MAX), scalar::log::<true>
 );
 elementary!(
     /// `d = log(1 + a)`
-    log1p, log1p_of, |x| outside(x, -1.0 + f64::EPSILON, 1e300), scalar::log1p::<true>
+    log1p, log1p_one, log1p_of, |x| outside(x, -1.0 + f64::EPSILON, 1e300), scalar::log1p::<true>
 );
 elementary!(
     /// `d = log(1 + e^a)`
-    softplus, softplus_of, |x| beyond(x, STEEP), scalar::softplus::<true>
+    softplus, softplus_one, softplus_of, |x| beyond(x, STEEP), scalar::softplus::<true>
 );
 elementary!(
     /// `d = 1 / (1 + e^-a)`
-    sigmoid, sigmoid_of, |x| beyond(x, STEEP), scalar::sigmoid::<true>
+    sigmoid, sigmoid_one, sigmoid_of, |x| beyond(x, STEEP), scalar::sigmoid::<true>
 );
 
 /// `d` = softplus, `c` = sigmoid of `a`
