@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::graph::{Binary, Graph, Op, Shape, Ternary, Unary, Var};
+use crate::graph::eval::evaluate;
+use crate::graph::{Binary, Graph, Shape, Ternary, Unary, Var};
 
 /// A graph lent to expressions.
 #[derive(Debug)]
@@ -74,17 +75,19 @@ impl<'s> Expr<'s> {
     /// Elementwise function; data are evaluated here, so that what depends on data alone is a
     /// constant that sums take out.
     pub fn unary(self, op: Unary) -> Expr<'s> {
-        self.with(|g| unary_folded(g, op, self.var))
+        self.with(|g| elementwise(g, &[self.var], |g, a| g.unary(op, a[0])))
     }
 
     /// Elementwise function of two; data are evaluated here.
     pub fn binary(self, op: Binary, b: Expr<'s>) -> Expr<'s> {
-        self.with(|g| binary_folded(g, op, self.var, b.var))
+        let build = |g: &mut Graph, a: &[Var]| g.binary(op, a[0], a[1]);
+        self.with(|g| elementwise(g, &[self.var, b.var], build))
     }
 
     /// Elementwise function of three.
     pub fn ternary(self, op: Ternary, b: Expr<'s>, c: Expr<'s>) -> Expr<'s> {
-        self.with(|g| g.ternary(op, self.var, b.var, c.var))
+        let build = |g: &mut Graph, a: &[Var]| g.ternary(op, a[0], a[1], a[2]);
+        self.with(|g| elementwise(g, &[self.var, b.var, c.var], build))
     }
 
     /// Truth value of `self < b`.
@@ -153,6 +156,23 @@ impl<'s> Expr<'s> {
             self.binary(Binary::MulZero, log_p)
         }
     }
+}
+
+/// Elementwise node, or data where the arguments are data.
+fn elementwise(g: &mut Graph, args: &[Var], build: impl Fn(&mut Graph, &[Var]) -> Var) -> Var {
+    let data: Vec<_> = args.iter().map_while(|&a| g.constant_value(a)).collect();
+    if data.len() < args.len() {
+        return build(g, args);
+    }
+    let mut alone = Graph::new();
+    let copies: Vec<Var> = args
+        .iter()
+        .zip(data)
+        .map(|(&a, d)| alone.constant(d.clone(), g.shape(a)))
+        .collect();
+    let out = build(&mut alone, &copies);
+    let value = evaluate(&alone, &[], &[out]).remove(0);
+    g.constant(value, alone.shape(out))
 }
 
 /// Stands for log 0 in products with a count of 0.
