@@ -116,6 +116,11 @@ pub trait Law: Sync {
     /// Where the values lie.
     fn support(&self) -> Support;
 
+    /// False for a density that does not integrate to 1; its sampler returns NaN.
+    fn is_proper(&self) -> bool {
+        true
+    }
+
     /// Shape of one value from the arguments' event shapes; rank 0 laws return nothing.
     fn event_dims(&self, _args: &[&[usize]]) -> Vec<usize> {
         vec![]
