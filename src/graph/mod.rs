@@ -3,7 +3,9 @@
 mod array;
 pub mod build;
 mod elementwise;
+pub mod eval;
 pub mod op;
+pub mod prune;
 pub mod shape;
 
 pub use build::Graph;
