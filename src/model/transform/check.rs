@@ -17,13 +17,19 @@ pub(super) fn check(s: Structure, x: &[f64], event: &[usize]) -> Result<(), Stri
         ));
     }
     if let Some(at) = x.iter().position(|v| !v.is_finite()) {
-        return Err(format!("element {} is {}; it must be finite", place(at, event), x[at]));
+        return Err(format!(
+            "element {} is {}; it must be finite",
+            place(at, event),
+            x[at]
+        ));
     }
     match s {
         Structure::Simplex => simplex(x),
         Structure::Ordered => increasing(x),
         Structure::PositiveOrdered => match x.first() {
-            Some(first) if *first < 0.0 => Err(format!("element 1 is {first}; it must not be negative")),
+            Some(first) if *first < 0.0 => {
+                Err(format!("element 1 is {first}; it must not be negative"))
+            }
             _ => increasing(x),
         },
         Structure::UnitVector => length_one(x).map_err(|e| format!("the vector has {e}")),
@@ -57,7 +63,11 @@ fn place(at: usize, event: &[usize]) -> String {
 
 fn simplex(x: &[f64]) -> Result<(), String> {
     if let Some(at) = x.iter().position(|v| *v < 0.0) {
-        return Err(format!("element {} is {}; it must not be negative", at + 1, x[at]));
+        return Err(format!(
+            "element {} is {}; it must not be negative",
+            at + 1,
+            x[at]
+        ));
     }
     let sum: f64 = x.iter().sum();
     if (sum - 1.0).abs() > TOLERANCE {
@@ -92,10 +102,16 @@ fn lower_positive(x: &[f64], event: &[usize]) -> Result<(), String> {
     for (at, v) in x.iter().enumerate() {
         let (i, j) = (at / n, at % n);
         if j > i && *v != 0.0 {
-            return Err(format!("element {} is {v}; above the diagonal it must be 0", place(at, event)));
+            return Err(format!(
+                "element {} is {v}; above the diagonal it must be 0",
+                place(at, event)
+            ));
         }
         if i == j && *v <= 0.0 {
-            return Err(format!("element {} is {v}; the diagonal must be positive", place(at, event)));
+            return Err(format!(
+                "element {} is {v}; the diagonal must be positive",
+                place(at, event)
+            ));
         }
     }
     Ok(())
@@ -126,5 +142,81 @@ fn unit_diagonal(x: &[f64], k: usize) -> Result<(), String> {
             x[i * k + i]
         )),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Structure;
+
+    #[test]
+    fn violations_are_named() {
+        let refused = |s: Structure, x: &[f64], event: &[usize], part: &str| {
+            let e = s.check(x, event).expect_err(part);
+            assert!(e.contains(part), "{e}");
+            assert!(s.unconstrain(x, event).is_err());
+        };
+        refused(Structure::Simplex, &[0.5, 0.4], &[2], "sum to 0.9");
+        refused(Structure::Simplex, &[1.5, -0.5], &[2], "element 2");
+        refused(Structure::Simplex, &[f64::NAN, 1.0], &[2], "[1] is NaN");
+        refused(Structure::Ordered, &[1.0, 1.0], &[2], "must increase");
+        refused(Structure::PositiveOrdered, &[-1.0, 1.0], &[2], "negative");
+        refused(Structure::UnitVector, &[1.0, 1.0], &[2], "squared length 2");
+        refused(
+            Structure::CholeskyFactorCorr,
+            &[1.0, 0.1, 0.0, 1.0],
+            &[2, 2],
+            "[1, 2]",
+        );
+        refused(
+            Structure::CholeskyFactorCorr,
+            &[1.0, 0.0, 0.5, 0.5],
+            &[2, 2],
+            "row 2",
+        );
+        refused(
+            Structure::CorrMatrix,
+            &[1.0, 0.5, 0.4, 1.0],
+            &[2, 2],
+            "symmetric",
+        );
+        refused(
+            Structure::CorrMatrix,
+            &[1.0, 0.5, 0.5, 2.0],
+            &[2, 2],
+            "diagonal must be 1",
+        );
+        refused(
+            Structure::CorrMatrix,
+            &[1.0, 1.5, 1.5, 1.0],
+            &[2, 2],
+            "positive definite",
+        );
+        refused(
+            Structure::CovMatrix,
+            &[1.0, 3.0, 3.0, 2.0],
+            &[2, 2],
+            "positive definite",
+        );
+        refused(
+            Structure::CholeskyFactorCov,
+            &[1.0, 0.0, 3.0, -2.0],
+            &[2, 2],
+            "positive",
+        );
+        refused(Structure::Ordered, &[1.0], &[2], "give 2");
+    }
+
+    #[test]
+    fn edges_have_no_coordinates() {
+        for x in [[0.0, 1.0], [1.0, 0.0]] {
+            assert!(Structure::Simplex.check(&x, &[2]).is_ok());
+            assert!(Structure::Simplex.unconstrain(&x, &[2]).is_err());
+        }
+        assert!(
+            Structure::PositiveOrdered
+                .unconstrain(&[0.0, 1.0], &[2])
+                .is_err()
+        );
     }
 }

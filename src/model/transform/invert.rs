@@ -12,9 +12,7 @@ pub(super) fn unconstrain(s: Structure, x: &[f64], event: &[usize]) -> Result<Ve
         Structure::PositiveOrdered => ordered(x, 0),
         Structure::UnitVector => x.to_vec(),
         Structure::CholeskyFactorCorr => partial_correlations(x, k, &below_by_row(k)),
-        Structure::CorrMatrix => {
-            partial_correlations(&cholesky(x, k)?, k, &below_by_column(k))
-        }
+        Structure::CorrMatrix => partial_correlations(&cholesky(x, k)?, k, &below_by_column(k)),
         Structure::CovMatrix => lower_factor(&cholesky(x, k)?, k, k),
         Structure::CholeskyFactorCov => lower_factor(x, k, event[1]),
     };

@@ -13,13 +13,17 @@ pub(super) fn below_by_row(k: usize) -> Vec<(usize, usize)> {
 
 /// (row, column) of the free coordinates below the diagonal, column by column.
 pub(super) fn below_by_column(k: usize) -> Vec<(usize, usize)> {
-    (0..k).flat_map(|j| (j + 1..k).map(move |i| (i, j))).collect()
+    (0..k)
+        .flat_map(|j| (j + 1..k).map(move |i| (i, j)))
+        .collect()
 }
 
 /// (row, column) of the free coordinates of a lower trapezoidal `[m, n]`, row by row, each row up to
 /// and with its diagonal.
 pub(super) fn lower_by_row(m: usize, n: usize) -> Vec<(usize, usize)> {
-    (0..m).flat_map(|i| (0..n.min(i + 1)).map(move |j| (i, j))).collect()
+    (0..m)
+        .flat_map(|i| (0..n.min(i + 1)).map(move |j| (i, j)))
+        .collect()
 }
 
 /// Row by row, z = tanh(u), L_11 = 1,
@@ -53,14 +57,10 @@ pub(super) fn corr_matrix(g: &mut Graph, u: Var, rows: Rows) -> (Var, Var) {
 /// coordinates being at the given places; and log sech(u) = log sqrt(1 - z^2).
 ///
 /// The products are sums of logs along a row, so that entries underflow late and never become NaN.
-fn partial_correlations(
-    g: &mut Graph,
-    u: Var,
-    rows: Rows,
-    at: &[(usize, usize)],
-) -> (Var, Var) {
+fn partial_correlations(g: &mut Graph, u: Var, rows: Rows, at: &[(usize, usize)]) -> (Var, Var) {
     let k = rows.event[0];
-    let place = |shift: usize| -> Vec<usize> { at.iter().map(|&(i, j)| i * k + j + shift).collect() };
+    let place =
+        |shift: usize| -> Vec<usize> { at.iter().map(|&(i, j)| i * k + j + shift).collect() };
     let log_sech = log_sech(g, u);
     // One place to the right: the running sum at column j then covers the columns before j.
     let left = rows.place(g, log_sech, &place(1));

@@ -30,7 +30,8 @@ impl<'a> Rows<'a> {
 
     /// Positions in every row of `width` elements.
     fn index(self, width: usize, at: &[usize]) -> Index {
-        let table = (0..self.len()).flat_map(|row| at.iter().map(move |&p| (row * width + p) as u32));
+        let table =
+            (0..self.len()).flat_map(|row| at.iter().map(move |&p| (row * width + p) as u32));
         Index::from_table(table.collect())
     }
 

@@ -19,7 +19,9 @@ pub fn interval(
 ) -> (Var, Option<Var>) {
     let absent = |g: &Graph, bound: Option<Var>, at: f64| {
         let values = g.constant_value(bound?)?;
-        values.contains(&at).then(|| values.iter().map(|x| (*x != at) as u8 as f64).collect())
+        values
+            .contains(&at)
+            .then(|| values.iter().map(|x| (*x != at) as u8 as f64).collect())
     };
     let lower_mask: Option<Vec<f64>> = absent(g, lower, f64::NEG_INFINITY);
     let upper_mask: Option<Vec<f64>> = absent(g, upper, f64::INFINITY);
@@ -68,7 +70,9 @@ fn between(g: &mut Graph, u: Var, a: Var, b: Var) -> (Var, Option<Var>) {
 fn finite_part(g: &mut Graph, bound: Var) -> Var {
     let shape = g.shape(bound);
     let values: Vec<f64> = g.constant_value(bound).map_or(vec![], |v| {
-        v.iter().map(|x| if x.is_infinite() { 0.0 } else { *x }).collect()
+        v.iter()
+            .map(|x| if x.is_infinite() { 0.0 } else { *x })
+            .collect()
     });
     g.constant(values, shape)
 }
@@ -101,7 +105,9 @@ pub fn interval_inverse(x: f64, lower: f64, upper: f64) -> Result<f64, String> {
         return Err("the value is NaN; replace it by a number".into());
     }
     if x.is_infinite() {
-        return Err(format!("the value {x} is not finite; replace it by a number"));
+        return Err(format!(
+            "the value {x} is not finite; replace it by a number"
+        ));
     }
     if x <= lower {
         return Err(format!("{x} must be greater than the lower bound {lower}"));
