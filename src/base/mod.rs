@@ -1,1 +1,3 @@
-//! placeholder
+//! Shared foundations: random streams.
+
+pub mod rng;
