@@ -8,3 +8,4 @@ pub mod dsl;
 pub mod graph;
 pub mod mcmc;
 pub mod model;
+pub mod testing;
