@@ -111,11 +111,6 @@ impl<'s> Expr<'s> {
         self.ternary(Ternary::Select, a, b)
     }
 
-    /// Power.
-    pub fn pow(self, b: impl Term<'s>) -> Expr<'s> {
-        self.binary(Binary::Pow, b.on(self))
-    }
-
     /// Regularised lower incomplete gamma P(self, x).
     pub fn gamma_p(self, x: Expr<'s>) -> Expr<'s> {
         self.binary(Binary::GammaP, x)
@@ -141,6 +136,11 @@ impl<'s> Expr<'s> {
     /// log of the binomial coefficient `self` over `k`.
     pub fn lchoose(self, k: Expr<'s>) -> Expr<'s> {
         (self + 1.0).lgamma() - (k + 1.0).lgamma() - (self - k + 1.0).lgamma()
+    }
+
+    /// log, with a floor far below every log density in place of -inf: 0 times it is 0.
+    pub fn floored_log(self) -> Expr<'s> {
+        self.log().max(LOG_FLOOR)
     }
 
     /// `self * log(p)` for counts `self`, 0 where `self` is 0 and p too.
@@ -245,7 +245,6 @@ functions! {
     expm1 Expm1;
     log Log;
     log1p Log1p;
-    sqrt Sqrt;
     square Square;
     recip Recip;
     cos Cos;
