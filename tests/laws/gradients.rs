@@ -1,0 +1,1 @@
+//! Derivatives of log densities and cumulative functions against central differences.
