@@ -121,6 +121,15 @@ impl<'s> Expr<'s> {
         self.ternary(Ternary::IncBeta, b.on(self), x)
     }
 
+    /// `(self / scale)^2`. One scale for many values becomes a factor that a sum takes out.
+    pub fn square_by(self, scale: Expr<'s>) -> Expr<'s> {
+        if scale.is_scalar() && !self.is_scalar() {
+            scale.square().recip() * self.square()
+        } else {
+            (self / scale).square()
+        }
+    }
+
     /// log(1 - exp(self)) for `self <= 0`, the branch at -log 2 (Mächler 2012, eq. 7).
     pub fn log1m_exp(self) -> Expr<'s> {
         let near = (-self.expm1()).log();
@@ -148,7 +157,9 @@ impl<'s> Expr<'s> {
     /// One log for many counts gets a floor far below every log density in place of -inf: the
     /// product stays a plain one, and a sum takes the log out of its loop.
     pub fn times_log(self, log_p: Expr<'s>) -> Expr<'s> {
-        if self.all_data(|y| y != 0.0) {
+        if self.all_data(|y| y == 0.0) {
+            self.number(0.0)
+        } else if self.all_data(|y| y != 0.0) {
             self * log_p
         } else if log_p.is_scalar() && !self.is_scalar() {
             self * log_p.max(LOG_FLOOR)
@@ -245,6 +256,7 @@ functions! {
     expm1 Expm1;
     log Log;
     log1p Log1p;
+    sqrt Sqrt;
     square Square;
     recip Recip;
     cos Cos;

@@ -84,7 +84,11 @@ fn batches_are_single_values() {
                     }
                     let expected = single.lpdf(&ys[on(0, j)])[0];
                     let gap = (got - expected).abs() / (1.0 + expected.abs());
-                    assert!(got == &expected || gap < 1e-12, "{} {mask:b}: {got}, not {expected}", c.law);
+                    assert!(
+                        got == &expected || gap < 1e-12,
+                        "{} {mask:b}: {got}, not {expected}",
+                        c.law
+                    );
                 }
             }
         }

@@ -135,7 +135,7 @@ fn cumulative_functions_are_integrals() {
 fn masses_of_integers_sum_to_one_and_accumulate() {
     for c in discrete() {
         let (lo, hi, _) = limits(&c);
-        let ks: Vec<f64> = (0..400)
+        let ks: Vec<f64> = (0..=400)
             .map(|j| lo + f64::from(j))
             .take_while(|&k| k <= hi)
             .collect();
@@ -229,7 +229,10 @@ fn cumulative_functions_reach_the_tails() {
     close(at("weibull", &[2.0, 1.0], 20.0, true), -400.0);
     // 4 x^3 - 3 x^4 with x = 2^-30 above y.
     let y = 1.0 - 2f64.powi(-30);
-    close(at("beta", &[2.0, 3.0], y, true), -88.0 * std::f64::consts::LN_2);
+    close(
+        at("beta", &[2.0, 3.0], y, true),
+        -88.0 * std::f64::consts::LN_2,
+    );
     assert_eq!(at("exponential", &[1.0], -1.0, true), 0.0);
     assert_eq!(at("exponential", &[1.0], -1.0, false), f64::NEG_INFINITY);
     assert_eq!(at("uniform", &[0.0, 1.0], 2.0, false), 0.0);
