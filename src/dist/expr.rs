@@ -111,11 +111,6 @@ impl<'s> Expr<'s> {
         self.ternary(Ternary::Select, a, b)
     }
 
-    /// Power.
-    pub fn pow(self, b: impl Term<'s>) -> Expr<'s> {
-        self.binary(Binary::Pow, b.on(self))
-    }
-
     /// Regularised lower incomplete gamma P(self, x).
     pub fn gamma_p(self, x: Expr<'s>) -> Expr<'s> {
         self.binary(Binary::GammaP, x)
@@ -124,6 +119,15 @@ impl<'s> Expr<'s> {
     /// Regularised incomplete beta I_x(self, b).
     pub fn inc_beta(self, b: impl Term<'s>, x: Expr<'s>) -> Expr<'s> {
         self.ternary(Ternary::IncBeta, b.on(self), x)
+    }
+
+    /// `(self / scale)^2`. One scale for many values becomes a factor that a sum takes out.
+    pub fn square_by(self, scale: Expr<'s>) -> Expr<'s> {
+        if scale.is_scalar() && !self.is_scalar() {
+            scale.square().recip() * self.square()
+        } else {
+            (self / scale).square()
+        }
     }
 
     /// log(1 - exp(self)) for `self <= 0`, the branch at -log 2 (Mächler 2012, eq. 7).
@@ -143,12 +147,19 @@ impl<'s> Expr<'s> {
         (self + 1.0).lgamma() - (k + 1.0).lgamma() - (self - k + 1.0).lgamma()
     }
 
+    /// log, with a floor far below every log density in place of -inf: 0 times it is 0.
+    pub fn floored_log(self) -> Expr<'s> {
+        self.log().max(LOG_FLOOR)
+    }
+
     /// `self * log(p)` for counts `self`, 0 where `self` is 0 and p too.
     ///
     /// One log for many counts gets a floor far below every log density in place of -inf: the
     /// product stays a plain one, and a sum takes the log out of its loop.
     pub fn times_log(self, log_p: Expr<'s>) -> Expr<'s> {
-        if self.all_data(|y| y != 0.0) {
+        if self.all_data(|y| y == 0.0) {
+            self.number(0.0)
+        } else if self.all_data(|y| y != 0.0) {
             self * log_p
         } else if log_p.is_scalar() && !self.is_scalar() {
             self * log_p.max(LOG_FLOOR)

@@ -10,15 +10,9 @@ use super::scalar::{ScalarLaw, positive, real};
 /// log √(2π)
 pub(super) const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_7;
 
-/// Log density of normal(mu, sigma). One sigma for many values becomes a factor of the sum of squares.
+/// Log density of normal(mu, sigma).
 fn density<'s>(y: Expr<'s>, mu: Expr<'s>, sigma: Expr<'s>) -> Expr<'s> {
-    let d = y - mu;
-    let square = if sigma.is_scalar() && !d.is_scalar() {
-        -0.5 * sigma.square().recip() * d.square()
-    } else {
-        -0.5 * (d / sigma).square()
-    };
-    square - (sigma.log() + LOG_SQRT_TAU)
+    -0.5 * (y - mu).square_by(sigma) - (sigma.log() + LOG_SQRT_TAU)
 }
 
 /// normal(mu, sigma)
@@ -68,7 +62,10 @@ pub(super) static LOGNORMAL: ScalarLaw = ScalarLaw {
     formula: "exp(-((log y - mu) / sigma)^2 / 2) / (y sigma sqrt(2 pi))",
     params: &[real("mu"), positive("sigma")],
     support: (Limit::Fixed(0.0), Limit::None),
-    lpdf: |y, a| density(y.log(), a[0], a[1]) - y.log(),
+    lpdf: |y, a| {
+        let log_y = y.log();
+        density(log_y, a[0], a[1]) - log_y
+    },
     lcdf: Some(|y, a| ((y.log() - a[0]) / a[1]).log_phi()),
     lccdf: Some(|y, a| ((a[0] - y.log()) / a[1]).log_phi()),
     cdf: Some(|y, a| phi((y.ln() - a[0]) / a[1])),

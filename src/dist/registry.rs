@@ -1,7 +1,10 @@
 //! The list of all laws.
 
 use super::law::Law;
-use super::{beta, gamma, logistic, normal, student, weibull};
+use super::{
+    bernoulli, beta, categorical, gamma, lkj, logistic, multi_normal, normal, point, poisson,
+    simplex, student, weibull, wishart,
+};
 
 static LAWS: &[&dyn Law] = &[
     &normal::NORMAL,
@@ -27,6 +30,31 @@ static LAWS: &[&dyn Law] = &[
     &student::HALF_CAUCHY,
     &student::HALF_STUDENT_T,
     &normal::SKEW_NORMAL,
+    &multi_normal::MULTI_NORMAL,
+    &multi_normal::MULTI_NORMAL_PREC,
+    &multi_normal::MULTI_NORMAL_CHOLESKY,
+    &multi_normal::MULTI_STUDENT_T,
+    &simplex::DIRICHLET,
+    &lkj::LKJ_CORR_CHOLESKY,
+    &lkj::LKJ_CORR,
+    &wishart::WISHART,
+    &wishart::INV_WISHART,
+    &bernoulli::BERNOULLI,
+    &bernoulli::BERNOULLI_LOGIT,
+    &bernoulli::BINOMIAL,
+    &bernoulli::BINOMIAL_LOGIT,
+    &bernoulli::BETA_BINOMIAL,
+    &poisson::POISSON,
+    &poisson::POISSON_LOG,
+    &poisson::NEG_BINOMIAL_2,
+    &poisson::NEG_BINOMIAL_2_LOG,
+    &bernoulli::GEOMETRIC,
+    &categorical::CATEGORICAL,
+    &categorical::CATEGORICAL_LOGIT,
+    &simplex::MULTINOMIAL,
+    &categorical::ORDERED_LOGISTIC,
+    &point::FLAT,
+    &point::DIRAC,
 ];
 
 /// Every law, in the order of the documentation.

@@ -15,9 +15,9 @@ const LOG_PI: f64 = 1.144_729_885_849_400_2;
 fn student_density<'s>(y: Expr<'s>, a: &[Expr<'s>]) -> Expr<'s> {
     let (nu, mu, sigma) = (a[0], a[1], a[2]);
     let half = 0.5 * (nu + 1.0);
-    let z = (y - mu) / sigma;
+    let odds = (y - mu).square_by(sigma * nu.sqrt());
     let constant = half.lgamma() - (0.5 * nu).lgamma() - 0.5 * (nu.log() + LOG_PI) - sigma.log();
-    constant - half * (z.square() / nu).log1p()
+    constant - half * odds.log1p()
 }
 
 /// z² / (nu + z²), the argument of the incomplete beta function that is small at the centre.
@@ -86,8 +86,7 @@ pub(super) static HALF_STUDENT_T: ScalarLaw = ScalarLaw {
 };
 
 fn cauchy_density<'s>(y: Expr<'s>, a: &[Expr<'s>]) -> Expr<'s> {
-    let z = (y - a[0]) / a[1];
-    -(z.square().log1p() + (a[1].log() + LOG_PI))
+    -((y - a[0]).square_by(a[1]).log1p() + (a[1].log() + LOG_PI))
 }
 
 /// log P(Y <= z) of the standard Cauchy law; far below 0 by arctan(-1/z), which keeps its digits.

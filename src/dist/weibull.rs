@@ -10,9 +10,9 @@ pub(super) static WEIBULL: ScalarLaw = ScalarLaw {
     params: &[positive("alpha"), positive("sigma")],
     support: (Limit::Fixed(0.0), Limit::None),
     lpdf: |y, a| {
-        let (alpha, log_sigma) = (a[0], a[1].log());
-        let hazard = (alpha * (y.log() - log_sigma)).exp();
-        (alpha - 1.0) * y.log() - hazard + (alpha.log() - alpha * log_sigma)
+        let (alpha, log_sigma, log_y) = (a[0], a[1].log(), y.log());
+        let hazard = (alpha * (log_y - log_sigma)).exp();
+        (alpha - 1.0) * log_y - hazard + (alpha.log() - alpha * log_sigma)
     },
     lcdf: Some(|y, a| (-(a[0] * (y.log() - a[1].log())).exp()).log1m_exp()),
     lccdf: Some(|y, a| -(a[0] * (y.log() - a[1].log())).exp()),
