@@ -3,13 +3,14 @@
 use super::cumulative::{gamma_q, inc_beta};
 use super::draw;
 use super::expr::Expr;
+use super::gamma::log_gamma_q;
 use super::law::Limit;
 use super::scalar::{Formula, ScalarLaw, nonnegative, positive, real};
 use crate::base::rng::Stream;
 
 const COUNTS: (Limit, Limit) = (Limit::Fixed(0.0), Limit::None);
 
-const POISSON_LCDF: Formula = |y, a| (-(y + 1.0).gamma_p(a[0])).log1p();
+const POISSON_LCDF: Formula = |y, a| log_gamma_q(y + 1.0, a[0]);
 const POISSON_LCCDF: Formula = |y, a| (y + 1.0).gamma_p(a[0]).log();
 
 /// poisson(lambda)

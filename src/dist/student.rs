@@ -29,21 +29,21 @@ fn central<'s>(z: Expr<'s>, nu: Expr<'s>) -> Expr<'s> {
 /// Below this z²/nu the integral of the density from 0 is z times the density at 0 to the last bit.
 const LINEAR: f64 = 1e-17;
 
-/// P(0 < T < |z|) of Student's t.
+/// The integral of Student's t density from 0 to z.
 fn student_half<'s>(z: Expr<'s>, nu: Expr<'s>) -> Expr<'s> {
     let log_peak = (0.5 * (nu + 1.0)).lgamma() - (0.5 * nu).lgamma() - 0.5 * (nu.log() + LOG_PI);
     let x = central(z, nu);
-    let near = z.abs() * log_peak.exp();
-    let whole = 0.5 * x.number(0.5).inc_beta(0.5 * nu, x);
+    let near = z * log_peak.exp();
+    let whole = 0.5 * z.sign() * x.number(0.5).inc_beta(0.5 * nu, x);
     x.lt(LINEAR).choose(near, whole)
 }
 
-/// log P(T <= z) of Student's t: the tail as it is, the centre as 1/2 + P(0 < T < z).
+/// log P(T <= z) of Student's t: the tail as it is, the centre by its distance from 1/2.
 fn student_lcdf<'s>(z: Expr<'s>, nu: Expr<'s>) -> Expr<'s> {
     let square = z.square();
     let tail = 0.5 * (0.5 * nu).inc_beta(0.5, nu / (nu + square));
     let far = z.lt(0.0).choose(tail.log(), (-tail).log1p());
-    let centre = (z.sign() * student_half(z, nu) + 0.5).log();
+    let centre = (student_half(z, nu) + 0.5).log();
     square.lt(nu).choose(centre, far)
 }
 

@@ -233,9 +233,78 @@ fn cumulative_functions_reach_the_tails() {
         at("beta", &[2.0, 3.0], y, true),
         -88.0 * std::f64::consts::LN_2,
     );
+    close(
+        at("gamma", &[2.5, 1.0], 50.0, true),
+        -44.386_801_168_872_643,
+    );
+    close(
+        at("gamma", &[300.0, 2.0], 250.0, true),
+        -50.130_143_337_283_99,
+    );
+    close(
+        at("inv_gamma", &[2.5, 1.0], 0.02, false),
+        -44.386_801_168_872_643,
+    );
+    close(
+        at("chi_square", &[5.0], 100.0, true),
+        -44.386_801_168_872_643,
+    );
+    close(at("poisson", &[100.0], 20.0, false), -50.012_096_777_392_34);
+    close(at("exponential", &[2.0], 400.0, true), -800.0);
     assert_eq!(at("exponential", &[1.0], -1.0, true), 0.0);
     assert_eq!(at("exponential", &[1.0], -1.0, false), f64::NEG_INFINITY);
     assert_eq!(at("uniform", &[0.0, 1.0], 2.0, false), 0.0);
     assert_eq!(at("binomial", &[3.0, 0.2], -1.0, true), 0.0);
     assert_eq!(at("binomial", &[3.0, 0.2], 3.0, true), f64::NEG_INFINITY);
+}
+
+/// Nodes and weights of the tanh-sinh rule on [-pi/2, pi/2].
+fn angles() -> Vec<(f64, f64)> {
+    let (h, half_pi) = (0.16, std::f64::consts::FRAC_PI_2);
+    (-20..=20)
+        .map(|j| {
+            let t = f64::from(j) * h;
+            let s = half_pi * t.sinh();
+            let w = half_pi * t.cosh() * h / s.cosh().powi(2);
+            (half_pi * s.tanh(), half_pi * w)
+        })
+        .collect()
+}
+
+/// Factors of 3 x 3 correlation matrices by angles: (1), (sin t, cos t), (sin a, cos a sin b,
+/// cos a cos b). The weights hold the volume of the elements below the diagonal.
+#[test]
+fn correlation_laws_integrate_to_one() {
+    let (mut factors, mut matrices) = (vec![], vec![]);
+    let (mut weights, mut volumes) = (vec![], vec![]);
+    for (t, wt) in angles() {
+        for (a, wa) in angles() {
+            for (b, wb) in angles() {
+                let l = [1.0, 0.0, 0.0, t.sin(), t.cos(), 0.0];
+                let row = [a.sin(), a.cos() * b.sin(), a.cos() * b.cos()];
+                factors.extend(l.iter().chain(&row));
+                let r = [l[3], row[0], l[3] * row[0] + l[4] * row[1]];
+                matrices.extend([1.0, r[0], r[1], r[0], 1.0, r[2], r[1], r[2], 1.0]);
+                let w = wt * wa * wb * t.cos() * a.cos().powi(2) * b.cos();
+                weights.push(w);
+                volumes.push(w * t.cos());
+            }
+        }
+    }
+    for c in cases() {
+        let (lpdf, weights) = match c.law.as_str() {
+            "lkj_corr" => (c.lpdf(&matrices), &volumes),
+            "lkj_corr_cholesky" => (c.lpdf(&factors), &weights),
+            _ => continue,
+        };
+        // A matrix on the edge that rounding made indefinite has no density.
+        let terms = lpdf.iter().zip(weights).filter(|(l, _)| !l.is_nan());
+        let total: f64 = terms.map(|(l, w)| l.exp() * w).sum();
+        assert!(
+            (total - 1.0).abs() < 1e-6,
+            "{} {:?}: {total}",
+            c.law,
+            c.args
+        );
+    }
 }
