@@ -2,6 +2,8 @@
 
 #[path = "dsl/golden.rs"]
 mod golden;
+#[path = "dsl/manual.rs"]
+mod manual;
 #[path = "dsl/random_text.rs"]
 mod random_text;
 #[path = "dsl/random_tree.rs"]
