@@ -6,5 +6,7 @@ pub mod diagnostics;
 pub mod dist;
 pub mod dsl;
 pub mod graph;
+pub mod io;
 pub mod mcmc;
 pub mod model;
+pub mod testing;

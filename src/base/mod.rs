@@ -1,3 +1,6 @@
-//! Ground floor: random streams, special functions, kernels, small statistics. Imports nothing.
+//! Numbers and nothing else: random streams, elementary and special functions, statistics of slices.
 
 pub mod rng;
+pub mod simd;
+pub mod special;
+pub mod stats;

@@ -3,9 +3,17 @@
 mod array;
 pub mod build;
 mod elementwise;
+pub mod eval;
+mod inline;
+pub mod jvp;
 pub mod op;
+pub mod prune;
+pub mod reverse;
 pub mod shape;
 
 pub use build::Graph;
 pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};
 pub use shape::{Index, Shape};
+
+#[cfg(test)]
+mod tests;

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-/// Sizes of up to four axes, row-major; rank 0 is a scalar.
+/// Sizes of up to six axes, row-major; rank 0 is a scalar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    dims: [usize; 4],
+    dims: [usize; 6],
     rank: u8,
 }
 
 impl Shape {
     /// The scalar shape.
     pub const SCALAR: Shape = Shape {
-        dims: [1; 4],
+        dims: [1; 6],
         rank: 0,
     };
 
     /// Shape with the given sizes.
     ///
     /// # Panics
-    /// With more than four axes; callers check ranks where the user can choose them.
+    /// With more than six axes; callers check ranks where the user can choose them.
     pub fn new(dims: &[usize]) -> Self {
-        assert!(dims.len() <= 4, "rank {} is above 4", dims.len());
-        let mut d = [1; 4];
+        assert!(dims.len() <= 6, "rank {} is above 6", dims.len());
+        let mut d = [1; 6];
         d[..dims.len()].copy_from_slice(dims);
         Shape {
             dims: d,

@@ -1,1 +1,4 @@
-//! placeholder
+//! Models: binding of data, transforms, plates, lowering.
+
+pub mod data;
+pub mod transform;

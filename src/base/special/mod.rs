@@ -1,0 +1,5 @@
+//! Special functions of one or a few scalars.
+
+mod normal;
+
+pub use normal::inv_phi;
