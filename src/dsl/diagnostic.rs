@@ -94,6 +94,9 @@ impl std::error::Error for Diagnostic {}
 /// Columns that a tab takes in the printed source line.
 const TAB: usize = 4;
 
+/// Characters of a source line that are shown at most.
+const SHOWN: usize = 120;
+
 /// One line of the source and the part of it that is underlined.
 struct Excerpt<'s> {
     /// Line number, from 1.
@@ -130,24 +133,43 @@ impl<'s> Excerpt<'s> {
     /// Appends place, line and underline.
     fn write(&self, out: &mut String, file: &str, margin: usize, label: &str) {
         let column = self.text[..self.start].chars().count() + 1;
-        let lead = printed(&self.text[..self.start]).chars().count();
-        let width = printed(&self.text[self.start..self.end])
+        let (first, last) = self.window();
+        let lead = printed(&self.text[first..self.start]).chars().count() + usize::from(first > 0);
+        let width = printed(&self.text[self.start..self.end.min(last)])
             .chars()
             .count()
             .max(1);
+        let cut = |is_cut| if is_cut { "…" } else { "" };
+        let (before, after) = (cut(first > 0), cut(last < self.text.len()));
+        let shown = printed(&self.text[first..last]);
         out.push_str(&format!(
             "{:margin$}--> {file}:{}:{column}\n",
             "", self.line
         ));
         out.push_str(&format!("{:margin$} |\n", ""));
-        out.push_str(&format!(
-            "{:>margin$} | {}\n",
-            self.line,
-            printed(self.text).trim_end()
-        ));
+        out.push_str(format!("{:>margin$} | {before}{shown}{after}", self.line).trim_end());
+        out.push('\n');
         let underline = format!("{:margin$} | {:lead$}{} {label}", "", "", "^".repeat(width));
         out.push_str(underline.trim_end());
         out.push('\n');
+    }
+
+    /// The part of a long line that is shown.
+    fn window(&self) -> (usize, usize) {
+        if self.text.chars().count() <= SHOWN {
+            return (0, self.text.len());
+        }
+        let back = self.text[..self.start]
+            .char_indices()
+            .rev()
+            .take(SHOWN / 2)
+            .last();
+        let first = back.map_or(self.start, |(at, _)| at);
+        let last = self.text[first..]
+            .char_indices()
+            .nth(SHOWN)
+            .map_or(self.text.len(), |(at, _)| first + at);
+        (first, last)
     }
 }
 
@@ -222,6 +244,19 @@ error: expected `)`, found the end of the line
         let text = Diagnostic::new(Span::new(4, 5), "m").render("f", "é\ta+b");
         assert!(text.contains("f:1:4\n"), "{text}");
         assert!(text.contains("\n1 | é    a+b\n  |       ^\n"), "{text}");
+    }
+
+    #[test]
+    fn long_lines_are_shown_in_part() {
+        let source = format!("{}+{}", "a".repeat(500), "b".repeat(500));
+        let text = Diagnostic::new(Span::new(500, 501), "m").render("f", &source);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], " --> f:1:501");
+        assert_eq!(
+            lines[3],
+            format!("1 | …{}+{}…", "a".repeat(60), "b".repeat(59))
+        );
+        assert_eq!(lines[4].find('^'), lines[3].replace('…', ".").find('+'));
     }
 
     #[test]

@@ -49,7 +49,11 @@ impl Parser<'_> {
             return Ok(cond);
         }
         let then = self.expr()?;
-        self.expect(Mark::Colon, " and the value for a false condition")?;
+        if !self.is_mark(0, Mark::Colon) {
+            let d = self.expected("`:` and the value for a false condition");
+            return Err(d.help("a conditional has three parts: `condition ? a : b`"));
+        }
+        self.next();
         let otherwise = self.expr()?;
         let span = cond.span.to(otherwise.span);
         let (cond, then, otherwise) = (Box::new(cond), Box::new(then), Box::new(otherwise));
@@ -168,7 +172,7 @@ impl Parser<'_> {
 
     /// index = "[" slot { "," slot } "]"
     pub(super) fn index(&mut self) -> Parse<Vec<Slot>> {
-        self.open(Mark::LBracket, "")?;
+        self.open(Mark::LBracket);
         let mut slots = vec![self.slot()?];
         while self.eat(Mark::Comma) {
             slots.push(self.slot()?);
@@ -186,7 +190,12 @@ impl Parser<'_> {
         };
         if let Some(cond) = from {
             if !self.is_mark(0, Mark::Colon) {
-                return Ok(Slot::At(self.nested(|p| p.conditional(cond))?));
+                let value = self.nested(|p| p.conditional(cond))?;
+                if self.is_mark(0, Mark::Colon) {
+                    let d = self.expected("`,` or `]`");
+                    return Err(d.help("a conditional at the end of a slice needs parentheses"));
+                }
+                return Ok(Slot::At(value));
             }
             self.next();
             let to = self.slice_end()?;
@@ -234,7 +243,7 @@ impl Parser<'_> {
                 Ok(self.leaf(ExprKind::Name(name), span))
             }
             TokenKind::Mark(Mark::LParen) => {
-                self.open(Mark::LParen, "")?;
+                self.open(Mark::LParen);
                 let inside = self.expr()?;
                 if self.is_mark(0, Mark::Comma) {
                     return Err(self.expected("`)`").help("a list is written `[a, b]`"));
@@ -257,7 +266,7 @@ impl Parser<'_> {
 
     /// list = "[" [ expr { "," expr } ] "]" | "[" expr "for" NAME "in" range "]"
     fn list(&mut self) -> Parse<Expr> {
-        let start = self.open(Mark::LBracket, "")?;
+        let start = self.open(Mark::LBracket);
         let mut items = Vec::new();
         if !self.is_mark(0, Mark::RBracket) {
             items.push(self.expr()?);
@@ -296,7 +305,7 @@ impl Parser<'_> {
     /// call = NAME "(" [ item { ( "," | "|" ) item } ] ")"
     pub(super) fn call(&mut self) -> Parse<Call> {
         let name = self.name("the name of a function")?;
-        self.open(Mark::LParen, "")?;
+        self.open(Mark::LParen);
         let mut args = Vec::new();
         let mut bar = None;
         if !self.is_mark(0, Mark::RParen) {

@@ -39,11 +39,8 @@ impl Parser<'_> {
         }
     }
 
-    /// "expected …, found …" at the word here, or the lexer's own error where the text could not be read further.
+    /// "expected …, found …" at the word here.
     pub(super) fn expected(&self, what: &str) -> Diagnostic {
-        if let (TokenKind::Bad, Some(error)) = (self.peek(), &self.lex_error) {
-            return error.clone();
-        }
         let found = self.found();
         let label = match self.peek() {
             TokenKind::Newline => "the line ends here".to_string(),
@@ -61,23 +58,19 @@ impl Parser<'_> {
             return d;
         };
         let closer = mark.closer().unwrap_or(mark).text();
-        let suspect = match self.peek() {
+        let left_open = match self.peek() {
             TokenKind::End => true,
-            TokenKind::Keyword(_) | TokenKind::Mark(Mark::Tilde | Mark::LBrace) => {
-                mark != Mark::LBrace
-            }
             TokenKind::Mark(found @ (Mark::RParen | Mark::RBracket | Mark::RBrace)) => {
                 found.text() != closer
             }
-            TokenKind::Mark(Mark::Assign) if mark != Mark::LBrace => {
+            _ if mark == Mark::LBrace => false,
+            TokenKind::Mark(Mark::Assign) if !self.at_line_start() => {
                 return d.help("equality is written `==`");
             }
-            _ => {
-                mark != Mark::LBrace
-                    && self.source[span.end as usize..d.span.start as usize].contains('\n')
-            }
+            TokenKind::Mark(Mark::Tilde | Mark::LBrace) => true,
+            _ => self.at_line_start(),
         };
-        match suspect {
+        match left_open {
             true => d
                 .note(span, format!("this `{}` is still open", mark.text()))
                 .help(format!("close it with `{closer}`")),
@@ -85,9 +78,38 @@ impl Parser<'_> {
         }
     }
 
+    /// The word that closes the innermost bracket is not here; nor is what else could stand before it.
+    pub(super) fn expected_close(&self, before: &str, closer: &str) -> Diagnostic {
+        let d = self.expected(&format!("{before}`{closer}`"));
+        let value = match self.peek() {
+            TokenKind::Name | TokenKind::Number { .. } | TokenKind::Str => true,
+            TokenKind::Mark(mark) => matches!(mark, Mark::LParen | Mark::LBracket | Mark::Not),
+            _ => false,
+        };
+        match value && d.help.is_none() && closer != "}" {
+            true => d.help("a comma or an operator is missing before it"),
+            false if d.help.is_none() => d.help(format!("close the bracket with `{closer}`")),
+            false => d,
+        }
+    }
+
     pub(super) fn expected_expr(&self) -> Diagnostic {
         let d = self.expected("an expression");
+        if d.help.is_some() {
+            return d;
+        }
+        if self.at_line_start() {
+            return d.help("the line above is not complete");
+        }
+        let before = if self.at > 0 {
+            self.tokens[self.at - 1].kind
+        } else {
+            TokenKind::Newline
+        };
         match self.peek() {
+            TokenKind::Newline if matches!(before, TokenKind::Mark(Mark::Lt | Mark::Gt)) => {
+                d.help("`<` and `>` do not continue a line: put what follows on this line")
+            }
             TokenKind::Keyword(Keyword::If) => {
                 d.help("a conditional value is written `condition ? a : b`")
             }
@@ -97,14 +119,21 @@ impl Parser<'_> {
             TokenKind::Keyword(Keyword::Fn) => {
                 d.help("functions have names: declare `fn f(x: real) -> real { … }`")
             }
+            TokenKind::Keyword(_) => d.help("reserved words cannot be names of values"),
             TokenKind::Str => d.help("strings stand only after `from`"),
             TokenKind::Mark(Mark::Assign) => d.help("equality is written `==`"),
             TokenKind::Mark(Mark::Tilde) => {
                 d.help("`~` stands between a name or an observed value and its law")
             }
             TokenKind::Mark(Mark::LBrace) => d.help("lists are written with brackets, `[a, b]`"),
-            TokenKind::Mark(Mark::Mul) => d.help("a power is written `a ^ b`"),
-            _ => d,
+            TokenKind::Mark(Mark::RBracket) if before == TokenKind::Mark(Mark::LBracket) => {
+                d.help("an index is `y[1]`, a slice `y[2:3]`; all elements are `y[:]`")
+            }
+            TokenKind::Mark(Mark::Mul) if before == TokenKind::Mark(Mark::Mul) => {
+                d.help("a power is written `a ^ b`")
+            }
+            TokenKind::Mark(mark) if mark.is_infix() => d.help("an operand is missing before it"),
+            _ => d.help("a value is missing here"),
         }
     }
 
@@ -124,9 +153,16 @@ impl Parser<'_> {
     }
 
     pub(super) fn expected_type(&self) -> Diagnostic {
-        let d = self.expected("a type");
+        let element =
+            self.at > 0 && self.tokens[self.at - 1].kind == TokenKind::Mark(Mark::RBracket);
+        let d = self.expected(if element {
+            "the type of the elements"
+        } else {
+            "a type"
+        });
         match d.help {
             Some(_) => d,
+            None if element => d.help("write `array[n] real`, `array[n] int`, `array[n] vector[k]` and so on"),
             None => d.help("types are `int`, `real`, `vector[n]`, `matrix[r, c]`, `array[n] int`, `simplex[k]` and so on"),
         }
     }
@@ -174,7 +210,9 @@ impl Parser<'_> {
             TokenKind::Mark(Mark::Question) => {
                 d.help("put a conditional bound of a range into parentheses")
             }
-            _ if text.contains('\n') => d.help("a range is written `1:N`"),
+            _ if text.contains('\n') || text.starts_with("range(") || text.starts_with("seq") => {
+                d.help("a range is written `1:N`")
+            }
             _ => d.help(format!("a range has two ends: `1:{}`", shortened(text))),
         }
     }

@@ -30,13 +30,17 @@ pub fn parse(source: &str) -> Result<ast::Block, Diagnostic> {
     let mut parser = Parser {
         source,
         tokens: lexed.tokens,
-        lex_error: lexed.error,
         at: 0,
         depth: 0,
         height: 0,
         open: Vec::new(),
     };
-    parser.file()
+    let tree = parser.file();
+    // What stopped the lexer is also what the parser stumbles over, if nothing before it was wrong.
+    match lexed.error {
+        Some(error) if parser.peek() == TokenKind::Bad => Err(error),
+        _ => tree,
+    }
 }
 
 type Parse<T> = Result<T, Diagnostic>;
@@ -44,7 +48,6 @@ type Parse<T> = Result<T, Diagnostic>;
 struct Parser<'s> {
     source: &'s str,
     tokens: Vec<Token>,
-    lex_error: Option<Diagnostic>,
     at: usize,
     /// Nested constructs that are being parsed.
     depth: usize,
@@ -71,6 +74,16 @@ impl Parser<'_> {
     /// The end of the last word read.
     fn last_span(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
+    }
+
+    /// True where the word here is not on the line of the word before it.
+    fn at_line_start(&self) -> bool {
+        let end = if self.at == 0 {
+            0
+        } else {
+            self.last_span().end as usize
+        };
+        self.source[end..self.here().start as usize].contains('\n')
     }
 
     fn text(&self, span: Span) -> &str {
@@ -105,28 +118,21 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, mark: Mark, after: &str) -> Parse<Span> {
-        if self.is_mark(0, mark) {
-            return Ok(self.next().span);
-        }
-        Err(self.expected(&format!("`{}`{after}", mark.text())))
-    }
-
-    /// Reads an opening bracket and remembers it until `close`.
-    fn open(&mut self, mark: Mark, after: &str) -> Parse<Span> {
-        let span = self.expect(mark, after)?;
+    /// Reads the opening bracket that the caller has seen and remembers it until `close`.
+    fn open(&mut self, mark: Mark) -> Span {
+        let span = self.next().span;
         self.open.push((mark, span));
-        Ok(span)
+        span
     }
 
     /// Reads the bracket that closes the innermost open one; `before` says what else could stand here.
     fn close(&mut self, before: &str) -> Parse<Span> {
         let Some(&(mark, _)) = self.open.last() else {
-            return Err(self.expected("the end of the file"));
+            return Ok(self.here());
         };
         let closer = mark.closer().unwrap_or(mark);
         if !self.is_mark(0, closer) {
-            return Err(self.expected(&format!("{before}`{}`", closer.text())));
+            return Err(self.expected_close(before, closer.text()));
         }
         self.open.pop();
         Ok(self.next().span)
@@ -152,7 +158,9 @@ impl Parser<'_> {
                     "choose another name; a data key of this name is read with `from \"{word}\"`"
                 )))
             }
-            _ => Err(self.expected(what)),
+            _ => Err(self
+                .expected(what)
+                .help("a name begins with a letter or `_`")),
         }
     }
 

@@ -148,7 +148,11 @@ impl Parser<'_> {
             return d.help(*help);
         }
         if TYPES.contains(&name) {
-            return d.help(self.declaration_help(name));
+            let (x, ty) = self.type_then_name();
+            let help = format!(
+                "name first, then type: `data {x}: {ty}`, `latent {x}: {ty} ~ law(…)`, `let {x}: {ty} = e`"
+            );
+            return d.help(help);
         }
         if let Some(near) = did_you_mean(name, Keyword::ALL.iter().map(|k| k.text())) {
             return d.help(format!("did you mean `{near}`?"));
@@ -176,10 +180,28 @@ impl Parser<'_> {
         1
     }
 
-    fn declaration_help(&self, ty: &str) -> String {
-        format!(
-            "name first, then type: `data x: {ty}`, `latent x: {ty} ~ law(…)`, `let x: {ty} = e`"
-        )
+    /// Name and type of a declaration that has them the other way round, from here to the end of the statement.
+    fn type_then_name(&self) -> (String, String) {
+        let mut angles = 0i32;
+        let mut end = 1;
+        loop {
+            match self.token(end).kind {
+                TokenKind::Mark(Mark::Lt) => angles += 1,
+                TokenKind::Mark(Mark::Gt) => angles -= 1,
+                TokenKind::Mark(Mark::Assign) if angles > 0 => {}
+                TokenKind::Mark(Mark::Assign | Mark::Tilde | Mark::Semicolon) => break,
+                TokenKind::Newline | TokenKind::End | TokenKind::Bad | TokenKind::Keyword(_) => {
+                    break;
+                }
+                _ => {}
+            }
+            end += 1;
+        }
+        let text = |from, to| shortened(self.text(self.token(from).span.to(self.token(to).span)));
+        match self.token(end - 1).kind {
+            TokenKind::Name if end > 1 => (text(end - 1, end - 1), text(0, end - 2)),
+            _ => ("x".to_string(), text(0, 0)),
+        }
     }
 
     /// The name after the word that declares it.
@@ -192,11 +214,11 @@ impl Parser<'_> {
         let bracket = matches!(word, "data" | "const" | "param") && self.is_mark(1, Mark::LBracket);
         if typed && (bracket || self.is_mark(1, Mark::Lt) || self.token(1).kind == TokenKind::Name)
         {
-            let ty = self.text(self.here());
+            let (name, ty) = self.type_then_name();
             return Err(self
                 .expected(&format!("a name after `{word}`"))
                 .label("this is a type")
-                .help(format!("name first, then type: `{word} x: {ty}`")));
+                .help(format!("name first, then type: `{word} {name}: {ty}`")));
         }
         self.name(&format!("a name after `{word}`"))
     }
@@ -207,6 +229,9 @@ impl Parser<'_> {
         let d = self.expected(&format!("`:` and the type of `{name}`"));
         match self.peek() {
             TokenKind::Mark(Mark::Comma) => d.help(format!("one name each: `{word} {name}: int`")),
+            TokenKind::Mark(Mark::LBracket) => d.help(format!(
+                "sizes belong to the type: `{word} {name}: vector[n]`"
+            )),
             TokenKind::Mark(Mark::Tilde) if word == "data" => d.help(format!(
                 "declare `data {name}: type`, then `observe {name} ~ law(…)`"
             )),
@@ -297,7 +322,7 @@ impl Parser<'_> {
     /// Something follows a statement that is complete.
     pub(super) fn expected_end(&self, before: &StmtKind) -> Diagnostic {
         let d = self.expected("the end of the statement");
-        if d.help.is_some() || self.peek() == TokenKind::Bad {
+        if d.help.is_some() {
             return d;
         }
         let law = matches!(
@@ -313,6 +338,7 @@ impl Parser<'_> {
                 }
         );
         match self.peek() {
+            TokenKind::Mark(Mark::RParen | Mark::RBracket) => d.help("no bracket is open here"),
             TokenKind::Name if law => self.law_suffix(d),
             TokenKind::Mark(_) if law => d.help(
                 "a law stands alone after `~`: shift and scale with its arguments, or with a `let`",
@@ -324,12 +350,11 @@ impl Parser<'_> {
             TokenKind::Mark(Mark::Tilde) => {
                 d.help("only `latent`, `observe` and `report` are followed by `~`")
             }
-            TokenKind::Mark(Mark::RParen | Mark::RBracket) => d.help("no bracket is open here"),
             TokenKind::Keyword(_) => d.help("statements are separated by a new line or `;`"),
             TokenKind::Name | TokenKind::Number { .. } | TokenKind::Mark(Mark::LParen) => {
                 d.help("an operator is missing before it, or a new line")
             }
-            _ => d,
+            _ => d.help("a new line or `;` ends a statement"),
         }
     }
 

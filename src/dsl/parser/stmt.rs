@@ -11,15 +11,12 @@ impl Parser<'_> {
     /// file = { sep } [ stmt { sep { sep } stmt } ] { sep }, to the end of the text
     pub(super) fn file(&mut self) -> Parse<Block> {
         let block = self.stmts()?;
-        match self.peek() {
-            TokenKind::End => Ok(block),
-            TokenKind::Mark(Mark::RBrace) => {
-                Err(Diagnostic::new(self.here(), "this `}` closes nothing")
-                    .label("unexpected `}`")
-                    .help("remove it, or find the block whose `{` is missing"))
-            }
-            _ => Err(self.expected("a statement")),
+        if self.is_mark(0, Mark::RBrace) {
+            return Err(Diagnostic::new(self.here(), "this `}` closes nothing")
+                .label("no block is open here")
+                .help("remove it, or find the block whose `{` is missing"));
         }
+        Ok(block)
     }
 
     /// Statements up to the `}` or the end of the text.
@@ -52,7 +49,7 @@ impl Parser<'_> {
         if !self.is_mark(0, Mark::LBrace) {
             return Err(self.missing_block(after));
         }
-        self.open(Mark::LBrace, after)?;
+        self.open(Mark::LBrace);
         let block = self.nested(|p| p.stmts())?;
         self.close("a statement or ")?;
         Ok(block)
@@ -138,7 +135,11 @@ impl Parser<'_> {
     fn constant(&mut self) -> Parse<StmtKind> {
         let name = self.declared("const")?;
         let ty = self.annotation()?;
-        self.expect(Mark::Assign, " and the value of the constant")?;
+        if !self.is_mark(0, Mark::Assign) {
+            let d = self.expected("`=` and the value of the constant");
+            return Err(d.help("a value that comes with the data is a `data` statement"));
+        }
+        self.next();
         Ok(StmtKind::Const {
             name,
             ty,
@@ -262,7 +263,12 @@ impl Parser<'_> {
         let mut encode = Vec::new();
         if self.is_word(0, "encode") {
             self.next();
-            self.open(Mark::LParen, " after `encode`")?;
+            if !self.is_mark(0, Mark::LParen) {
+                return Err(self
+                    .expected("`(` after `encode`")
+                    .help("write `encode(e, …)`"));
+            }
+            self.open(Mark::LParen);
             encode.push(self.expr()?);
             while self.eat(Mark::Comma) {
                 encode.push(self.expr()?);
@@ -294,6 +300,11 @@ impl Parser<'_> {
     /// if = "if" expr block [ { NEWLINE } "else" ( if | block ) ]
     fn branch(&mut self) -> Parse<StmtKind> {
         let cond = self.expr()?;
+        if let TokenKind::Mark(Mark::Assign) | TokenKind::Keyword(Keyword::In) = self.peek() {
+            return Err(self
+                .expected("`{` after the condition")
+                .help("a condition compares, as in `a == b`"));
+        }
         let then = self.block(" after the condition")?;
         let newlines = (0..)
             .take_while(|&i| self.token(i).kind == TokenKind::Newline)
@@ -322,7 +333,11 @@ impl Parser<'_> {
     /// fn = "fn" NAME "(" [ arg { "," arg } ] ")" [ "->" type ] block
     fn function(&mut self) -> Parse<StmtKind> {
         let name = self.name("the name of the function after `fn`")?;
-        self.open(Mark::LParen, " and the arguments of the function")?;
+        if !self.is_mark(0, Mark::LParen) {
+            let d = self.expected("`(` and the arguments of the function");
+            return Err(d.help("a function is written `fn f(x: real) -> real { … }`"));
+        }
+        self.open(Mark::LParen);
         let mut args = Vec::new();
         if !self.is_mark(0, Mark::RParen) {
             args.push(self.arg()?);
@@ -335,6 +350,11 @@ impl Parser<'_> {
             true => Some(self.ty(Dims::Unsized)?),
             false => None,
         };
+        if self.is_mark(0, Mark::Assign) {
+            return Err(self
+                .expected("`{` and the body of the function")
+                .help("a body is written `{ return e }`"));
+        }
         let body = self.block(" and the body of the function")?;
         Ok(StmtKind::Fn {
             name,

@@ -198,8 +198,8 @@ fn the_deepest_accepted_tree_is_harmless() {
             ] {
                 let accepted = (1..MAX_HEIGHT)
                     .map(|n| format!("let x = {}1{}", open.repeat(n), close.repeat(n)))
-                    .filter_map(|source| parse(&source).ok())
-                    .last();
+                    .rev()
+                    .find_map(|source| parse(&source).ok());
                 let block = accepted.expect("some depth is accepted");
                 assert!(parse(&format(&block)).is_ok());
             }

@@ -21,7 +21,11 @@ impl Parser<'_> {
         let mut array = Vec::new();
         while self.is_word(0, "array") {
             self.next();
-            array.extend(self.dims(dims, " after `array`")?);
+            if !self.is_mark(0, Mark::LBracket) {
+                let d = self.expected("`[` and the sizes of the array");
+                return Err(d.help("an array is written `array[n] real`"));
+            }
+            array.extend(self.dims(dims)?);
         }
         let (base, bounds) = self.base(dims)?;
         Ok(Type {
@@ -46,7 +50,7 @@ impl Parser<'_> {
                 if !self.is_mark(0, Mark::LBracket) {
                     return Err(self.missing_size(&name));
                 }
-                let dims = self.dims(dims, "")?;
+                let dims = self.dims(dims)?;
                 return Ok((BaseType::Named { name, dims }, bounds));
             }
         };
@@ -65,8 +69,8 @@ impl Parser<'_> {
     }
 
     /// "[" dims "]"
-    fn dims(&mut self, dims: Dims, after: &str) -> Parse<Vec<Option<Expr>>> {
-        self.open(Mark::LBracket, after)?;
+    fn dims(&mut self, dims: Dims) -> Parse<Vec<Option<Expr>>> {
+        self.open(Mark::LBracket);
         let mut sizes = Vec::new();
         loop {
             let empty = self.is_mark(0, Mark::Comma) || self.is_mark(0, Mark::RBracket);
@@ -120,7 +124,10 @@ impl Parser<'_> {
                     ),
             );
         }
-        self.expect(Mark::Assign, " after the name of a bound")?;
+        if !self.eat(Mark::Assign) {
+            let d = self.expected("`=` after the name of a bound");
+            return Err(d.help("bounds are written `<lower=a, upper=b>`"));
+        }
         let value = Some(Box::new(self.sum()?));
         *(if lower {
             &mut bounds.lower
@@ -191,7 +198,14 @@ impl Parser<'_> {
                 .expected("`:`")
                 .help(format!("the type follows the name: `{second}: {first}`")));
         }
-        self.expect(Mark::Colon, " and the type of the argument")?;
+        if !self.is_mark(0, Mark::Colon) {
+            let d = self.expected("`:` and the type of the argument");
+            return Err(d.help(format!(
+                "write `{0}: real`, `{0}: vector[]` and so on",
+                name.name
+            )));
+        }
+        self.next();
         let ty = self.ty(Dims::Unsized)?;
         Ok(Arg { name, ty })
     }
