@@ -147,6 +147,20 @@ impl Graph {
         var
     }
 
+    /// Renumbers the inputs in the given order.
+    ///
+    /// # Panics
+    /// Where `order` does not name every input once.
+    pub fn order_inputs(&mut self, order: &[Var]) {
+        assert_eq!(order.len(), self.inputs.len());
+        let find = |v: &Var| self.inputs.iter().find(|i| i.var == *v).expect("an input").clone();
+        let inputs: Vec<Input> = order.iter().map(find).collect();
+        for (k, i) in inputs.iter().enumerate() {
+            self.nodes[i.var.index()].op = Op::Input(k as u32);
+        }
+        self.inputs = inputs;
+    }
+
     /// Data of the given shape, row-major.
     pub fn constant(&mut self, data: impl Into<Arc<[f64]>>, shape: Shape) -> Var {
         let data = data.into();

@@ -1,4 +1,9 @@
 //! Models: binding of data, transforms, plates, lowering.
 
 pub mod data;
+pub mod level;
+pub mod lower;
+pub mod posterior;
+pub mod site;
 pub mod transform;
+pub mod value;

@@ -1,0 +1,459 @@
+//! Laws in use: their arguments, truncation, censoring and mixtures; densities of values.
+
+use super::{Lower, Res};
+use crate::dist::{self, Law, Limit, Support};
+use crate::dsl::ast::{Bounds, Call, Dist, Expr, ExprKind};
+use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
+use crate::dsl::span::Span;
+use crate::graph::eval::evaluate;
+use crate::graph::{Binary, Graph, Index, Shape, Unary, Var};
+use crate::model::level::{LevelId, ROOT};
+use crate::model::site::{Note, NoteKind};
+use crate::model::value::{Home, Val};
+
+/// A law with its arguments evaluated.
+#[derive(Clone)]
+pub enum LawUse {
+    /// A law of the registry, perhaps truncated.
+    Plain {
+        /// The law.
+        law: &'static dyn Law,
+        /// Its arguments.
+        args: Vec<Val>,
+        /// Truncation from below (integers inclusive).
+        lower: Option<Val>,
+        /// Truncation from above (inclusive).
+        upper: Option<Val>,
+        /// Place.
+        span: Span,
+    },
+    /// A hidden choice per event.
+    Mixture {
+        /// Weights that sum to 1.
+        weights: Val,
+        /// Components.
+        parts: Vec<LawUse>,
+        /// Place.
+        span: Span,
+    },
+    /// Values at or beyond a bound count the mass there.
+    Censored {
+        /// The law of the value behind.
+        law: Box<LawUse>,
+        /// Values at or below it are censored.
+        lower: Option<Val>,
+        /// Values at or above it are censored.
+        upper: Option<Val>,
+        /// Place.
+        span: Span,
+    },
+}
+
+impl LawUse {
+    /// Place of the law in the file.
+    pub fn span(&self) -> Span {
+        match self {
+            LawUse::Plain { span, .. } | LawUse::Mixture { span, .. } | LawUse::Censored { span, .. } => *span,
+        }
+    }
+
+    /// Law that decides event shape and support.
+    pub fn leading(&self) -> &'static dyn Law {
+        match self {
+            LawUse::Plain { law, .. } => *law,
+            LawUse::Mixture { parts, .. } => parts[0].leading(),
+            LawUse::Censored { law, .. } => law.leading(),
+        }
+    }
+
+    /// All values that the density reads.
+    pub fn values(&self) -> Vec<&Val> {
+        match self {
+            LawUse::Plain { args, lower, upper, .. } => args.iter().chain(lower).chain(upper).collect(),
+            LawUse::Mixture { weights, parts, .. } => {
+                let mut v = vec![weights];
+                v.extend(parts.iter().flat_map(|p| p.values()));
+                v
+            }
+            LawUse::Censored { law, lower, upper, .. } => {
+                let mut v = law.values();
+                v.extend(lower.iter().chain(upper));
+                v
+            }
+        }
+    }
+}
+
+impl Lower<'_> {
+    /// The law after `~`.
+    pub fn law_use(&mut self, d: &Dist) -> Res<LawUse> {
+        self.law_from(&d.law, &d.bounds)
+    }
+
+    /// A law as an element of a list or an argument.
+    pub fn law_expr(&mut self, e: &Expr) -> Res<LawUse> {
+        match &e.kind {
+            ExprKind::Call(c) => self.law_from(c, &Bounds::default()),
+            ExprKind::Truncated { law, bounds } => self.law_from(law, bounds),
+            _ => Err(Diagnostic::new(e.span, "expected a law such as `normal(0, 1)`")),
+        }
+    }
+
+    fn law_from(&mut self, c: &Call, bounds: &Bounds) -> Res<LawUse> {
+        let use_ = match c.name.name.as_str() {
+            "mixture" => self.mixture(c)?,
+            "censored" => self.censored(c)?,
+            name => {
+                let law = dist::law(name).ok_or_else(|| unknown_law(c))?;
+                let args = self.arguments(c)?;
+                self.plain_law(c.span, law, args)?
+            }
+        };
+        if bounds.is_empty() {
+            return Ok(use_);
+        }
+        let mut ends = [None, None];
+        for (end, e) in ends.iter_mut().zip([&bounds.lower, &bounds.upper]) {
+            if let Some(e) = e {
+                *end = Some(self.expr(e)?);
+            }
+        }
+        let [lower, upper] = ends;
+        self.truncated(use_, lower, upper)
+    }
+
+    /// The law restricted to an interval.
+    pub fn truncated(&self, use_: LawUse, low: Option<Val>, high: Option<Val>) -> Res<LawUse> {
+        match use_ {
+            LawUse::Plain { law, args, lower: None, upper: None, span } if law.event_rank() == 0 => {
+                Ok(LawUse::Plain { law, args, lower: low, upper: high, span })
+            }
+            other => Err(Diagnostic::new(other.span(), "only a plain law of numbers can be truncated")),
+        }
+    }
+
+    /// A law of the registry with checked arguments.
+    pub fn plain_law(&self, span: Span, law: &'static dyn Law, args: Vec<Val>) -> Res<LawUse> {
+        let params = law.params();
+        if args.len() != params.len() {
+            let names: Vec<&str> = params.iter().map(|p| p.name).collect();
+            return Err(Diagnostic::new(
+                span,
+                format!("`{}` takes {} argument{}, found {}", law.name(), params.len(), if params.len() == 1 { "" } else { "s" }, args.len()),
+            )
+            .help(format!("write `{}({})`", law.name(), names.join(", "))));
+        }
+        for (p, a) in params.iter().zip(&args) {
+            if a.dims.len() < p.event_rank {
+                let kind = ["a number", "a vector", "a matrix"][p.event_rank];
+                return Err(Diagnostic::new(span, format!("argument `{}` of `{}` is {kind}", p.name, law.name()))
+                    .label(format!("found {}", a.type_name())));
+            }
+            if p.integer && !a.int {
+                return Err(Diagnostic::new(span, format!("argument `{}` of `{}` is an integer", p.name, law.name()))
+                    .label("found a real value"));
+            }
+        }
+        Ok(LawUse::Plain { law, args, lower: None, upper: None, span })
+    }
+
+    fn mixture(&mut self, c: &Call) -> Res<LawUse> {
+        let [w, list] = &c.args[..] else {
+            return Err(Diagnostic::new(c.span, "`mixture` takes weights and a list of laws")
+                .help("write `mixture([w, 1 - w], [normal(a, s), normal(b, s)])`"));
+        };
+        let weights = self.expr(&w.value)?;
+        let parts = self.law_list(&list.value)?;
+        if weights.dims.last() != Some(&parts.len()) {
+            return Err(Diagnostic::new(c.span, format!("{} components, but weights of shape {:?}", parts.len(), weights.dims)));
+        }
+        if parts.is_empty() {
+            return Err(Diagnostic::new(c.span, "a mixture of no components"));
+        }
+        Ok(LawUse::Mixture { weights, parts, span: c.span })
+    }
+
+    fn censored(&mut self, c: &Call) -> Res<LawUse> {
+        let mut ends = [None, None];
+        let first = c.args.first().filter(|a| a.name.is_none());
+        let first = first.ok_or_else(|| {
+            Diagnostic::new(c.span, "`censored` takes a law and bounds").help("write `censored(normal(m, s), upper = c)`")
+        })?;
+        for a in &c.args[1..] {
+            match a.name.as_ref().map(|n| n.name.as_str()) {
+                Some("lower") => ends[0] = Some(self.expr(&a.value)?),
+                Some("upper") => ends[1] = Some(self.expr(&a.value)?),
+                _ => return Err(Diagnostic::new(a.value.span, "`censored` takes `lower =` and `upper =`")),
+            }
+        }
+        let law = Box::new(self.law_expr(&first.value)?);
+        let [lower, upper] = ends;
+        Ok(LawUse::Censored { law, lower, upper, span: c.span })
+    }
+
+    /// Log density of a value, one number per event: the law's event axes go, the batch axes stay.
+    pub fn log_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
+        match use_ {
+            LawUse::Plain { law, args, lower, upper, span } => {
+                let lp = self.plain_density(*span, *law, y, args)?;
+                let lp = self.guard_support(*span, *law, args, y, lp)?;
+                if lower.is_none() && upper.is_none() {
+                    return Ok(lp);
+                }
+                match self.log_mass(*span, *law, args, lower.as_ref(), upper.as_ref())? {
+                    Some(mass) => self.elementwise(*span, &[&lp, &mass], false, &mut |g, v| g.sub(v[0], v[1])),
+                    None => Ok(lp),
+                }
+            }
+            LawUse::Mixture { weights, parts, span } => self.mixture_density(*span, weights, parts, y),
+            LawUse::Censored { law, lower, upper, span } => {
+                self.censored_density(*span, law, [lower.as_ref(), upper.as_ref()], y)
+            }
+        }
+    }
+
+    /// log P(Y <= y), or log P(Y > y), elementwise.
+    pub fn log_cdf(&mut self, use_: &LawUse, y: &Val, above: bool) -> Res<Val> {
+        let LawUse::Plain { law, args, span, .. } = use_ else {
+            return Err(Diagnostic::new(use_.span(), "only a plain law has a cumulative function here"));
+        };
+        let law = *law;
+        let mut refs: Vec<&Val> = vec![y];
+        refs.extend(args.iter());
+        let mut known = law.event_rank() == 0;
+        let out = self.elementwise(*span, &refs, false, &mut |g, v| {
+            let r = if above { law.lccdf(g, v[0], &v[1..]) } else { law.lcdf(g, v[0], &v[1..]) };
+            known &= r.is_some();
+            r.unwrap_or(v[0])
+        })?;
+        if !known {
+            return Err(Diagnostic::new(*span, format!("`{}` has no cumulative distribution function here", law.name())));
+        }
+        Ok(out)
+    }
+
+    /// log P(lower <= Y <= upper), or `None` where the law has no cdf and the mass is a constant.
+    fn log_mass(&mut self, span: Span, law: &'static dyn Law, args: &[Val], lower: Option<&Val>, upper: Option<&Val>) -> Res<Option<Val>> {
+        let use_ = LawUse::Plain { law, args: args.to_vec(), lower: None, upper: None, span };
+        // Integers: P(Y >= l) = P(Y > l - 1).
+        let below = match lower {
+            Some(l) if law.is_discrete() => Some(self.elementwise(span, &[l], true, &mut |g, v| g.shift(v[0], -1.0))?),
+            l => l.cloned(),
+        };
+        let mass = match (&below, upper) {
+            (Some(l), None) => self.log_cdf(&use_, l, true),
+            (None, Some(u)) => self.log_cdf(&use_, u, false),
+            (Some(l), Some(u)) => self.log_cdf(&use_, u, false).and_then(|fu| {
+                let fl = self.log_cdf(&use_, l, false)?;
+                self.elementwise(span, &[&fu, &fl], false, &mut |g, v| {
+                    let d = g.sub(v[1], v[0]);
+                    let e = g.unary(Unary::Expm1, d);
+                    let n = g.neg(e);
+                    let l = g.log(n);
+                    g.add(v[0], l)
+                })
+            }),
+            (None, None) => return Ok(None),
+        };
+        match mass {
+            Ok(m) => {
+                if m.known().is_none() {
+                    self.note(NoteKind::Info, span, "the truncated density is divided by a probability that depends on latents; Stan leaves this factor out");
+                }
+                Ok(Some(m))
+            }
+            Err(_) if args.iter().chain(lower).chain(upper).all(|v| v.known().is_some()) => {
+                self.note(NoteKind::UpToConstant, span, "this law has no cumulative distribution function, so the truncated density is known up to a constant");
+                Ok(None)
+            }
+            Err(d) => Err(d.help("truncation with arguments that depend on latents needs a cumulative distribution function")),
+        }
+    }
+
+    /// Records a remark once.
+    pub fn note(&mut self, kind: NoteKind, span: Span, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.iter().any(|n| n.span == span && n.text == text) {
+            self.notes.push(Note { kind, span, text });
+        }
+    }
+
+    /// A law's argument as a node: `[n, event…]` or, where one serves all, `[event…]`.
+    fn law_operand(&mut self, span: Span, v: &Val, rank: usize, level: LevelId, batch: &[usize]) -> Res<(Val, Shape)> {
+        let split = v.dims.len() - rank;
+        let (own, event) = v.dims.split_at(split);
+        if !own.is_empty() && own != batch {
+            return Err(Diagnostic::new(span, format!("an argument of shape {:?} for a target with batch axes {batch:?}", v.dims))
+                .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
+                .help("write the type of the target"));
+        }
+        if v.level == ROOT && own.is_empty() {
+            return Ok((v.clone(), Shape::new(event)));
+        }
+        let dims = v.dims.clone();
+        let mut v = self.lift(v, level, &dims);
+        let times: usize = batch.iter().product();
+        let count: usize = event.iter().product();
+        if own.is_empty() && times != 1 {
+            let len = self.levels.len(level) * times * count;
+            let table = (0..len).map(|j| (j / (times * count).max(1) * count + j % count.max(1)) as u32);
+            let dims = [batch, event].concat();
+            v = self.gathered(&v, &Index::from_table(table.collect()), level, dims);
+        }
+        let n = self.levels.len(level) * times;
+        Ok((v, Shape::new(&[&[n], event].concat())))
+    }
+
+    fn plain_density(&mut self, span: Span, law: &'static dyn Law, y: &Val, args: &[Val]) -> Res<Val> {
+        let rank = law.event_rank();
+        if y.dims.len() < rank {
+            return Err(Diagnostic::new(span, format!("`{}` is a law of {}", law.name(), ["numbers", "vectors", "matrices"][rank]))
+                .label(format!("the target is {}", y.type_name())));
+        }
+        if law.is_discrete() && !y.int {
+            return Err(Diagnostic::new(span, format!("`{}` is a law of integers", law.name()))
+                .label("the target is real")
+                .help("declare the target with type `int`"));
+        }
+        let batch = y.dims[..y.dims.len() - rank].to_vec();
+        let mut refs: Vec<&Val> = vec![y];
+        refs.extend(args.iter());
+        if refs.iter().any(|v| matches!(v.home, Home::Step(_))) {
+            return self.in_step(span, &refs, batch, false, &mut |g, v| law.lpdf(g, v[0], &v[1..]));
+        }
+        let level = self.join(span, &refs)?;
+        let mut operands = vec![self.law_operand(span, y, rank, level, &batch)?];
+        for (a, p) in args.iter().zip(law.params()) {
+            operands.push(self.law_operand(span, a, p.event_rank, level, &batch)?);
+        }
+        let shape = self.shape(level, &batch);
+        let known = operands.iter().all(|(v, _)| v.known().is_some());
+        let mut temporary = Graph::new();
+        let mut vars = vec![];
+        for (v, s) in &operands {
+            vars.push(match (&v.home, known) {
+                (Home::Const(c), true) => temporary.constant(c.clone(), *s),
+                (Home::Const(c), false) => self.g.constant(c.clone(), *s),
+                (Home::Var(x), _) => self.g.reshape(*x, *s),
+                (Home::Step(_), _) => unreachable!("step values were taken above"),
+            });
+        }
+        let g = if known { &mut temporary } else { &mut self.g };
+        let out = law.lpdf(g, vars[0], &vars[1..]);
+        let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
+        let home = match known {
+            true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
+            false => Home::Var(out),
+        };
+        Ok(Val { home, dims: batch, level, int: false })
+    }
+
+    /// -inf outside a support that the value is not known to respect.
+    fn guard_support(&mut self, span: Span, law: &'static dyn Law, args: &[Val], y: &Val, lp: Val) -> Res<Val> {
+        let Support::Interval(low, high) = law.support() else { return Ok(lp) };
+        if law.event_rank() > 0 || y.known().is_none() {
+            return Ok(lp);
+        }
+        let mut lp = lp;
+        for (limit, below) in [(low, true), (high, false)] {
+            let Some(limit) = self.limit(limit, args) else { continue };
+            let inside = self.elementwise(span, &[&limit, y], true, &mut |g, v| {
+                let (a, b) = if below { (v[0], v[1]) } else { (v[1], v[0]) };
+                g.binary(Binary::Le, a, b)
+            })?;
+            if inside.known_uniform() == Some(1.0) {
+                continue;
+            }
+            let never = Val::number(f64::NEG_INFINITY);
+            lp = self.elementwise(span, &[&inside, &lp, &never], false, &mut |g, v| g.select(v[0], v[1], v[2]))?;
+        }
+        Ok(lp)
+    }
+
+    /// A limit of a support as a value; `None` where there is none.
+    pub fn limit(&self, limit: Limit, args: &[Val]) -> Option<Val> {
+        match limit {
+            Limit::None => None,
+            Limit::Fixed(x) => Some(Val { int: x.fract() == 0.0, ..Val::number(x) }),
+            Limit::Arg(k) => Some(args[k].clone()),
+            Limit::SizeOf(k) => Some(Val::integer(args[k].dims.last().copied().unwrap_or(0))),
+            Limit::SizePlusOne(k) => Some(Val::integer(args[k].dims.last().copied().unwrap_or(0) + 1)),
+        }
+    }
+
+    fn mixture_density(&mut self, span: Span, weights: &Val, parts: &[LawUse], y: &Val) -> Res<Val> {
+        let k = parts.len();
+        let mut terms = vec![];
+        for (j, part) in parts.iter().enumerate() {
+            let lp = self.log_density(part, y)?;
+            let index = Index::Stride { start: j, stride: k as isize, len: self.levels.len(weights.level) * weights.count() / k };
+            let dims = weights.dims[..weights.dims.len() - 1].to_vec();
+            let w = self.gathered(weights, &index, weights.level, dims);
+            let t = self.elementwise(span, &[&lp, &w], false, &mut |g, v| {
+                let l = g.log(v[1]);
+                g.add(l, v[0])
+            })?;
+            terms.push((part.leading().name() == "dirac", t));
+        }
+        // A component that can be -inf goes second, where -inf does no harm.
+        terms.sort_by_key(|t| t.0);
+        let masses = terms.iter().filter(|t| t.0).count();
+        let refs: Vec<&Val> = terms.iter().map(|t| &t.1).collect();
+        self.elementwise(span, &refs, false, &mut |g, v| match v {
+            [a] => *a,
+            [a, b] if masses < 2 => {
+                let d = g.sub(*b, *a);
+                let s = g.unary(Unary::Softplus, d);
+                g.add(*a, s)
+            }
+            _ => log_sum_exp(g, v),
+        })
+    }
+
+    fn censored_density(&mut self, span: Span, law: &LawUse, ends: [Option<&Val>; 2], y: &Val) -> Res<Val> {
+        let mut lp = self.log_density(law, y)?;
+        for (end, above) in ends.iter().zip([false, true]) {
+            let Some(end) = end else { continue };
+            let at = match above && law.leading().is_discrete() {
+                true => self.elementwise(span, &[end], true, &mut |g, v| g.shift(v[0], -1.0))?,
+                false => (*end).clone(),
+            };
+            let mass = self.log_cdf(law, &at, above)?;
+            let beyond = self.elementwise(span, &[end, y], true, &mut |g, v| {
+                let (a, b) = if above { (v[0], v[1]) } else { (v[1], v[0]) };
+                g.binary(Binary::Le, a, b)
+            })?;
+            lp = self.elementwise(span, &[&beyond, &mass, &lp], false, &mut |g, v| g.select(v[0], v[1], v[2]))?;
+        }
+        Ok(lp)
+    }
+}
+
+/// log Σ exp of several nodes, elementwise; -inf where all are.
+pub fn log_sum_exp(g: &mut Graph, v: &[Var]) -> Var {
+    let mut m = v[0];
+    for &x in &v[1..] {
+        m = g.binary(Binary::Max, m, x);
+    }
+    let (lowest, zero) = (g.scalar(f64::NEG_INFINITY), g.scalar(0.0));
+    let none = g.binary(Binary::Eq, m, lowest);
+    let m = g.select(none, zero, m);
+    let m = g.stop_gradient(m);
+    let mut sum = None;
+    for &x in v {
+        let d = g.sub(x, m);
+        let e = g.exp(d);
+        sum = Some(sum.map_or(e, |s| g.add(s, e)));
+    }
+    let l = g.log(sum.unwrap_or(zero));
+    g.add(m, l)
+}
+
+fn unknown_law(c: &Call) -> Diagnostic {
+    let d = Diagnostic::new(c.name.span, format!("there is no law `{}`", c.name.name));
+    let names = dist::all().iter().map(|l| l.name()).chain(["mixture", "censored"]);
+    match did_you_mean(&c.name.name, names) {
+        Some(n) => d.help(format!("did you mean `{n}`?")),
+        None => d.help("docs/laws.md lists the laws"),
+    }
+}

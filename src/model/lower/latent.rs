@@ -1,0 +1,524 @@
+//! Types, and latents: coordinates, transforms, draws.
+
+use super::dist::LawUse;
+use super::env::Binding;
+use super::fill::Filled;
+use super::{Lower, Mode, Res};
+use crate::dist::Support;
+use crate::dsl::ast::{BaseType, Dist, Expr, Ident, Slot, Type};
+use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
+use crate::dsl::span::Span;
+use crate::graph::{Index, Shape, Spread, Unary};
+use crate::model::level::ROOT;
+use crate::model::site::{Factor, FactorKind, NoteKind, Site};
+use crate::model::transform::{self, Structure};
+use crate::model::value::{Home, Val};
+
+/// A declared type with its sizes evaluated.
+#[derive(Clone)]
+pub struct Ty {
+    /// Full shape.
+    pub dims: Vec<usize>,
+    /// Constraint of the trailing axes.
+    pub structure: Option<Structure>,
+    /// Lower bound of every element.
+    pub lower: Option<Val>,
+    /// Upper bound of every element.
+    pub upper: Option<Val>,
+    /// Integers.
+    pub int: bool,
+}
+
+/// Number of axes of a declared type.
+pub fn declared_rank(t: &Type) -> usize {
+    let base = match &t.base {
+        BaseType::Int | BaseType::Real => 0,
+        BaseType::Named { name, dims } => Structure::from_type(&name.name).map_or(dims.len(), |s| s.event_rank()),
+    };
+    t.array.len() + base
+}
+
+/// How the coordinates of a latent map to its values.
+pub enum Chart {
+    /// Elementwise, between limits.
+    Interval {
+        /// Lower limit.
+        lower: Option<Val>,
+        /// Upper limit.
+        upper: Option<Val>,
+    },
+    /// Several numbers at once.
+    Structured(Structure),
+}
+
+impl Lower<'_> {
+    fn sizes(&mut self, dims: &[Option<Expr>], span: Span) -> Res<Vec<usize>> {
+        let mut out = vec![];
+        for d in dims {
+            let e = d.as_ref().ok_or_else(|| Diagnostic::new(span, "a size is missing here"))?;
+            let v = self.expr(e)?;
+            let n = self.known_int(e.span, &v, "a size")?;
+            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size of {n}")))?);
+        }
+        Ok(out)
+    }
+
+    /// Evaluates a declared type.
+    pub fn ty(&mut self, t: &Type) -> Res<Ty> {
+        let mut dims = self.sizes(&t.array, t.span)?;
+        let mut structure = None;
+        match &t.base {
+            BaseType::Int | BaseType::Real => {}
+            BaseType::Named { name, dims: d } => {
+                let declared = self.sizes(d, t.span)?;
+                structure = Structure::from_type(&name.name);
+                match (structure, name.name.as_str(), declared.len()) {
+                    (Some(s), ..) => dims.extend(s.event_dims(&declared).map_err(|m| Diagnostic::new(t.span, m))?),
+                    (None, "vector", 1) | (None, "matrix", 2) => dims.extend(declared),
+                    (None, "vector" | "matrix", n) => {
+                        return Err(Diagnostic::new(t.span, format!("`{}` with {n} sizes", name.name)));
+                    }
+                    _ => return Err(unknown_type(name)),
+                }
+            }
+        }
+        if dims.len() > 4 {
+            return Err(Diagnostic::new(t.span, "a value has at most 4 axes"));
+        }
+        let mut ends = [None, None];
+        for (end, e) in ends.iter_mut().zip([&t.bounds.lower, &t.bounds.upper]) {
+            if let Some(e) = e {
+                *end = Some(self.expr(e)?);
+            }
+        }
+        let [lower, upper] = ends;
+        if structure.is_some() && (lower.is_some() || upper.is_some()) {
+            return Err(Diagnostic::new(t.bounds.span, "this type has its own constraint and takes no bounds"));
+        }
+        Ok(Ty { dims, structure, lower, upper, int: matches!(t.base, BaseType::Int) })
+    }
+
+    /// `latent x[: T] ~ law`
+    pub fn latent_draw(&mut self, id: &Ident, ty: Option<&Type>, dist: &Dist) -> Res<()> {
+        let use_ = self.law_use(dist)?;
+        let law = use_.leading();
+        let ty = match ty {
+            Some(t) => self.ty(t)?,
+            None => self.untyped(&use_)?,
+        };
+        if law.is_discrete() != ty.int {
+            let (is, not) = if law.is_discrete() { ("integers", "real") } else { ("real numbers", "int") };
+            return Err(Diagnostic::new(dist.span, format!("`{}` is a law of {is}, the type says {not}", law.name())));
+        }
+        if let Mode::Simulate { .. } = self.mode {
+            let v = self.drawn(id, &use_, &ty)?;
+            return self.declare(id, Binding::Val(v));
+        }
+        if ty.int {
+            return self.enumerated(id, &use_, &ty);
+        }
+        let v = self.coordinates(id, use_, &ty, dist)?;
+        self.declare(id, Binding::Val(v))
+    }
+
+    /// Shape and kind of a latent without a type: the law's.
+    pub fn untyped(&mut self, use_: &LawUse) -> Res<Ty> {
+        let law = use_.leading();
+        let LawUse::Plain { args, .. } = use_ else {
+            return Ok(Ty { dims: vec![], structure: None, lower: None, upper: None, int: law.is_discrete() });
+        };
+        let name = law.name();
+        if matches!(law.support(), Support::CorrMatrix | Support::CorrCholesky) || name == "flat" {
+            return Err(Diagnostic::new(use_.span(), format!("a latent of `{name}` needs a type"))
+                .help(if name == "flat" { "write `latent x: real ~ flat()`" } else { "write `latent L: cholesky_factor_corr[k] ~ …`" }));
+        }
+        let dims: Vec<&[usize]> = args.iter().map(|a| a.dims.as_slice()).collect();
+        if law.event_rank() == 0 && args.iter().zip(law.params()).any(|(a, p)| a.dims.len() > p.event_rank) {
+            return Err(Diagnostic::new(use_.span(), "an array given to a law of numbers")
+                .help("write the type of the latent, such as `latent b: vector[K] ~ …`"));
+        }
+        let dims = law.event_dims(&dims);
+        Ok(Ty { dims, structure: None, lower: None, upper: None, int: law.is_discrete() })
+    }
+
+    /// The chart of a law's support within the declared type, and the law restricted to it.
+    pub fn chart(&mut self, mut use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
+        let span = use_.span();
+        let law = use_.leading();
+        let structure = match law.support() {
+            Support::Interval(..) => ty.structure,
+            Support::Simplex => Some(Structure::Simplex),
+            Support::CorrMatrix => Some(Structure::CorrMatrix),
+            Support::CorrCholesky => Some(Structure::CholeskyFactorCorr),
+            Support::CovMatrix => Some(Structure::CovMatrix),
+            Support::Counts => return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name()))),
+        };
+        if let (Some(s), Some(t)) = (structure, ty.structure)
+            && s != t
+        {
+            return Err(Diagnostic::new(span, format!("`{}` has values of type {}, declared is {}", law.name(), s.name(), t.name())));
+        }
+        if let Some(s) = structure {
+            let own = !matches!(law.support(), Support::Interval(..));
+            let ordered = matches!(s, Structure::Ordered | Structure::PositiveOrdered);
+            if !own && !ordered && law.name() != "flat" {
+                return Err(Diagnostic::new(span, format!("`{}` is not a law of {}", law.name(), s.name()))
+                    .help("use the type's own law, or `flat()`"));
+            }
+            return Ok((Chart::Structured(s), use_));
+        }
+        let Support::Interval(low, high) = law.support() else { unreachable!("structured supports were taken above") };
+        let (own, suffix) = match &use_ {
+            LawUse::Plain { args, lower, upper, .. } => {
+                ([self.limit(low, args), self.limit(high, args)], [lower.clone(), upper.clone()])
+            }
+            _ => ([self.limit(low, &[]), self.limit(high, &[])], [None, None]),
+        };
+        let declared = [ty.lower.clone(), ty.upper.clone()];
+        let mut ends = [None, None];
+        let mut cut = [None, None];
+        for k in 0..2 {
+            let tighter = self.tighter(span, &suffix[k], &declared[k], k == 0)?;
+            let (end, truncates) = self.effective(span, &own[k], tighter, k == 0)?;
+            cut[k] = if truncates { end.clone() } else { None };
+            ends[k] = end;
+        }
+        if law.name() == "flat" {
+            cut = [None, None];
+        }
+        if let LawUse::Plain { lower, upper, .. } = &mut use_ {
+            [*lower, *upper] = cut;
+        } else if cut.iter().any(|c| c.is_some()) {
+            return Err(Diagnostic::new(span, "bounds on a mixture or a censored law are not supported"));
+        }
+        let [lower, upper] = ends;
+        Ok((Chart::Interval { lower, upper }, use_))
+    }
+
+    fn tighter(&mut self, span: Span, a: &Option<Val>, b: &Option<Val>, lower: bool) -> Res<Option<Val>> {
+        use crate::graph::Binary::{Max, Min};
+        Ok(match (a, b) {
+            (Some(a), Some(b)) => {
+                let op = if lower { Max } else { Min };
+                Some(self.elementwise(span, &[a, b], false, &mut |g, v| g.binary(op, v[0], v[1]))?)
+            }
+            (a, b) => a.clone().or(b.clone()),
+        })
+    }
+
+    /// The effective limit, and whether it truncates the law.
+    fn effective(&mut self, span: Span, own: &Option<Val>, declared: Option<Val>, lower: bool) -> Res<(Option<Val>, bool)> {
+        match (own, declared) {
+            (o, None) => Ok((o.clone(), false)),
+            (None, Some(d)) => {
+                let none = if lower { f64::NEG_INFINITY } else { f64::INFINITY };
+                if d.known_uniform() == Some(none) { Ok((None, false)) } else { Ok((Some(d), true)) }
+            }
+            (Some(o), Some(d)) => {
+                if let (Some(x), Some(y)) = (o.known_uniform(), d.known_uniform()) {
+                    let inside = if lower { y > x } else { y < x };
+                    return Ok((Some(if inside { d } else { o.clone() }), inside));
+                }
+                let t = self.tighter(span, &Some(o.clone()), &Some(d), lower)?;
+                Ok((t, true))
+            }
+        }
+    }
+
+    /// New coordinates for a latent, its value, its density and the Jacobian of its transform.
+    fn coordinates(&mut self, id: &Ident, use_: LawUse, ty: &Ty, dist: &Dist) -> Res<Val> {
+        let here = self.here;
+        let rows = self.levels.len(here);
+        let (chart, use_) = self.chart(use_, ty)?;
+        let noncentred = dist.noncentred;
+        let (free, elementwise) = match &chart {
+            Chart::Interval { .. } => (ty.dims.iter().product::<usize>(), true),
+            Chart::Structured(s) => {
+                let rank = s.event_rank();
+                let (outer, event) = ty.dims.split_at(ty.dims.len() - rank);
+                (outer.iter().product::<usize>() * s.free_dim(event), false)
+            }
+        };
+        let shape = if elementwise { self.shape(here, &ty.dims) } else { Shape::new(&[rows * free]) };
+        let input = self.g.input(&id.name, shape, Spread::Particle);
+        let u = Val { home: Home::Var(input), dims: ty.dims.clone(), level: here, int: false };
+        let value = match chart {
+            Chart::Interval { lower, upper } if noncentred => {
+                self.noncentred(&id.name, &use_, u, [lower, upper], dist.span)?
+            }
+            Chart::Interval { lower, upper } => {
+                let x = self.interval(&id.name, &u, [lower, upper], dist.span)?;
+                self.prior(&id.name, &use_, &x, dist.span)?;
+                x
+            }
+            Chart::Structured(_) if noncentred => {
+                return Err(Diagnostic::new(dist.span, "`noncentred` is for location-scale laws of numbers"));
+            }
+            Chart::Structured(s) => {
+                let x = self.structure(&id.name, s, input, ty, dist.span)?;
+                self.prior(&id.name, &use_, &x, dist.span)?;
+                self.order_constant(&id.name, s, &use_, ty, dist.span)?;
+                x
+            }
+        };
+        let node = self.node(&value);
+        let dims = self.site_dims(&ty.dims);
+        self.sites.push(Site {
+            name: id.name.clone(),
+            span: id.span,
+            input,
+            free: rows * free,
+            dims: dims.unwrap_or_else(|| vec![rows * ty.dims.iter().product::<usize>()]),
+            value: node,
+            filled: None,
+            elementwise,
+            law: use_.leading().name().to_string(),
+        });
+        Ok(value)
+    }
+
+    /// Shape with the sizes of the enclosing plates in front; `None` under a ragged plate.
+    pub fn site_dims(&self, dims: &[usize]) -> Option<Vec<usize>> {
+        let mut out = dims.to_vec();
+        let mut base = self.levels.base_id(self.here);
+        while base != 0 {
+            let b = self.levels.base_at(base);
+            out.insert(0, b.each?);
+            base = b.parent;
+        }
+        Some(out)
+    }
+
+    /// Coordinates to values between limits; adds the log Jacobian.
+    pub fn interval(&mut self, about: &str, u: &Val, ends: [Option<Val>; 2], span: Span) -> Res<Val> {
+        let [lower, upper] = ends;
+        if lower.is_none() && upper.is_none() {
+            return Ok(u.clone());
+        }
+        let bounds: Vec<&Val> = lower.iter().chain(&upper).collect();
+        let mut args = vec![u];
+        args.extend(&bounds);
+        if self.join(span, &args)? != u.level {
+            return Err(Diagnostic::new(span, "the support of this latent depends on a discrete latent or an inner plate"));
+        }
+        let mut jacobian = None;
+        let x = self.elementwise(span, &args, false, &mut |g, v| {
+            let (l, h) = match (&lower, &upper) {
+                (Some(_), Some(_)) => (Some(v[1]), Some(v[2])),
+                (Some(_), None) => (Some(v[1]), None),
+                _ => (None, Some(v[1])),
+            };
+            let (x, j) = transform::interval(g, v[0], l, h);
+            jacobian = j;
+            x
+        })?;
+        if let Some(j) = jacobian {
+            let j = self.g.fill_to(j, self.shape(u.level, &u.dims));
+            let value = Val { home: Home::Var(j), ..u.clone() };
+            self.factors.push(Factor { value, kind: FactorKind::Jacobian, span, about: about.to_string() });
+        }
+        Ok(x)
+    }
+
+    fn structure(&mut self, about: &str, s: Structure, u: crate::graph::Var, ty: &Ty, span: Span) -> Res<Val> {
+        let here = self.here;
+        let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
+        let n = self.levels.len(here) * outer.iter().product::<usize>();
+        let free = s.free_dim(event);
+        let batch = (here != ROOT || !outer.is_empty()).then_some(n);
+        let u_shape = if batch.is_some() { Shape::new(&[n, free]) } else { Shape::new(&[free]) };
+        let u = self.g.reshape(u, u_shape);
+        let (x, j) = s.constrain(&mut self.g, u, batch, event);
+        let x = self.g.reshape(x, self.shape(here, &ty.dims));
+        let j = self.g.reshape(j, self.shape(here, outer));
+        let value = Val { home: Home::Var(j), dims: outer.to_vec(), level: here, int: false };
+        self.factors.push(Factor { value, kind: FactorKind::Jacobian, span, about: about.to_string() });
+        Ok(Val { home: Home::Var(x), dims: ty.dims.clone(), level: here, int: false })
+    }
+
+    /// Adds the density of a latent.
+    pub fn prior(&mut self, about: &str, use_: &LawUse, x: &Val, span: Span) -> Res<()> {
+        if use_.leading().name() == "flat" {
+            self.note(NoteKind::UpToConstant, span, format!("`{about} ~ flat()` is improper: the density is known up to a constant"));
+            return Ok(());
+        }
+        let value = self.log_density(use_, x)?;
+        self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
+        Ok(())
+    }
+
+    /// t = (x - m) / s is the coordinate: its density is the standard law's.
+    fn noncentred(&mut self, about: &str, use_: &LawUse, u: Val, ends: [Option<Val>; 2], span: Span) -> Res<Val> {
+        let (mean, scale, standard) = self.location_scale(use_, span)?;
+        let mut std_ends = [None, None];
+        for (k, end) in ends.iter().enumerate() {
+            if let Some(end) = end {
+                std_ends[k] = Some(self.elementwise(span, &[end, &mean, &scale], false, &mut |g, v| {
+                    if v[0] == v[1] {
+                        return g.scalar(0.0);
+                    }
+                    let d = g.sub(v[0], v[1]);
+                    g.div(d, v[2])
+                })?);
+            }
+        }
+        let standard = match standard {
+            LawUse::Plain { law, args, lower, upper, span } => LawUse::Plain {
+                lower: lower.and(std_ends[0].clone()),
+                upper: upper.and(std_ends[1].clone()),
+                law,
+                args,
+                span,
+            },
+            other => other,
+        };
+        let t = self.interval(about, &u, std_ends, span)?;
+        self.prior(about, &standard, &t, span)?;
+        self.elementwise(span, &[&mean, &scale, &t], false, &mut |g, v| {
+            let p = g.mul(v[1], v[2]);
+            g.add(v[0], p)
+        })
+    }
+
+    /// Location, scale, and the law with location 0 and scale 1.
+    pub fn location_scale(&self, use_: &LawUse, span: Span) -> Res<(Val, Val, LawUse)> {
+        let refuse = || {
+            Diagnostic::new(span, format!("`{}` is not a location-scale law", use_.leading().name()))
+                .help("`noncentred` needs one, such as normal or student_t")
+        };
+        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Err(refuse()) };
+        let (m, s) = law.location_scale().ok_or_else(refuse)?;
+        let mut standard = args.clone();
+        standard[m] = Val::number(0.0);
+        standard[s] = Val::number(1.0);
+        let standard = LawUse::Plain { law: *law, args: standard, lower: lower.clone(), upper: upper.clone(), span: *span };
+        Ok((args[m].clone(), args[s].clone(), standard))
+    }
+
+    /// Normalisation of a density on ordered vectors (rule R18).
+    fn order_constant(&mut self, about: &str, s: Structure, use_: &LawUse, ty: &Ty, span: Span) -> Res<()> {
+        if !matches!(s, Structure::Ordered | Structure::PositiveOrdered) || use_.leading().name() == "flat" {
+            return Ok(());
+        }
+        let n = ty.dims.last().copied().unwrap_or(0);
+        let vectors = self.levels.len(self.here) * ty.dims[..ty.dims.len() - 1].iter().product::<usize>();
+        let exchangeable = match use_ {
+            LawUse::Plain { law, args, .. } => args.iter().zip(law.params()).all(|(a, p)| a.dims.len() == p.event_rank),
+            _ => false,
+        };
+        if exchangeable {
+            let log_factorial: f64 = (1..=n).map(|k| (k as f64).ln()).sum();
+            let mut constant = Val::number(log_factorial * vectors as f64);
+            if s == Structure::PositiveOrdered {
+                let above = self.log_cdf(use_, &Val::number(0.0), true)?;
+                let times = (n * vectors) as f64;
+                let c = log_factorial * vectors as f64;
+                constant = self.elementwise(span, &[&above], false, &mut |g, v| {
+                    let t = g.scale(-times, v[0]);
+                    g.shift(t, c)
+                })?;
+            }
+            self.factors.push(Factor { value: constant, kind: FactorKind::Prior, span, about: about.to_string() });
+            return Ok(());
+        }
+        let LawUse::Plain { law, args, .. } = use_ else { return Err(self.unordered(span)) };
+        if law.name() == "normal" && n == 2 && s == Structure::Ordered {
+            return self.two_normals(about, args, vectors, span);
+        }
+        if args.iter().all(|a| a.known().is_some()) {
+            self.note(NoteKind::UpToConstant, span, "ordered components of different laws: the density is known up to a constant");
+            return Ok(());
+        }
+        Err(self.unordered(span))
+    }
+
+    fn unordered(&self, span: Span) -> Diagnostic {
+        Diagnostic::new(span, "the normalising constant of these ordered components depends on latents and has no closed form")
+            .help("give all components one law, or fixed arguments")
+    }
+
+    /// P(x1 < x2) = Phi((m2 - m1) / sqrt(s1² + s2²)).
+    fn two_normals(&mut self, about: &str, args: &[Val], vectors: usize, span: Span) -> Res<()> {
+        let pair = |l: &mut Self, v: &Val| {
+            let v = l.lift(v, v.level, &[2]);
+            let part = |l: &mut Self, k| l.gathered(&v, &Index::Stride { start: k, stride: 2, len: l.levels.len(v.level) }, v.level, vec![]);
+            (part(l, 0), part(l, 1))
+        };
+        let ((m1, m2), (s1, s2)) = (pair(self, &args[0]), pair(self, &args[1]));
+        let value = self.elementwise(span, &[&m1, &m2, &s1, &s2], false, &mut |g, v| {
+            let d = g.sub(v[1], v[0]);
+            let (a, b) = (g.square(v[2]), g.square(v[3]));
+            let s = g.add(a, b);
+            let s = g.unary(Unary::Sqrt, s);
+            let z = g.div(d, s);
+            let p = g.unary(Unary::LogPhi, z);
+            g.scale(-(vectors as f64), p)
+        })?;
+        self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
+        Ok(())
+    }
+
+    /// The value of a param without an initial one: all coordinates 0.
+    pub fn default_param(&mut self, id: &Ident, ty: &Ty) -> Res<Val> {
+        if let Some(s) = ty.structure {
+            let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
+            let n = outer.iter().product::<usize>();
+            let mut g = crate::graph::Graph::new();
+            let u = g.filled(0.0, Shape::new(&[n, s.free_dim(event)]));
+            let (x, _) = s.constrain(&mut g, u, Some(n), event);
+            let data = crate::graph::eval::evaluate(&g, &[], &[x]).swap_remove(0);
+            return Ok(Val::constant(data, ty.dims.clone()));
+        }
+        let zero = Val::constant(vec![0.0; ty.dims.iter().product()], ty.dims.clone());
+        if ty.int {
+            return Err(Diagnostic::new(id.span, "a param is real"));
+        }
+        let (l, u) = (ty.lower.clone(), ty.upper.clone());
+        let mut args = vec![&zero];
+        args.extend(l.iter().chain(&u));
+        let (has_lower, has_upper) = (l.is_some(), u.is_some());
+        self.elementwise(id.span, &args, false, &mut |g, v| {
+            let low = has_lower.then(|| v[1]);
+            let high = has_upper.then(|| v[v.len() - 1]);
+            transform::interval(g, v[0], low, high).0
+        })
+    }
+
+    /// `latent x: T`, to be filled.
+    pub fn latent_declare(&mut self, id: &Ident, ty: &Type) -> Res<()> {
+        let t = self.ty(ty)?;
+        let rows = self.levels.len(self.here);
+        let mut filled = Filled::new(id, t.dims.clone(), self.here, rows, t.int);
+        filled.latent = Some(super::fill::LatentFill { ty: t.clone(), site: self.sites.len(), elements: vec![] });
+        if matches!(self.mode, Mode::Density) {
+            if t.int {
+                return self.declare_enumerated(id, &t);
+            }
+            self.declare_coordinates(id, &t, &mut filled)?;
+        }
+        self.filled.push(filled);
+        self.declare(id, Binding::Filled(self.filled.len() - 1))
+    }
+
+    /// `latent x[i] ~ law`
+    pub fn latent_fill(&mut self, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
+        match self.lookup(&id.name, id.span)? {
+            Binding::Filled(i) if self.filled[i].latent.is_some() => self.fill_latent(i, id, slots, dist),
+            Binding::Discrete(d) => self.fill_enumerated(d, id, slots, dist),
+            _ => Err(Diagnostic::new(id.span, format!("`{}` is not a declared latent", id.name))
+                .help(format!("declare it first: `latent {}: …`", id.name))),
+        }
+    }
+}
+
+fn unknown_type(name: &Ident) -> Diagnostic {
+    let known = [
+        "int", "real", "vector", "matrix", "array", "simplex", "ordered", "positive_ordered", "unit_vector",
+        "cholesky_factor_corr", "corr_matrix", "cov_matrix", "cholesky_factor_cov",
+    ];
+    let d = Diagnostic::new(name.span, format!("there is no type `{}`", name.name));
+    match did_you_mean(&name.name, known.into_iter()) {
+        Some(n) => d.help(format!("did you mean `{n}`?")),
+        None => d.help(format!("the types are {}", known.join(", "))),
+    }
+}
