@@ -2,11 +2,13 @@
 
 mod array;
 pub mod build;
+pub mod check;
 mod elementwise;
 pub mod eval;
 mod inline;
 pub mod jvp;
 pub mod op;
+mod print;
 pub mod prune;
 pub mod reverse;
 pub mod shape;

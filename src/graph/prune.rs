@@ -130,7 +130,7 @@ impl Plan {
             Op::Scan(s) => Arc::ptr_eq(s, &self.loops[i].scan),
             _ => true,
         };
-        self.needed.iter().all(|n| *n) && self.loops.keys().all(|i| same(i))
+        self.needed.iter().all(|n| *n) && self.loops.keys().all(same)
     }
 }
 

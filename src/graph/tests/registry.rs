@@ -28,7 +28,7 @@ impl Case {
 
 /// `n` well spread numbers in (lo, hi), another sequence for each salt.
 pub fn values(n: usize, salt: usize, lo: f64, hi: f64) -> Vec<f64> {
-    let at = |k: usize| (0.318_3 + 0.618_034 * (k as f64 + 1.0) + 0.271 * salt as f64).fract();
+    let at = |k: usize| (0.3 + 0.618_034 * (k as f64 + 1.0) + 0.271 * salt as f64).fract();
     (0..n).map(|k| lo + (hi - lo) * at(k)).collect()
 }
 
