@@ -64,7 +64,12 @@ pub struct NutsKernel<'a, R: Rules = Standard> {
 
 impl Default for NutsKernel<'_> {
     fn default() -> Self {
-        NutsKernel { max_depth: 10, max_energy_error: 1000.0, cancel: None, rules: Standard }
+        NutsKernel {
+            max_depth: 10,
+            max_energy_error: 1000.0,
+            cancel: None,
+            rules: Standard,
+        }
     }
 }
 
@@ -80,7 +85,13 @@ struct Node {
 
 impl Node {
     fn leaf(slot: Slot, weight: f64) -> Node {
-        Node { begin: slot, end: slot, proposal: slot, level: 0, weight }
+        Node {
+            begin: slot,
+            end: slot,
+            proposal: slot,
+            level: 0,
+            weight,
+        }
     }
 
     fn slots(&self) -> u128 {
@@ -162,7 +173,10 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
             }
             self.info.depth += 1;
             let new = self.stack[0];
-            let pick = self.kernel.rules.pick_across(self.rng.uniform(), self.tree.weight, new.weight);
+            let pick =
+                self.kernel
+                    .rules
+                    .pick_across(self.rng.uniform(), self.tree.weight, new.weight);
             let (tree, turning) = merge(self.state, self.tree, new, TREE, 1, pick);
             self.tree = tree;
             if turning || !valid {
@@ -177,7 +191,11 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
         let mut from = self.tree.end;
         self.height = 0;
         for _ in 0..1u64 << depth {
-            if self.kernel.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            if self
+                .kernel
+                .cancel
+                .is_some_and(|c| c.load(Ordering::Relaxed))
+            {
                 self.info.cancelled = true;
                 return false;
             }
@@ -186,7 +204,9 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
                 return false;
             }
             from = to;
-            while self.height >= 2 && self.stack[self.height - 1].level == self.stack[self.height - 2].level {
+            while self.height >= 2
+                && self.stack[self.height - 1].level == self.stack[self.height - 2].level
+            {
                 if self.merge_top() && R::CHECK_SUBTREES {
                     return false;
                 }
@@ -240,7 +260,10 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     fn merge_top(&mut self) -> bool {
         let at = self.height - 2;
         let (a, b) = (self.stack[at], self.stack[at + 1]);
-        let pick = self.kernel.rules.pick_within(self.rng.uniform(), a.weight, b.weight);
+        let pick = self
+            .kernel
+            .rules
+            .pick_within(self.rng.uniform(), a.weight, b.weight);
         let (node, turning) = merge(self.state, a, b, 1 + at, 2 + at, pick);
         self.stack[at] = node;
         self.height -= 1;
@@ -248,7 +271,11 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     }
 
     fn finish(mut self, start: Slot) -> Info {
-        let chosen = if self.info.cancelled { start } else { self.tree.proposal };
+        let chosen = if self.info.cancelled {
+            start
+        } else {
+            self.tree.proposal
+        };
         self.state.settle(chosen);
         self.info.energy = self.state.energy_of(chosen);
         self.info.accept = self.accept_sum / f64::from(self.info.leapfrogs.max(1));
@@ -267,7 +294,11 @@ fn merge(state: &mut State, a: Node, b: Node, la: usize, lb: usize, pick_b: bool
         level: a.level + 1,
         weight: a.weight + b.weight,
     };
-    let turning = if b.level == 0 { turns_leaves(state, a, b, la) } else { turns(state, a, b, la, lb) };
+    let turning = if b.level == 0 {
+        turns_leaves(state, a, b, la)
+    } else {
+        turns(state, a, b, la, lb)
+    };
     state.give_back(a.slots() | b.slots(), node.slots());
     (node, turning)
 }

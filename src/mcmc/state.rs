@@ -1,9 +1,9 @@
 //! The points of a trajectory in one block of memory, addressed by slot, so that no step allocates or copies a point.
 
+use crate::base::rng::Stream;
 use crate::density::Gradient;
 use crate::mcmc::metric::Metric;
 use crate::mcmc::vector::padded;
-use crate::base::rng::Stream;
 
 /// Index of a point.
 pub type Slot = u8;
@@ -146,7 +146,13 @@ impl State {
     /// The momentum sums, and the points for reading.
     #[inline]
     pub(crate) fn rho_and_points(&mut self) -> (&mut [f64], Points<'_>) {
-        (&mut self.rho, Points { points: &self.points, width: self.width })
+        (
+            &mut self.rho,
+            Points {
+                points: &self.points,
+                width: self.width,
+            },
+        )
     }
 
     fn q_mut(&mut self, slot: Slot) -> &mut [f64] {
@@ -158,7 +164,8 @@ impl State {
         let (dim, n) = (self.dim, self.width);
         let block = &mut self.points[slot as usize * VECTORS * n..][..VECTORS * n];
         let point = split(block, n);
-        self.logp[slot as usize] = target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
+        self.logp[slot as usize] =
+            target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
         self.gradients += 1;
     }
 
@@ -227,7 +234,13 @@ fn split(block: &mut [f64], n: usize) -> Point<'_> {
     let (p, rest) = rest.split_at_mut(n);
     let (v, rest) = rest.split_at_mut(n);
     let (g, w) = rest.split_at_mut(n);
-    Point { q, p, v, g, w: &mut w[..n] }
+    Point {
+        q,
+        p,
+        v,
+        g,
+        w: &mut w[..n],
+    }
 }
 
 /// Read access to the points.
