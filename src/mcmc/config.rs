@@ -81,7 +81,7 @@ impl Nuts {
                 (1..=MAX_DEPTH).contains(&self.max_depth),
                 "max_depth",
                 self.max_depth.to_string(),
-                "1 to 30",
+                "1 to 18",
             ),
             (
                 positive(self.max_energy_error),

@@ -2,6 +2,7 @@
 
 use crate::base::rng::Stream;
 use crate::density::Gradient;
+use crate::mcmc::account::{ChainRun, Reporter, Totals};
 use crate::mcmc::adapt::Adaptation;
 use crate::mcmc::config::{Control, Nuts, Phase, Progress};
 use crate::mcmc::error::McmcError;
@@ -13,51 +14,6 @@ use crate::mcmc::sink::{Draw, Memory, Sink};
 use crate::mcmc::state::State;
 use crate::mcmc::step_size::first_guess;
 use rayon::prelude::*;
-use std::time::Instant;
-
-/// A divergent transition after warm-up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Divergence {
-    /// Iteration, from 0, counted from the end of warm-up.
-    pub iteration: usize,
-    /// Where the trajectory started.
-    pub start: Vec<f64>,
-    /// Where its energy error passed the limit.
-    pub end: Vec<f64>,
-    /// Energy error there (infinite or NaN for a numerical failure).
-    pub energy_error: f64,
-}
-
-/// Positions are kept for at most this many divergences per chain.
-pub const KEPT_DIVERGENCES: usize = 1000;
-
-/// What one chain did.
-#[derive(Clone, Debug)]
-pub struct ChainRun {
-    /// Step size of the sampling phase.
-    pub step_size: f64,
-    /// Metric of the sampling phase.
-    pub metric: Metric,
-    /// Gradient evaluations up to the end of warm-up.
-    pub warmup_gradients: u64,
-    /// Gradient evaluations of the sampling phase.
-    pub gradients: u64,
-    /// Iterations done after warm-up (fewer than asked for when cancelled).
-    pub iterations: usize,
-    /// Divergent transitions after warm-up.
-    pub divergent: usize,
-    /// The first [`KEPT_DIVERGENCES`] of them.
-    pub divergences: Vec<Divergence>,
-    /// Transitions after warm-up cut by the limit on doublings.
-    pub max_depth_hits: usize,
-    /// Energy Bayesian fraction of missing information: E (E_n - E_(n-1))^2 / var E (Betancourt 2016); below 0.3
-    /// the momentum resampling explores the energies too slowly. NaN with fewer than three draws.
-    pub ebfmi: f64,
-    /// Mean acceptance statistic after warm-up.
-    pub accept: f64,
-    /// Whether the chain was stopped early.
-    pub cancelled: bool,
-}
 
 /// Draws kept in memory with the accounts of their chains.
 #[derive(Clone, Debug)]
@@ -132,19 +88,7 @@ struct Chain<'a, T: ?Sized> {
     rng: Stream,
     kernel: NutsKernel<'a, Standard>,
     reporter: Reporter,
-    divergences: Vec<Divergence>,
     totals: Totals,
-}
-
-/// Running sums over the sampling phase.
-#[derive(Default)]
-struct Totals {
-    iterations: usize,
-    divergent: usize,
-    max_depth_hits: usize,
-    accept: f64,
-    energy: EnergySums,
-    cancelled: bool,
 }
 
 impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
@@ -162,8 +106,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 cancel: control.cancel,
                 rules: Standard,
             },
-            reporter: Reporter::new(),
-            divergences: Vec::new(),
+            reporter: Reporter::new(control.every),
             totals: Totals::default(),
         }
     }
@@ -173,19 +116,10 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         let (step_size, metric) = self.warm_up(sink)?;
         let warmup_gradients = self.state.gradients();
         self.draw_all(step_size, &metric, sink)?;
-        Ok(ChainRun {
-            step_size,
-            metric,
-            warmup_gradients,
-            gradients: self.state.gradients() - warmup_gradients,
-            iterations: self.totals.iterations,
-            divergent: self.totals.divergent,
-            divergences: self.divergences,
-            max_depth_hits: self.totals.max_depth_hits,
-            ebfmi: self.totals.energy.ebfmi(),
-            accept: self.totals.accept / self.totals.iterations as f64,
-            cancelled: self.totals.cancelled,
-        })
+        let gradients = self.state.gradients() - warmup_gradients;
+        Ok(self
+            .totals
+            .finish(step_size, metric, warmup_gradients, gradients))
     }
 
     fn warm_up<S: Sink>(&mut self, sink: &mut S) -> Result<(f64, Metric), McmcError> {
@@ -243,7 +177,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 self.totals.cancelled = true;
                 return Ok(());
             }
-            self.count(iteration, &info, &start);
+            self.totals.push(iteration, &info, &start, &self.state);
             if iteration % self.config.thin == 0 {
                 self.emit(sink, iteration, false, eps, &info)?;
             }
@@ -260,25 +194,6 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         match self.config.step_jitter {
             0.0 => step_size,
             jitter => step_size * (1.0 + jitter * (2.0 * self.rng.uniform() - 1.0)),
-        }
-    }
-
-    fn count(&mut self, iteration: usize, info: &Info, start: &[f64]) {
-        let t = &mut self.totals;
-        t.iterations += 1;
-        t.accept += info.accept;
-        t.max_depth_hits += usize::from(info.max_depth);
-        t.energy.push(info.energy);
-        if let Some(slot) = info.divergence {
-            t.divergent += 1;
-            if self.divergences.len() < KEPT_DIVERGENCES {
-                self.divergences.push(Divergence {
-                    iteration,
-                    start: start.to_vec(),
-                    end: self.state.position_of(slot).to_vec(),
-                    energy_error: info.energy_error,
-                });
-            }
         }
     }
 
@@ -317,11 +232,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         };
         let ends =
             iteration == self.config.warmup || iteration == self.config.warmup + self.config.draws;
-        if ends
-            || self
-                .reporter
-                .due(self.state.gradients(), self.control.every)
-        {
+        if ends || self.reporter.due(self.state.gradients()) {
             progress(&Progress {
                 chain: self.index,
                 iteration,
@@ -331,67 +242,6 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 step_size,
                 gradients: self.state.gradients(),
             });
-        }
-    }
-}
-
-/// Decides when the next progress report is due, looking at the clock only after some work.
-struct Reporter {
-    last: Instant,
-    gradients: u64,
-}
-
-/// Gradient evaluations between two looks at the clock.
-const CLOCK_GRADIENTS: u64 = 64;
-
-impl Reporter {
-    fn new() -> Reporter {
-        Reporter {
-            last: Instant::now(),
-            gradients: 0,
-        }
-    }
-
-    fn due(&mut self, gradients: u64, every: std::time::Duration) -> bool {
-        if gradients < self.gradients + CLOCK_GRADIENTS {
-            return false;
-        }
-        self.gradients = gradients;
-        let due = self.last.elapsed() >= every;
-        if due {
-            self.last = Instant::now();
-        }
-        due
-    }
-}
-
-/// Sums for E-BFMI.
-#[derive(Default)]
-struct EnergySums {
-    count: f64,
-    mean: f64,
-    m2: f64,
-    last: f64,
-    jumps: f64,
-}
-
-impl EnergySums {
-    fn push(&mut self, energy: f64) {
-        if self.count > 0.0 {
-            self.jumps += (energy - self.last).powi(2);
-        }
-        self.last = energy;
-        self.count += 1.0;
-        let d = energy - self.mean;
-        self.mean += d / self.count;
-        self.m2 += d * (energy - self.mean);
-    }
-
-    fn ebfmi(&self) -> f64 {
-        if self.count < 3.0 {
-            f64::NAN
-        } else {
-            self.jumps / self.m2
         }
     }
 }

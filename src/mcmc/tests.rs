@@ -1,8 +1,7 @@
-//! Exact identities of integrator, metrics, trees and warm-up estimates.
+//! Exact identities of integrator, metrics, trees and step size search.
 
 use crate::base::rng::Stream;
 use crate::density::{Gradient, LogDensity};
-use crate::mcmc::estimate::{DiagEstimate, Window};
 use crate::mcmc::integrator::leapfrog;
 use crate::mcmc::kernel::Kernel;
 use crate::mcmc::metric::{Dense, Diag, LowRank, Metric};
@@ -229,57 +228,6 @@ fn momentum_and_velocity_belong_together() {
 fn dense_metric_refuses_what_is_not_positive_definite() {
     assert!(Dense::new(&DMatrix::from_fn(2, 2, |_, _| 1.0)).is_none());
     assert!(Dense::new(&DMatrix::from_element(2, 2, f64::NAN)).is_none());
-}
-
-fn window(target: &impl Exact, draws: usize) -> (Window, DiagEstimate) {
-    let d = target.dim();
-    let mut rng = Stream::new(5, "window", 0);
-    let (mut x, mut g) = (vec![0.0; d], vec![0.0; d]);
-    let (mut window, mut diag) = (Window::new(d), DiagEstimate::new(d));
-    for _ in 0..draws {
-        target.draw(&mut rng, &mut x);
-        target.logp_grad(&x, &mut g, &mut []);
-        window.push(&x, &g);
-        diag.push(&x, &g);
-    }
-    (window, diag)
-}
-
-#[test]
-fn estimates_are_exact_on_normals() {
-    // With x ~ N(0, S) and g = -S^-1 x, both estimates hold for any draws, whatever their sample covariance.
-    let target = DiagNormal::log_spaced(6, 1e-3, 1e3);
-    let (_, diag) = window(&target, 4);
-    for (j, sd) in target.sd().iter().enumerate() {
-        let v = diag.variance(j).expect("four different draws");
-        assert!((v / (sd * sd) - 1.0).abs() < 1e-10, "{v} {sd}");
-    }
-    let target = DenseNormal::equicorrelated(4, 0.8).expect("positive definite");
-    let (window, _) = window(&target, 2000);
-    let e0 = [1.0, 0.0, 0.0, 0.0];
-    let mut out = [0.0; 4];
-    for metric in [
-        window.dense().map(Metric::Dense),
-        window.low_rank(1.01, 4).map(Metric::LowRank),
-    ] {
-        metric.expect("enough draws").apply(&e0, &mut out);
-        // Shrinkage of 2 draws in 2000, on eigenvalues up to 3.4 and down to 0.2 relative to the diagonal's.
-        for (found, expected) in out.iter().zip([1.0, 0.8, 0.8, 0.8]) {
-            assert!((found - expected).abs() < 0.01, "{out:?}");
-        }
-    }
-}
-
-#[test]
-fn low_rank_keeps_what_lies_beyond_the_cut_off() {
-    // Equal correlation: eigenvalue 1 + 9 * 0.8 = 8.2 once and 0.2 nine times.
-    let target = DenseNormal::equicorrelated(10, 0.8).expect("positive definite");
-    let (window, _) = window(&target, 400);
-    // The diagonal estimate divides by sqrt(1 / 4.88) = 0.453, so relative eigenvalues are 18 and 0.44.
-    let rank = |cutoff, max| window.low_rank(cutoff, max).expect("enough draws").rank();
-    assert_eq!(rank(2.0, 32), 10);
-    assert_eq!(rank(4.0, 32), 1);
-    assert_eq!(rank(2.0, 3), 3);
 }
 
 #[test]
