@@ -49,6 +49,9 @@ impl Nuts {
         control: &Control<'_>,
     ) -> Result<Vec<ChainRun>, McmcError> {
         self.check()?;
+        if target.dim() == 0 {
+            return Err(McmcError::NoCoordinates);
+        }
         init.check(self.chains, target.dim())?;
         if sinks.len() != self.chains {
             let what = "the list of sinks (one per chain)".into();
