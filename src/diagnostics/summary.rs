@@ -1,4 +1,8 @@
-//! Plain summary statistics on slices.
+//! Plain summary statistics on slices, and the rows of a summary table.
+
+use crate::diagnostics::engine::Engine;
+use crate::diagnostics::mcse;
+use rayon::prelude::*;
 
 /// Mean; NaN without numbers.
 pub fn mean(x: &[f64]) -> f64 {
@@ -29,7 +33,9 @@ pub fn quantile(x: &[f64], prob: f64) -> f64 {
 
 /// [`quantile`] of numbers already sorted by `total_cmp`.
 pub fn sorted_quantile(sorted: &[f64], prob: f64) -> f64 {
-    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else { return f64::NAN };
+    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+        return f64::NAN;
+    };
     if !(0.0..=1.0).contains(&prob) || first.is_nan() || last.is_nan() {
         return f64::NAN;
     }
@@ -39,17 +45,21 @@ pub fn sorted_quantile(sorted: &[f64], prob: f64) -> f64 {
     let (a, b) = (sorted[low], sorted[high]);
     let fraction = at - low as f64;
     // Keeps infinities apart from interpolation.
-    if fraction == 0.0 || a == b { a } else { a + fraction * (b - a) }
+    if fraction == 0.0 || a == b {
+        a
+    } else {
+        a + fraction * (b - a)
+    }
 }
 
 /// What a table shows of one quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Posterior mean.
+    /// Mean.
     pub mean: f64,
     /// Monte Carlo standard error of the mean.
     pub mcse_mean: f64,
-    /// Posterior standard deviation.
+    /// Standard deviation.
     pub sd: f64,
     /// Monte Carlo standard error of the standard deviation.
     pub mcse_sd: f64,
@@ -65,17 +75,58 @@ pub struct Summary {
 
 /// Summary of one quantity with the quantiles at `probs`.
 pub fn summarize(chains: &[&[f64]], probs: &[f64]) -> Summary {
-    let mut all: Vec<f64> = chains.iter().flat_map(|c| c.iter().copied()).collect();
-    let (mean, sd) = (mean(&all), sd(&all));
-    all.sort_unstable_by(f64::total_cmp);
+    summarize_with(&mut Engine::default(), chains, probs)
+}
+
+/// Summaries of many quantities, in parallel.
+pub fn summarize_all(quantities: &[Vec<&[f64]>], probs: &[f64]) -> Vec<Summary> {
+    let each = |engine: &mut Engine, chains: &Vec<&[f64]>| summarize_with(engine, chains, probs);
+    quantities
+        .par_iter()
+        .map_init(Engine::default, each)
+        .collect()
+}
+
+/// [`summarize`] with buffers to reuse.
+pub fn summarize_with(engine: &mut Engine, chains: &[&[f64]], probs: &[f64]) -> Summary {
+    let (mean, sd) = moments(chains);
+    let quantiles = if engine.load(chains) {
+        probs
+            .iter()
+            .map(|&p| sorted_quantile(engine.sorted(), p))
+            .collect()
+    } else {
+        let mut all = chains.concat();
+        all.sort_unstable_by(f64::total_cmp);
+        probs.iter().map(|&p| sorted_quantile(&all, p)).collect()
+    };
+    let (rhat, ess_bulk) = engine.rhat_and_bulk();
     Summary {
         mean,
-        mcse_mean: crate::diagnostics::mcse::mean(chains),
+        mcse_mean: mcse::mean_with(engine, chains, sd),
         sd,
-        mcse_sd: crate::diagnostics::mcse::sd(chains),
-        quantiles: probs.iter().map(|&p| sorted_quantile(&all, p)).collect(),
-        ess_bulk: crate::diagnostics::ess::bulk(chains),
-        ess_tail: crate::diagnostics::ess::tail(chains),
-        rhat: crate::diagnostics::rhat::rhat(chains),
+        mcse_sd: mcse::sd_with(engine, chains, mean),
+        quantiles,
+        ess_bulk,
+        ess_tail: engine.ess_tail(chains),
+        rhat,
     }
+}
+
+/// Mean and standard deviation of all draws.
+fn moments(chains: &[&[f64]]) -> (f64, f64) {
+    let n = chains.iter().map(|c| c.len()).sum::<usize>() as f64;
+    let mean = chains.iter().map(|c| c.iter().sum::<f64>()).sum::<f64>() / n;
+    let squares: f64 = chains
+        .iter()
+        .map(|c| c.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>())
+        .sum();
+    (
+        mean,
+        if n < 2.0 {
+            f64::NAN
+        } else {
+            (squares / (n - 1.0)).sqrt()
+        },
+    )
 }

@@ -27,6 +27,11 @@ pub enum McmcError {
         /// The length needed.
         expected: usize,
     },
+    /// The target has no coordinates.
+    #[error(
+        "the target has no coordinates, so there is nothing to sample; evaluate its density instead"
+    )]
+    NoCoordinates,
     /// No starting point with a finite log density and gradient.
     #[error(
         "chain {chain}: no usable starting point in {tries} tries: log density {logp}, {}; \

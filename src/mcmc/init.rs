@@ -30,20 +30,39 @@ pub enum Init<'a> {
 
 impl Default for Init<'_> {
     fn default() -> Self {
-        Init::Uniform { radius: 2.0, tries: 100 }
+        Init::Uniform {
+            radius: 2.0,
+            tries: 100,
+        }
     }
 }
 
 impl Init<'_> {
     /// Checks the number and the lengths of given points.
     pub(crate) fn check(&self, chains: usize, dim: usize) -> Result<(), McmcError> {
-        let Init::Given(points) = self else { return Ok(()) };
-        let wrong = |what: String, found, expected| Err(McmcError::Length { what, found, expected });
+        let Init::Given(points) = self else {
+            return Ok(());
+        };
+        let wrong = |what: String, found, expected| {
+            Err(McmcError::Length {
+                what,
+                found,
+                expected,
+            })
+        };
         if points.len() != chains {
-            return wrong("the list of starting points (one per chain)".into(), points.len(), chains);
+            return wrong(
+                "the list of starting points (one per chain)".into(),
+                points.len(),
+                chains,
+            );
         }
         match points.iter().position(|p| p.len() != dim) {
-            Some(c) => wrong(format!("the starting point of chain {c}"), points[c].len(), dim),
+            Some(c) => wrong(
+                format!("the starting point of chain {c}"),
+                points[c].len(),
+                dim,
+            ),
             None => Ok(()),
         }
     }
@@ -63,7 +82,9 @@ impl Init<'_> {
         let mut x = vec![0.0; target.dim()];
         for _ in 0..tries {
             match self {
-                Init::Uniform { radius, .. } => x.fill_with(|| radius * (2.0 * rng.uniform() - 1.0)),
+                Init::Uniform { radius, .. } => {
+                    x.fill_with(|| radius * (2.0 * rng.uniform() - 1.0))
+                }
                 Init::Given(points) => x.copy_from_slice(&points[chain]),
                 Init::Draw { draw, .. } => draw(chain, rng, &mut x),
             }
@@ -72,7 +93,17 @@ impl Init<'_> {
                 return Ok(());
             }
         }
-        let bad = state.gradient().iter().enumerate().filter(|(_, g)| !g.is_finite()).map(|(j, _)| j);
-        Err(McmcError::Init { chain, tries, logp: state.logp(), coordinates: bad.collect() })
+        let bad = state
+            .gradient()
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| !g.is_finite())
+            .map(|(j, _)| j);
+        Err(McmcError::Init {
+            chain,
+            tries,
+            logp: state.logp(),
+            coordinates: bad.collect(),
+        })
     }
 }

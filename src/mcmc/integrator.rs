@@ -3,7 +3,8 @@
 use crate::density::Gradient;
 use crate::mcmc::metric::{Diag, Metric};
 use crate::mcmc::state::{Slot, State, Step};
-use crate::mcmc::vector::PAD;
+use crate::mcmc::vector::{Block, PAD, axpy, blocks, blocks_mut, dot, total};
+use std::array::from_fn;
 
 /// One step of signed size `eps` from point `from` to point `to`; returns the energy there.
 ///
@@ -48,17 +49,15 @@ fn diagonal<T: Gradient + ?Sized>(target: &T, metric: &Diag, s: Step<'_>, eps: f
 #[inline]
 fn kick(p: &mut [f64], v: &mut [f64], g: &[f64], inv: &[f64], half: f64) -> f64 {
     let mut sum = [0.0; PAD];
-    let blocks = p.chunks_exact_mut(PAD).zip(v.chunks_exact_mut(PAD));
-    for (((p, v), g), inv) in blocks.zip(g.chunks_exact(PAD)).zip(inv.chunks_exact(PAD)) {
-        for k in 0..PAD {
-            let m = p[k] + half * g[k];
-            let u = inv[k] * m;
-            p[k] = m;
-            v[k] = u;
-            sum[k] += m * u;
-        }
+    let to = blocks_mut(p).iter_mut().zip(blocks_mut(v));
+    for ((p, v), (g, inv)) in to.zip(blocks(g).iter().zip(blocks(inv))) {
+        let m: Block = from_fn(|k| p[k] + half * g[k]);
+        let u: Block = from_fn(|k| inv[k] * m[k]);
+        sum = from_fn(|k| sum[k] + m[k] * u[k]);
+        *p = m;
+        *v = u;
     }
-    (sum[0] + sum[1]) + (sum[2] + sum[3])
+    total(sum)
 }
 
 /// The same step when Σ is not diagonal: Σ g is kept with each point, so that a step costs one product with Σ
@@ -73,13 +72,9 @@ fn general<T: Gradient + ?Sized>(target: &T, metric: &Metric, s: Step<'_>, eps: 
     }
     let logp = target.logp_grad(&s.to.q[..s.dim], &mut s.to.g[..s.dim], s.ws);
     metric.apply(s.to.g, s.to.w);
-    let mut sum = [0.0; PAD];
-    for j in 0..n {
-        s.to.p[j] += half * s.to.g[j];
-        s.to.v[j] += half * s.to.w[j];
-        sum[j % PAD] += s.to.p[j] * s.to.v[j];
-    }
+    axpy(half, s.to.g, s.to.p);
+    axpy(half, s.to.w, s.to.v);
     *s.logp = logp;
-    *s.energy = 0.5 * ((sum[0] + sum[1]) + (sum[2] + sum[3])) - logp;
+    *s.energy = 0.5 * dot(s.to.p, s.to.v) - logp;
     *s.energy
 }

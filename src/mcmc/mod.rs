@@ -1,8 +1,9 @@
 //! Markov chain Monte Carlo on any [`Gradient`](crate::density::Gradient) target: static HMC and NUTS with warm-up.
 //!
 //! Reading order: [`state`] (points of a trajectory), [`metric`], [`integrator`], [`kernel`], [`hmc`], [`nuts`],
-//! then warm-up ([`step_size`], [`estimate`], [`adapt`]) and the driver ([`config`], [`init`], [`sink`], [`run`]).
+//! then warm-up ([`step_size`], [`estimate`], [`adapt`]) and the driver ([`config`], [`init`], [`sink`], [`account`], [`run`]).
 
+pub mod account;
 pub mod adapt;
 pub mod config;
 pub mod error;

@@ -12,7 +12,8 @@ use crate::mcmc::integrator::leapfrog;
 use crate::mcmc::kernel::{Info, Kernel};
 use crate::mcmc::metric::Metric;
 use crate::mcmc::state::{MAX_DEPTH, Slot, State};
-use crate::mcmc::vector::PAD;
+use crate::mcmc::vector::{Block, PAD, blocks, blocks_mut, total};
+use std::array::from_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The decisions on which NUTS' invariance rests; the defaults are the sampler, overriding one breaks it.
@@ -64,7 +65,12 @@ pub struct NutsKernel<'a, R: Rules = Standard> {
 
 impl Default for NutsKernel<'_> {
     fn default() -> Self {
-        NutsKernel { max_depth: 10, max_energy_error: 1000.0, cancel: None, rules: Standard }
+        NutsKernel {
+            max_depth: 10,
+            max_energy_error: 1000.0,
+            cancel: None,
+            rules: Standard,
+        }
     }
 }
 
@@ -80,10 +86,16 @@ struct Node {
 
 impl Node {
     fn leaf(slot: Slot, weight: f64) -> Node {
-        Node { begin: slot, end: slot, proposal: slot, level: 0, weight }
+        Node {
+            begin: slot,
+            end: slot,
+            proposal: slot,
+            level: 0,
+            weight,
+        }
     }
 
-    fn slots(&self) -> u128 {
+    fn slots(&self) -> u64 {
         (1 << self.begin) | (1 << self.end) | (1 << self.proposal)
     }
 }
@@ -162,7 +174,10 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
             }
             self.info.depth += 1;
             let new = self.stack[0];
-            let pick = self.kernel.rules.pick_across(self.rng.uniform(), self.tree.weight, new.weight);
+            let pick =
+                self.kernel
+                    .rules
+                    .pick_across(self.rng.uniform(), self.tree.weight, new.weight);
             let (tree, turning) = merge(self.state, self.tree, new, TREE, 1, pick);
             self.tree = tree;
             if turning || !valid {
@@ -177,7 +192,11 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
         let mut from = self.tree.end;
         self.height = 0;
         for _ in 0..1u64 << depth {
-            if self.kernel.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            if self
+                .kernel
+                .cancel
+                .is_some_and(|c| c.load(Ordering::Relaxed))
+            {
                 self.info.cancelled = true;
                 return false;
             }
@@ -186,7 +205,9 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
                 return false;
             }
             from = to;
-            while self.height >= 2 && self.stack[self.height - 1].level == self.stack[self.height - 2].level {
+            while self.height >= 2
+                && self.stack[self.height - 1].level == self.stack[self.height - 2].level
+            {
                 if self.merge_top() && R::CHECK_SUBTREES {
                     return false;
                 }
@@ -240,7 +261,10 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     fn merge_top(&mut self) -> bool {
         let at = self.height - 2;
         let (a, b) = (self.stack[at], self.stack[at + 1]);
-        let pick = self.kernel.rules.pick_within(self.rng.uniform(), a.weight, b.weight);
+        let pick = self
+            .kernel
+            .rules
+            .pick_within(self.rng.uniform(), a.weight, b.weight);
         let (node, turning) = merge(self.state, a, b, 1 + at, 2 + at, pick);
         self.stack[at] = node;
         self.height -= 1;
@@ -248,7 +272,11 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     }
 
     fn finish(mut self, start: Slot) -> Info {
-        let chosen = if self.info.cancelled { start } else { self.tree.proposal };
+        let chosen = if self.info.cancelled {
+            start
+        } else {
+            self.tree.proposal
+        };
         self.state.settle(chosen);
         self.info.energy = self.state.energy_of(chosen);
         self.info.accept = self.accept_sum / f64::from(self.info.leapfrogs.max(1));
@@ -267,7 +295,11 @@ fn merge(state: &mut State, a: Node, b: Node, la: usize, lb: usize, pick_b: bool
         level: a.level + 1,
         weight: a.weight + b.weight,
     };
-    let turning = if b.level == 0 { turns_leaves(state, a, b, la) } else { turns(state, a, b, la, lb) };
+    let turning = if b.level == 0 {
+        turns_leaves(state, a, b, la)
+    } else {
+        turns(state, a, b, la, lb)
+    };
     state.give_back(a.slots() | b.slots(), node.slots());
     (node, turning)
 }
@@ -277,21 +309,16 @@ fn merge(state: &mut State, a: Node, b: Node, la: usize, lb: usize, pick_b: bool
 fn turns_leaves(state: &mut State, a: Node, b: Node, la: usize) -> bool {
     let n = state.width();
     let (rho, points) = state.rho_and_points();
-    let rho = &mut rho[la * n..(la + 1) * n];
-    let (pa, pb) = (points.p(a.begin), points.p(b.begin));
-    let (va, vb) = (points.v(a.begin), points.v(b.begin));
+    let rho = blocks_mut(&mut rho[la * n..(la + 1) * n]);
+    let (pa, pb) = (blocks(points.p(a.begin)), blocks(points.p(b.begin)));
+    let (va, vb) = (blocks(points.v(a.begin)), blocks(points.v(b.begin)));
     let (mut sa, mut sb) = ([0.0; PAD], [0.0; PAD]);
-    for j in (0..n).step_by(PAD) {
-        let block = j..j + PAD;
-        let rho = &mut rho[block.clone()];
-        let (pa, pb) = (&pa[block.clone()], &pb[block.clone()]);
-        let (va, vb) = (&va[block.clone()], &vb[block]);
-        for k in 0..PAD {
-            let r = pa[k] + pb[k];
-            rho[k] = r;
-            sa[k] += va[k] * r;
-            sb[k] += vb[k] * r;
-        }
+    for ((rho, (pa, pb)), (va, vb)) in rho.iter_mut().zip(pa.iter().zip(pb)).zip(va.iter().zip(vb))
+    {
+        let sum: Block = from_fn(|k| pa[k] + pb[k]);
+        sa = from_fn(|k| sa[k] + va[k] * sum[k]);
+        sb = from_fn(|k| sb[k] + vb[k] * sum[k]);
+        *rho = sum;
     }
     !(total(sa) > 0.0 && total(sb) > 0.0)
 }
@@ -303,30 +330,40 @@ fn turns(state: &mut State, a: Node, b: Node, la: usize, lb: usize) -> bool {
     let n = state.width();
     let (rho, points) = state.rho_and_points();
     let (left, right) = rho.split_at_mut(lb * n);
-    let (rho_a, rho_b) = (&mut left[la * n..(la + 1) * n], &right[..n]);
-    let (p_last, p_first) = (&points.p(a.end)[..n], &points.p(b.begin)[..n]);
-    let (v_begin, v_last) = (&points.v(a.begin)[..n], &points.v(a.end)[..n]);
-    let (v_first, v_end) = (&points.v(b.begin)[..n], &points.v(b.end)[..n]);
-    const LANES: usize = 2;
-    let mut s = [[0.0; LANES]; 6];
-    for j in (0..n).step_by(LANES) {
-        for k in 0..LANES {
-            let i = j + k;
-            let (ra, rb) = (rho_a[i], rho_b[i]);
-            let (whole, left, right) = (ra + rb, ra + p_first[i], rb + p_last[i]);
-            s[0][k] += v_begin[i] * whole;
-            s[1][k] += v_end[i] * whole;
-            s[2][k] += v_begin[i] * left;
-            s[3][k] += v_first[i] * left;
-            s[4][k] += v_last[i] * right;
-            s[5][k] += v_end[i] * right;
-            rho_a[i] = whole;
-        }
+    let (rho_a, rho_b) = (
+        pairs_mut(&mut left[la * n..(la + 1) * n]),
+        pairs(&right[..n]),
+    );
+    let (p_last, p_first) = (pairs(points.p(a.end)), pairs(points.p(b.begin)));
+    let (v_begin, v_last) = (pairs(points.v(a.begin)), pairs(points.v(a.end)));
+    let (v_first, v_end) = (pairs(points.v(b.begin)), pairs(points.v(b.end)));
+    let mut s = [[0.0; 2]; 6];
+    let rho = rho_a.iter_mut().zip(rho_b);
+    let p = p_last.iter().zip(p_first);
+    let v = v_begin.iter().zip(v_last).zip(v_first.iter().zip(v_end));
+    for (((ra, rb), (p_last, p_first)), ((v_begin, v_last), (v_first, v_end))) in rho.zip(p).zip(v)
+    {
+        let whole: Pair = from_fn(|k| ra[k] + rb[k]);
+        let left: Pair = from_fn(|k| ra[k] + p_first[k]);
+        let right: Pair = from_fn(|k| rb[k] + p_last[k]);
+        s[0] = from_fn(|k| s[0][k] + v_begin[k] * whole[k]);
+        s[1] = from_fn(|k| s[1][k] + v_end[k] * whole[k]);
+        s[2] = from_fn(|k| s[2][k] + v_begin[k] * left[k]);
+        s[3] = from_fn(|k| s[3][k] + v_first[k] * left[k]);
+        s[4] = from_fn(|k| s[4][k] + v_last[k] * right[k]);
+        s[5] = from_fn(|k| s[5][k] + v_end[k] * right[k]);
+        *ra = whole;
     }
     !s.iter().all(|s| s[0] + s[1] > 0.0)
 }
 
-#[inline]
-fn total(s: [f64; PAD]) -> f64 {
-    (s[0] + s[1]) + (s[2] + s[3])
+/// Six sums of two numbers fit the vector registers that every x86-64 machine has; six of four do not.
+type Pair = [f64; 2];
+
+fn pairs(x: &[f64]) -> &[Pair] {
+    x.as_chunks().0
+}
+
+fn pairs_mut(x: &mut [f64]) -> &mut [Pair] {
+    x.as_chunks_mut().0
 }

@@ -2,6 +2,7 @@
 
 use crate::base::rng::Stream;
 use crate::density::Gradient;
+use crate::mcmc::account::{ChainRun, Reporter, Totals};
 use crate::mcmc::adapt::Adaptation;
 use crate::mcmc::config::{Control, Nuts, Phase, Progress};
 use crate::mcmc::error::McmcError;
@@ -13,51 +14,6 @@ use crate::mcmc::sink::{Draw, Memory, Sink};
 use crate::mcmc::state::State;
 use crate::mcmc::step_size::first_guess;
 use rayon::prelude::*;
-use std::time::Instant;
-
-/// A divergent transition after warm-up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Divergence {
-    /// Iteration, from 0, counted from the end of warm-up.
-    pub iteration: usize,
-    /// Where the trajectory started.
-    pub start: Vec<f64>,
-    /// Where its energy error passed the limit.
-    pub end: Vec<f64>,
-    /// Energy error there (infinite or NaN for a numerical failure).
-    pub energy_error: f64,
-}
-
-/// Positions are kept for at most this many divergences per chain.
-pub const KEPT_DIVERGENCES: usize = 1000;
-
-/// What one chain did.
-#[derive(Clone, Debug)]
-pub struct ChainRun {
-    /// Step size of the sampling phase.
-    pub step_size: f64,
-    /// Metric of the sampling phase.
-    pub metric: Metric,
-    /// Gradient evaluations up to the end of warm-up.
-    pub warmup_gradients: u64,
-    /// Gradient evaluations of the sampling phase.
-    pub gradients: u64,
-    /// Iterations done after warm-up (fewer than asked for when cancelled).
-    pub iterations: usize,
-    /// Divergent transitions after warm-up.
-    pub divergent: usize,
-    /// The first [`KEPT_DIVERGENCES`] of them.
-    pub divergences: Vec<Divergence>,
-    /// Transitions after warm-up cut by the limit on doublings.
-    pub max_depth_hits: usize,
-    /// Energy Bayesian fraction of missing information: E (E_n - E_(n-1))^2 / var E (Betancourt 2016); below 0.3
-    /// the momentum resampling explores the energies too slowly. NaN with fewer than three draws.
-    pub ebfmi: f64,
-    /// Mean acceptance statistic after warm-up.
-    pub accept: f64,
-    /// Whether the chain was stopped early.
-    pub cancelled: bool,
-}
 
 /// Draws kept in memory with the accounts of their chains.
 #[derive(Clone, Debug)]
@@ -93,20 +49,32 @@ impl Nuts {
         control: &Control<'_>,
     ) -> Result<Vec<ChainRun>, McmcError> {
         self.check()?;
+        if target.dim() == 0 {
+            return Err(McmcError::NoCoordinates);
+        }
         init.check(self.chains, target.dim())?;
         if sinks.len() != self.chains {
             let what = "the list of sinks (one per chain)".into();
-            return Err(McmcError::Length { what, found: sinks.len(), expected: self.chains });
+            return Err(McmcError::Length {
+                what,
+                found: sinks.len(),
+                expected: self.chains,
+            });
         }
         let all = |sinks: &mut [S]| -> Result<Vec<ChainRun>, McmcError> {
             let chains = sinks.par_iter_mut().enumerate();
-            chains.map(|(c, sink)| Chain::new(self, target, c, control).run(init, sink)).collect()
+            chains
+                .map(|(c, sink)| Chain::new(self, target, c, control).run(init, sink))
+                .collect()
         };
         match self.threads {
             None => all(sinks),
             Some(threads) => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                let pool = pool.map_err(|e| McmcError::Threads { threads, message: e.to_string() })?;
+                let pool = pool.map_err(|e| McmcError::Threads {
+                    threads,
+                    message: e.to_string(),
+                })?;
                 pool.install(|| all(sinks))
             }
         }
@@ -123,19 +91,7 @@ struct Chain<'a, T: ?Sized> {
     rng: Stream,
     kernel: NutsKernel<'a, Standard>,
     reporter: Reporter,
-    divergences: Vec<Divergence>,
     totals: Totals,
-}
-
-/// Running sums over the sampling phase.
-#[derive(Default)]
-struct Totals {
-    iterations: usize,
-    divergent: usize,
-    max_depth_hits: usize,
-    accept: f64,
-    energy: EnergySums,
-    cancelled: bool,
 }
 
 impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
@@ -153,8 +109,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 cancel: control.cancel,
                 rules: Standard,
             },
-            reporter: Reporter::new(),
-            divergences: Vec::new(),
+            reporter: Reporter::new(control.every),
             totals: Totals::default(),
         }
     }
@@ -164,33 +119,34 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         let (step_size, metric) = self.warm_up(sink)?;
         let warmup_gradients = self.state.gradients();
         self.draw_all(step_size, &metric, sink)?;
-        Ok(ChainRun {
-            step_size,
-            metric,
-            warmup_gradients,
-            gradients: self.state.gradients() - warmup_gradients,
-            iterations: self.totals.iterations,
-            divergent: self.totals.divergent,
-            divergences: self.divergences,
-            max_depth_hits: self.totals.max_depth_hits,
-            ebfmi: self.totals.energy.ebfmi(),
-            accept: self.totals.accept / self.totals.iterations as f64,
-            cancelled: self.totals.cancelled,
-        })
+        let gradients = self.state.gradients() - warmup_gradients;
+        Ok(self
+            .totals
+            .finish(step_size, metric, warmup_gradients, gradients))
     }
 
     fn warm_up<S: Sink>(&mut self, sink: &mut S) -> Result<(f64, Metric), McmcError> {
-        let mut adaptation = Adaptation::new(self.config, self.state.dim());
-        let mut metric = adaptation.first_metric(&self.state);
+        let mut metric = Adaptation::first_metric(self.config.metric, self.state.gradient());
         if self.config.warmup == 0 {
             return Ok((self.config.step_size, metric));
         }
-        let guess = first_guess(self.target, &metric, self.config.step_size, &mut self.state, &mut self.rng);
-        let guess = guess.map_err(|step_size| McmcError::StepSize { chain: self.index, step_size })?;
-        adaptation.start(guess);
+        let guess = first_guess(
+            self.target,
+            &metric,
+            self.config.step_size,
+            &mut self.state,
+            &mut self.rng,
+        );
+        let guess = guess.map_err(|step_size| McmcError::StepSize {
+            chain: self.index,
+            step_size,
+        })?;
+        let mut adaptation = Adaptation::new(self.config, self.state.dim(), guess);
         for iteration in 0..self.config.warmup {
             let eps = adaptation.step_size();
-            let info = self.kernel.step(self.target, &metric, eps, &mut self.state, &mut self.rng);
+            let info = self
+                .kernel
+                .step(self.target, &metric, eps, &mut self.state, &mut self.rng);
             if info.cancelled {
                 self.totals.cancelled = true;
                 break;
@@ -204,7 +160,12 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         Ok((adaptation.final_step_size(), metric))
     }
 
-    fn draw_all<S: Sink>(&mut self, step_size: f64, metric: &Metric, sink: &mut S) -> Result<(), McmcError> {
+    fn draw_all<S: Sink>(
+        &mut self,
+        step_size: f64,
+        metric: &Metric,
+        sink: &mut S,
+    ) -> Result<(), McmcError> {
         if self.totals.cancelled {
             return Ok(());
         }
@@ -212,16 +173,22 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         for iteration in 0..self.config.draws {
             start.copy_from_slice(self.state.position());
             let eps = self.jittered(step_size);
-            let info = self.kernel.step(self.target, metric, eps, &mut self.state, &mut self.rng);
+            let info = self
+                .kernel
+                .step(self.target, metric, eps, &mut self.state, &mut self.rng);
             if info.cancelled {
                 self.totals.cancelled = true;
                 return Ok(());
             }
-            self.count(iteration, &info, &start);
+            self.totals.push(iteration, &info, &start, &self.state);
             if iteration % self.config.thin == 0 {
                 self.emit(sink, iteration, false, eps, &info)?;
             }
-            self.report(Phase::Sampling, self.config.warmup + iteration + 1, step_size);
+            self.report(
+                Phase::Sampling,
+                self.config.warmup + iteration + 1,
+                step_size,
+            );
         }
         Ok(())
     }
@@ -230,25 +197,6 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         match self.config.step_jitter {
             0.0 => step_size,
             jitter => step_size * (1.0 + jitter * (2.0 * self.rng.uniform() - 1.0)),
-        }
-    }
-
-    fn count(&mut self, iteration: usize, info: &Info, start: &[f64]) {
-        let t = &mut self.totals;
-        t.iterations += 1;
-        t.accept += info.accept;
-        t.max_depth_hits += usize::from(info.max_depth);
-        t.energy.push(info.energy);
-        if let Some(slot) = info.divergence {
-            t.divergent += 1;
-            if self.divergences.len() < KEPT_DIVERGENCES {
-                self.divergences.push(Divergence {
-                    iteration,
-                    start: start.to_vec(),
-                    end: self.state.position_of(slot).to_vec(),
-                    energy_error: info.energy_error,
-                });
-            }
         }
     }
 
@@ -274,13 +222,20 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
             divergent: info.divergent,
             energy: info.energy,
         };
-        sink.draw(&draw).map_err(|source| McmcError::Sink { chain: self.index, iteration, source })
+        sink.draw(&draw).map_err(|source| McmcError::Sink {
+            chain: self.index,
+            iteration,
+            source,
+        })
     }
 
     fn report(&mut self, phase: Phase, iteration: usize, step_size: f64) {
-        let Some(progress) = self.control.progress else { return };
-        let ends = iteration == self.config.warmup || iteration == self.config.warmup + self.config.draws;
-        if ends || self.reporter.due(self.state.gradients(), self.control.every) {
+        let Some(progress) = self.control.progress else {
+            return;
+        };
+        let ends =
+            iteration == self.config.warmup || iteration == self.config.warmup + self.config.draws;
+        if ends || self.reporter.due(self.state.gradients()) {
             progress(&Progress {
                 chain: self.index,
                 iteration,
@@ -293,58 +248,3 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         }
     }
 }
-
-/// Decides when the next progress report is due, looking at the clock only after some work.
-struct Reporter {
-    last: Instant,
-    gradients: u64,
-}
-
-/// Gradient evaluations between two looks at the clock.
-const CLOCK_GRADIENTS: u64 = 64;
-
-impl Reporter {
-    fn new() -> Reporter {
-        Reporter { last: Instant::now(), gradients: 0 }
-    }
-
-    fn due(&mut self, gradients: u64, every: std::time::Duration) -> bool {
-        if gradients < self.gradients + CLOCK_GRADIENTS {
-            return false;
-        }
-        self.gradients = gradients;
-        let due = self.last.elapsed() >= every;
-        if due {
-            self.last = Instant::now();
-        }
-        due
-    }
-}
-
-/// Sums for E-BFMI.
-#[derive(Default)]
-struct EnergySums {
-    count: f64,
-    mean: f64,
-    m2: f64,
-    last: f64,
-    jumps: f64,
-}
-
-impl EnergySums {
-    fn push(&mut self, energy: f64) {
-        if self.count > 0.0 {
-            self.jumps += (energy - self.last).powi(2);
-        }
-        self.last = energy;
-        self.count += 1.0;
-        let d = energy - self.mean;
-        self.mean += d / self.count;
-        self.m2 += d * (energy - self.mean);
-    }
-
-    fn ebfmi(&self) -> f64 {
-        if self.count < 3.0 { f64::NAN } else { self.jumps / self.m2 }
-    }
-}
-

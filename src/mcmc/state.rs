@@ -1,9 +1,9 @@
 //! The points of a trajectory in one block of memory, addressed by slot, so that no step allocates or copies a point.
 
+use crate::base::rng::Stream;
 use crate::density::Gradient;
 use crate::mcmc::metric::Metric;
 use crate::mcmc::vector::padded;
-use crate::base::rng::Stream;
 
 /// Index of a point.
 pub type Slot = u8;
@@ -23,7 +23,7 @@ pub struct State {
     energy: Vec<f64>,
     /// Sums of momenta of subtrees, one padded vector per stack level.
     rho: Vec<f64>,
-    free: u128,
+    free: u64,
     current: Slot,
     noise: Vec<f64>,
     ws: Vec<f64>,
@@ -39,8 +39,8 @@ pub(crate) struct Point<'a> {
     pub w: &'a mut [f64],
 }
 
-/// Trees deeper than this are refused, so that slots fit the 128-bit free list.
-pub const MAX_DEPTH: usize = 30;
+/// Trees deeper than this are refused, so that slots fit the 64-bit free list.
+pub const MAX_DEPTH: usize = 18;
 
 impl State {
     /// Room for trees of `max_depth` doublings (at most [`MAX_DEPTH`]); static HMC needs 0.
@@ -56,7 +56,7 @@ impl State {
             logp: vec![f64::NAN; slots],
             energy: vec![f64::NAN; slots],
             rho: vec![0.0; (max_depth.min(MAX_DEPTH) + 2) * width],
-            free: ((1u128 << slots) - 1) & !1,
+            free: all(slots) & !1,
             current: 0,
             noise: vec![0.0; width],
             ws: vec![0.0; target.scratch()],
@@ -132,7 +132,7 @@ impl State {
     }
 
     /// Gives back the slots of `dropped` that are not in `kept`.
-    pub(crate) fn give_back(&mut self, dropped: u128, kept: u128) {
+    pub(crate) fn give_back(&mut self, dropped: u64, kept: u64) {
         self.free |= dropped & !kept;
     }
 
@@ -140,13 +140,19 @@ impl State {
     pub fn settle(&mut self, slot: Slot) {
         let slots = self.logp.len();
         self.current = slot;
-        self.free = ((1u128 << slots) - 1) & !(1 << slot);
+        self.free = all(slots) & !(1 << slot);
     }
 
     /// The momentum sums, and the points for reading.
     #[inline]
     pub(crate) fn rho_and_points(&mut self) -> (&mut [f64], Points<'_>) {
-        (&mut self.rho, Points { points: &self.points, width: self.width })
+        (
+            &mut self.rho,
+            Points {
+                points: &self.points,
+                width: self.width,
+            },
+        )
     }
 
     fn q_mut(&mut self, slot: Slot) -> &mut [f64] {
@@ -158,7 +164,8 @@ impl State {
         let (dim, n) = (self.dim, self.width);
         let block = &mut self.points[slot as usize * VECTORS * n..][..VECTORS * n];
         let point = split(block, n);
-        self.logp[slot as usize] = target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
+        self.logp[slot as usize] =
+            target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
         self.gradients += 1;
     }
 
@@ -211,6 +218,11 @@ impl State {
     }
 }
 
+/// A free list of `slots` <= 64 free slots.
+fn all(slots: usize) -> u64 {
+    u64::MAX >> (64 - slots)
+}
+
 /// Everything one leapfrog step reads and writes.
 pub(crate) struct Step<'a> {
     pub from: Point<'a>,
@@ -227,7 +239,13 @@ fn split(block: &mut [f64], n: usize) -> Point<'_> {
     let (p, rest) = rest.split_at_mut(n);
     let (v, rest) = rest.split_at_mut(n);
     let (g, w) = rest.split_at_mut(n);
-    Point { q, p, v, g, w: &mut w[..n] }
+    Point {
+        q,
+        p,
+        v,
+        g,
+        w: &mut w[..n],
+    }
 }
 
 /// Read access to the points.
