@@ -53,7 +53,7 @@ fn agree(name: &str, folder: &Path, model: &Path, data: &str) -> Result<(), Stri
     let (lp, mut g) = (post.lp, std::mem::take(&mut post.graph));
     let grads = gradient(&mut g, lp, &inputs);
     let points = oracle["points"].as_array().into_iter().flatten().chain(oracle["nuts_points"].as_array().into_iter().flatten());
-    let mut offset: Option<f64> = None;
+    let mut offset: Option<(f64, f64)> = None;
     for (k, p) in points.enumerate() {
         let (x, grad) = (numbers(&p["x"]), numbers(&p["grad"]));
         let ours: Vec<f64> = order.iter().map(|&i| x[i]).collect();
@@ -69,8 +69,10 @@ fn agree(name: &str, folder: &Path, model: &Path, data: &str) -> Result<(), Stri
         let out = evaluate(&g, &parts, &outputs);
         let stan = p["lp"].as_f64().ok_or("no lp")?;
         let d = out[0][0] - stan;
-        let base = *offset.get_or_insert(d);
-        if !((d - base).abs() <= TOLERANCE * (1.0 + stan.abs())) {
+        if std::env::var_os("THALWEG_SHOW").is_some() { println!("{name} {k}: {} {stan}", out[0][0]); }
+        // A difference of two sums is known as well as the larger of them.
+        let (base, size) = *offset.get_or_insert((d, stan.abs()));
+        if !((d - base).abs() <= TOLERANCE * (1.0 + stan.abs()) + 1e-14 * size) {
             return Err(format!("point {k}: lp {} against {stan}, difference {d}, first {base}", out[0][0]));
         }
         let flat: Vec<f64> = out[1..].concat();

@@ -221,6 +221,20 @@ impl Levels {
         }
     }
 
+    /// True where `below` lies in a branch opened under the base of `above`.
+    pub fn below_branch(&self, above: LevelId, below: LevelId) -> bool {
+        let (above, mut b) = (self.base_id(above), self.base_id(below));
+        let mut branch = false;
+        while b != above {
+            if b == 0 {
+                return false;
+            }
+            branch |= self.bases[b].kind == BaseKind::Branch;
+            b = self.bases[b].parent;
+        }
+        branch && above != 0
+    }
+
     /// The level at which values of both levels meet: the deeper base, all axes. `None` where
     /// neither base lies in the other.
     pub fn join(&mut self, a: LevelId, b: LevelId) -> Option<LevelId> {

@@ -16,7 +16,11 @@ impl<'m> Lower<'m> {
         if lazy && let Some(x) = c.known_uniform() {
             return self.expr(if x != 0.0 { a } else { b });
         }
-        if lazy && self.step.is_none() && self.levels.axes_of(c.level).is_empty() {
+        if lazy && self.step.is_some() {
+            let taken = self.step_condition(cond.span, &c)?;
+            return self.expr(if taken { a } else { b });
+        }
+        if lazy && self.levels.axes_of(c.level).is_empty() {
             return self.branches(span, &c, a, b);
         }
         let (a, b) = (self.expr(a)?, self.expr(b)?);

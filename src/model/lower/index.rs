@@ -89,6 +89,18 @@ impl Lower<'_> {
                 Diagnostic::new(span, "these indices belong to rows of different plates")
             })?;
         }
+        // Inside a branch only its rows exist, bounds too.
+        let here = self.here;
+        if self.levels.below_branch(level, here) {
+            level = self.levels.with_axes(here, level);
+            for s in &mut evaluated {
+                let rows = self.levels.lift(s.level, level);
+                let width = s.size.unwrap_or(1);
+                let row = |r| s.values[rows.at(r) * width..(rows.at(r) + 1) * width].iter().copied();
+                s.values = (0..rows.len()).flat_map(row).collect();
+                s.level = level;
+            }
+        }
         for (s, &size) in evaluated.iter().zip(dims) {
             if let Some(i) = s.values.iter().find(|i| **i < 0 || **i >= size as i64) {
                 return Err(Diagnostic::new(s.span, format!("index {} is outside 1:{size} of {name}", i + 1))
