@@ -196,6 +196,10 @@ impl Graph {
                 let s = self.sum(args[0]);
                 self.mul(args[1], s)
             }
+            Op::Binary(Binary::MulZero) if self.shape(args[0]).is_scalar() => {
+                let s = self.sum(args[1]);
+                self.binary(Binary::MulZero, args[0], s)
+            }
             Op::Binary(b @ (Binary::Add | Binary::Sub)) if self.splits(&args) => {
                 let l = self.sum_over(args[0], n);
                 let r = self.sum_over(args[1], n);

@@ -1,18 +1,17 @@
 //! Copies of nodes into another graph, through the builder, so that its simplifications apply again.
 
 use super::Graph;
-use super::op::{Node, Op, Var};
+use super::op::{Fold, Node, Op, Var};
 use super::prune::{Plan, Restricted};
+use super::shape::Shape;
 
 impl Graph {
-    /// Adds a node with the operation, shape and origin of `node` on other arguments.
+    /// Adds a node of the given operation and shape through the builder.
     ///
     /// # Panics
     /// On an input: inputs are given, not computed.
-    pub(super) fn emit(&mut self, node: &Node, args: Vec<Var>) -> Var {
-        let (kept, shape) = (self.origin(), node.shape);
-        self.set_origin(node.origin);
-        let v = match &node.op {
+    pub(super) fn emit(&mut self, op: &Op, shape: Shape, args: Vec<Var>) -> Var {
+        let v = match op {
             Op::Input(_) => unreachable!("inputs are given"),
             Op::Const(c) => self.constant(c.clone(), shape),
             Op::Unary(u) => self.unary(*u, args[0]),
@@ -23,6 +22,12 @@ impl Graph {
             Op::ScatterAdd(i) => self.scatter_add(args[0], i.clone(), shape),
             Op::Concat => self.concat(&args, shape),
             Op::Fold {
+                fold: Fold::Sum,
+                outer: 1,
+                inner: 1,
+                ..
+            } if shape.is_scalar() => self.sum(args[0]),
+            Op::Fold {
                 fold,
                 outer,
                 n,
@@ -30,8 +35,16 @@ impl Graph {
             } => self.fold_counts(*fold, args[0], (*outer, *n, *inner), shape),
             op => self.push(op.clone(), args, shape),
         };
+        debug_assert_eq!(self.shape(v), shape, "{op:?}");
+        v
+    }
+
+    /// Adds a node like `node` on other arguments, with its origin.
+    pub(super) fn emit_like(&mut self, node: &Node, args: Vec<Var>) -> Var {
+        let kept = self.origin();
+        self.set_origin(node.origin);
+        let v = self.emit(&node.op, node.shape, args);
         self.set_origin(kept);
-        debug_assert_eq!(self.shape(v), shape, "{:?}", node.op);
         v
     }
 
@@ -63,6 +76,8 @@ impl Graph {
             if !plan.needed[i] {
                 continue;
             }
+            let kept = self.origin();
+            self.set_origin(node.origin);
             map[i] = Some(match &node.op {
                 Op::Input(k) => inputs[*k as usize],
                 Op::Scan(_) => {
@@ -78,9 +93,10 @@ impl Graph {
                 }
                 _ => {
                     let args = find(&map, &node.args);
-                    self.emit(node, args)
+                    self.emit(&node.op, node.shape, args)
                 }
             });
+            self.set_origin(kept);
         }
         map
     }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod check;
 mod elementwise;
 pub mod eval;
+pub mod hoist;
 mod inline;
 pub mod jvp;
 pub mod op;
@@ -12,6 +13,7 @@ mod print;
 pub mod prune;
 pub mod reverse;
 pub mod shape;
+mod vmap;
 
 pub use build::Graph;
 pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};

@@ -11,7 +11,7 @@ pub(super) fn op_name(op: &Op) -> String {
     match op {
         Op::Input(_) => "input".into(),
         Op::Const(c) => match c[..] {
-            [x] => format!("{x}"),
+            [x] => format!("{x:?}"),
             _ => format!("const {}", short(&c[..])),
         },
         Op::Unary(u) => format!("{u:?}").to_lowercase(),

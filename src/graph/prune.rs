@@ -175,14 +175,15 @@ impl Reads {
         for (j, &k) in kept.iter().enumerate() {
             reads.sources[k] = Source::Input(j);
         }
-        for (from, to) in [(n, n + scan.xs), (n + scan.xs, args.len())] {
+        let each = n + scan.xs;
+        for (from, to, slices) in [(n, each, true), (each, args.len(), false)] {
             let start = reads.args.len();
             for k in from..to {
                 if plan.needed[scan.body.inputs()[k].var.index()] {
                     reads.add(g, k, args[k], start);
                 }
             }
-            if from == n {
+            if slices {
                 reads.xs = reads.args.len() - start;
             }
         }

@@ -140,7 +140,7 @@ fn listings_show_bodies() {
 %0 = input \"start\" : [] particle
 %1 = scan[3 steps, backwards] (%0) : [] particle
     %0 = input \"c\" : [] particle
-    %1 = 2 : [] shared
+    %1 = 2.0 : [] shared
     %2 = mul (%1, %0) : [] particle
     1 carries, 0 slices; next (%2); outputs ()
 %2 = output 1 of (%1) : [3] particle

@@ -2,6 +2,9 @@
 
 mod branches;
 mod broken;
+mod edges;
+mod loops;
+mod random;
 mod registry;
 mod scans;
 
@@ -29,7 +32,12 @@ fn built(case: &Case) -> Built {
     let x: Vec<Var> = case
         .inputs
         .iter()
-        .map(|(shape, _)| g.input("x", *shape, Spread::Particle))
+        .zip(
+            [Spread::Particle, Spread::Shared, Spread::Row]
+                .iter()
+                .cycle(),
+        )
+        .map(|((shape, _), spread)| g.input("x", *shape, *spread))
         .collect();
     let out = (case.build)(&mut g, &x);
     Built { g, x, out }
@@ -265,5 +273,24 @@ fn pruning_keeps_values() {
         let point = flat(case);
         let before = at(&b.g, case, &point, &outputs);
         distance(&at(&pruned, case, &point, &kept), &before)
+    });
+}
+
+#[test]
+fn splitting_loops_keeps_values() {
+    for_all(1e-12, |case| {
+        let mut b = built(case);
+        let objective = objective(&mut b);
+        let mut outputs = gradient(&mut b.g, objective, &b.x);
+        outputs.extend(jvp(&mut b.g, &outputs.clone(), &b.x, &b.x.clone()));
+        outputs.push(objective);
+        outputs.push(b.out);
+        let (split, kept) = super::hoist::hoist(&b.g, &outputs);
+        if let Err(e) = super::check::check(&split) {
+            panic!("{}: {e}\n{split}", case.name);
+        }
+        let point = flat(case);
+        let before = at(&b.g, case, &point, &outputs);
+        distance(&at(&split, case, &point, &kept), &before)
     });
 }
