@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use crate::graph::Index;
 
+/// In an axis: no element in this row, whose values do not depend on the axis.
+pub const NONE: u32 = u32::MAX;
+
 /// A level, by its place in [`Levels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LevelId(u32);
@@ -219,6 +222,31 @@ impl Levels {
             }
             below = self.bases[below].parent;
         }
+    }
+
+    /// A branch's level seen from the level it was opened in: its axes get rows without an element.
+    /// Returns the level of the branch with the new axes, and the places of its axes among them.
+    pub fn rebase(&mut self, level: LevelId, at: LevelId) -> (LevelId, Vec<usize>) {
+        let (branch, base) = (self.base_id(level), self.base_id(at));
+        let rows = self.bases[branch].parent_row.clone();
+        let mut axes = vec![];
+        for a in self.axes_of(level).to_vec() {
+            if self.axes[a].base != branch {
+                axes.push(a);
+                continue;
+            }
+            let mut elements = vec![NONE; self.bases[base].len];
+            for (r, e) in self.axes[a].elements.iter().enumerate() {
+                elements[rows.at(r)] = *e;
+            }
+            let (site, states) = (self.axes[a].site, self.axes[a].states);
+            let wide = self.enumerate(at, site, elements.into(), states);
+            axes.push(self.axes_of(wide)[0]);
+        }
+        let mut sorted = axes.clone();
+        sorted.sort_unstable();
+        let places = sorted.iter().map(|a| axes.iter().position(|b| b == a).unwrap_or(0)).collect();
+        (self.intern(Level { base: branch, axes: sorted }), places)
     }
 
     /// True where `below` lies in a branch opened under the base of `above`.

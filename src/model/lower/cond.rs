@@ -58,7 +58,10 @@ impl<'m> Lower<'m> {
     }
 
     /// Joins the values of two branches, row by row.
-    fn merge(&mut self, span: Span, at: LevelId, rows: &[Vec<u32>; 2], vals: Vec<(Val, LevelId)>) -> Res<Val> {
+    fn merge(&mut self, span: Span, at: LevelId, rows: &[Vec<u32>; 2], mut vals: Vec<(Val, LevelId)>) -> Res<Val> {
+        for (v, _) in &mut vals {
+            *v = self.rebased(v, at);
+        }
         let dims = self.joint_dims(span, &[&vals[0].0, &vals[1].0])?;
         let int = vals.iter().all(|(v, _)| v.int);
         let mut to = at;
@@ -95,6 +98,31 @@ impl<'m> Lower<'m> {
             }
         };
         Ok(Val { home, dims, level: to, int })
+    }
+
+    /// A branch's value with its axes known outside the branch.
+    fn rebased(&mut self, v: &Val, at: LevelId) -> Val {
+        if self.levels.axes_of(v.level).is_empty() {
+            return v.clone();
+        }
+        let old: Vec<usize> = self.levels.axes_of(v.level).iter().map(|a| self.levels.axis(*a).states).collect();
+        let (level, places) = self.levels.rebase(v.level, at);
+        let states: Vec<usize> = places.iter().map(|&p| old[p]).collect();
+        let (block, count): (usize, usize) = (states.iter().product(), v.count());
+        let strides: Vec<usize> = (0..old.len()).map(|p| old[p + 1..].iter().product()).collect();
+        let source = |j: usize| {
+            let (e, rest) = (j % count.max(1), j / count.max(1));
+            let (mut s, row) = (rest % block, rest / block);
+            let mut at = row * block;
+            for (k, &p) in places.iter().enumerate().rev() {
+                at += (s % states[k]) * strides[p];
+                s /= states[k];
+            }
+            (at * count + e) as u32
+        };
+        let len = self.levels.len(level) * count;
+        let index = Index::from_table((0..len).map(source).collect());
+        self.gathered(v, &index, level, v.dims.clone())
     }
 
     /// `if cond { … } else { … }`

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::graph::{Fold, Graph, Index, Scan, Shape, Spread, Var};
-use crate::model::level::AxisId;
+use crate::model::level::{AxisId, NONE};
 use crate::model::site::FactorKind;
 
 /// States of one row beyond which elimination is refused.
@@ -25,7 +25,6 @@ struct Table {
     rows: usize,
     /// Site and element of each row, per axis.
     axes: Vec<(usize, Vec<u32>)>,
-    states: Vec<usize>,
 }
 
 impl Lower<'_> {
@@ -41,7 +40,7 @@ impl Lower<'_> {
                 let sum = if f.kind == FactorKind::Jacobian { &mut jacobian } else { &mut plain };
                 *sum = self.g.add(*sum, t);
             } else {
-                tables.push(self.table(f)?);
+                tables.extend(self.tables(f)?);
             }
         }
         let eliminated = self.eliminate(tables)?;
@@ -50,8 +49,9 @@ impl Lower<'_> {
         Ok(Totals { lp, lp_nojac })
     }
 
-    /// A term as a table; elements of the event are summed.
-    fn table(&mut self, f: &crate::model::site::Factor) -> Res<Table> {
+    /// A term as tables; elements of the event are summed. Rows that lack an element of an axis do not
+    /// depend on it and go into a table of their own.
+    fn tables(&mut self, f: &crate::model::site::Factor) -> Res<Vec<Table>> {
         let level = f.value.level;
         let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;
@@ -65,20 +65,50 @@ impl Lower<'_> {
         let node = self.node(&f.value);
         let shape = Shape::new(&[rows * joint]);
         let value = self.g.fold_counts(Fold::Sum, node, (rows * joint, count, 1), shape);
-        let mut named = vec![];
-        for a in axes {
+        let mut elements: Vec<Vec<u32>> = vec![];
+        for &a in &axes {
             let axis = self.levels.axis(a).clone();
             let up = self.levels.ancestor_rows(axis.base, base);
-            let elements = (0..rows).map(|r| axis.elements[up.at(r)]).collect();
-            named.push((axis.site, elements));
+            elements.push((0..rows).map(|r| axis.elements[up.at(r)]).collect());
         }
-        Ok(Table { value, rows, axes: named, states })
+        let mut groups: BTreeMap<Vec<bool>, Vec<usize>> = BTreeMap::new();
+        for r in 0..rows {
+            groups.entry(elements.iter().map(|e| e[r] != NONE).collect()).or_default().push(r);
+        }
+        let sites: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).site).collect();
+        Ok(groups.into_iter().map(|(has, rows)| self.group(value, &sites, &elements, &states, &has, &rows)).collect())
+    }
+
+    /// The rows of a table that depend on the axes with `has`.
+    fn group(&mut self, value: Var, sites: &[usize], elements: &[Vec<u32>], states: &[usize], has: &[bool], rows: &[usize]) -> Table {
+        let joint: usize = states.iter().product();
+        let kept: Vec<usize> = (0..has.len()).filter(|&k| has[k]).collect();
+        let block: usize = kept.iter().map(|&k| states[k]).product();
+        let mut table = Vec::with_capacity(rows.len() * block);
+        for &r in rows {
+            for j in 0..block {
+                let (mut s, mut at) = (j, 0);
+                for &k in kept.iter().rev() {
+                    at += (s % states[k]) * states[k + 1..].iter().product::<usize>();
+                    s /= states[k];
+                }
+                table.push((r * joint + at) as u32);
+            }
+        }
+        let value = self.g.gather(value, Index::from_table(table), Shape::new(&[rows.len() * block]));
+        let axes = kept.iter().map(|&k| (sites[k], rows.iter().map(|&r| elements[k][r]).collect())).collect();
+        Table { value, rows: rows.len(), axes }
     }
 
     fn eliminate(&mut self, tables: Vec<Table>) -> Res<Var> {
         let mut total = self.g.scalar(0.0);
         let mut by_site: BTreeMap<usize, Vec<Table>> = BTreeMap::new();
         for t in tables {
+            if t.axes.is_empty() {
+                let part = self.g.sum(t.value);
+                total = self.g.add(total, part);
+                continue;
+            }
             let site = t.axes[0].0;
             let span = self.discrete[site].span;
             let one = t.axes.iter().all(|a| a.0 == site);
