@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use rand::{Rng, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::base::simd::log::log;
-use crate::base::special::inv_phi;
+use crate::base::simd::scalar::{inv_phi, log};
+use crate::base::simd::{Isa, inv_phi_in_place};
 
 /// Random stream named by `(seed, stage, index)`: ChaCha with 8 rounds in counter mode.
 ///
@@ -57,7 +57,7 @@ impl Stream {
     /// exact, symmetric about 1/2, at least `2^-53` away from both ends.
     #[inline]
     pub fn uniform(&mut self) -> f64 {
-        ((self.core.next_u64() >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
+        open_unit(self.core.next_u64())
     }
 
     /// Standard normal by inversion of one uniform: one draw, `|z| < 8.21`.
@@ -74,13 +74,21 @@ impl Stream {
 
     /// Fills `out` with uniforms on (0, 1), one draw each.
     pub fn fill_uniform(&mut self, out: &mut [f64]) {
-        out.iter_mut().for_each(|x| *x = self.uniform());
+        let mut bytes = [0; 8 * 64];
+        for part in out.chunks_mut(64) {
+            let bytes = &mut bytes[..8 * part.len()];
+            self.core.fill_bytes(bytes);
+            for (x, draw) in part.iter_mut().zip(bytes.as_chunks().0) {
+                *x = open_unit(u64::from_le_bytes(*draw));
+            }
+        }
     }
 
     /// Fills `out` with standard normals, one draw each: the same values as repeated
     /// [`normal`](Self::normal).
     pub fn fill_normal(&mut self, out: &mut [f64]) {
-        out.iter_mut().for_each(|x| *x = self.normal());
+        self.fill_uniform(out);
+        inv_phi_in_place(Isa::detect(), out);
     }
 }
 
@@ -98,6 +106,13 @@ impl TryRng for Stream {
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
         self.core.try_fill_bytes(dst)
     }
+}
+
+/// `(i + 1/2) / 2^52`, `i` the upper 52 bits: put after the point of a number in `[1, 2)`, of which 1 - 2^-53 is taken.
+#[inline(always)]
+fn open_unit(draw: u64) -> f64 {
+    const HALF_STEP: f64 = 1.0 / 9_007_199_254_740_992.0;
+    (f64::from_bits((draw >> 12) | 1.0f64.to_bits()) - 1.0) + HALF_STEP
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

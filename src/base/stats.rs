@@ -1,5 +1,7 @@
 //! Statistics of slices: sums in a fixed order, mergeable moments, log-sum-exp, quantiles.
 
+use crate::base::simd::{self, Isa};
+
 /// Length of a tile: the unit of every reduction.
 pub const TILE: usize = 64;
 
@@ -128,12 +130,28 @@ pub fn log_sum_exp(x: &[f64]) -> f64 {
             top
         };
     }
-    let total = sum_by(x.len(), |i| (x[i] - top).exp());
+    let total = sum_of_exp(x, top);
     if total.is_nan() {
         f64::NAN
     } else {
         top + total.ln()
     }
+}
+
+/// `sum_i exp(x_i - shift)`, see [`sum_by`].
+fn sum_of_exp(x: &[f64], shift: f64) -> f64 {
+    let isa = Isa::detect();
+    let mut tree = TreeSum::default();
+    let (mut shifted, mut terms) = ([0.0; TILE], [0.0; TILE]);
+    for tile in x.chunks(TILE) {
+        let n = tile.len();
+        for (s, v) in shifted.iter_mut().zip(tile) {
+            *s = v - shift;
+        }
+        simd::exp(isa, &shifted[..n], &mut terms[..n]);
+        tree.push(tile_sum(n, |i| terms[i]));
+    }
+    tree.total()
 }
 
 /// `log mean_i exp(x_i)`.

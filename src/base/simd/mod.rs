@@ -1,4 +1,56 @@
 //! Elementary functions on slices, vectorised, with the instruction set chosen at run time.
+//!
+//! Each function is written once as branch-free scalar code, generic over the use of fused multiply-add, and
+//! compiled for each [`Isa`] in a loop that the compiler vectorises. On one level an element's result does
+//! not depend on its position, the length of the slice or the other elements.
 
-mod bits;
-pub mod log;
+mod kernels;
+mod quantile;
+pub mod scalar;
+
+pub use kernels::{Binary, Kernels, Twofold, Unary, kernels};
+pub use kernels::{atan, cos, digamma, erf, erfc, exp, expm1, lgamma, log, log1p, normal_cdf};
+pub use kernels::{pow, recip, sigmoid, sin, softplus, softplus_sigmoid, sqrt, tanh};
+pub use quantile::inv_phi_in_place;
+
+use std::sync::OnceLock;
+
+/// Instruction set a kernel is compiled for. The levels differ in the last bits of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// What every processor of the target has (SSE2 on x86-64).
+    Baseline,
+    /// AVX2 with fused multiply-add.
+    Avx2Fma,
+}
+
+impl Isa {
+    /// Best level of this machine, found once. The environment variable `THALWEG_ISA=baseline`, read at
+    /// the first call, asks for the bits of the baseline.
+    pub fn detect() -> Self {
+        static FOUND: OnceLock<Isa> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            let plain =
+                std::env::var("THALWEG_ISA").is_ok_and(|v| v.eq_ignore_ascii_case("baseline"));
+            if !plain && Self::Avx2Fma.is_supported() {
+                Self::Avx2Fma
+            } else {
+                Self::Baseline
+            }
+        })
+    }
+
+    /// Whether this machine can run the level.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Fma => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2Fma => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
