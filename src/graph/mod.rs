@@ -10,6 +10,7 @@ mod inline;
 pub mod jvp;
 pub mod op;
 mod print;
+pub mod program;
 pub mod prune;
 pub mod reverse;
 pub mod shape;

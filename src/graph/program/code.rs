@@ -1,0 +1,188 @@
+//! Code under construction: operations on places that are not yet at an address.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::kernels::Kernel;
+use super::lir::Map;
+use crate::graph::shape::Index;
+
+/// What an address counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Base {
+    /// A buffer of the workspace.
+    Buffer(u32),
+    /// Numbers copied into the workspace at the start.
+    Pool,
+    Input(u32),
+    Output(u32),
+    /// Data kept by the program.
+    Data(u32),
+    /// An index table kept by the program; offsets and steps count entries.
+    Table(u32),
+}
+
+/// A place: so many doubles behind a base, and `step` further in every trip of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Loc {
+    pub base: Base,
+    pub off: usize,
+    pub step: isize,
+}
+
+impl Loc {
+    /// The place `doubles` further.
+    pub fn plus(self, doubles: usize) -> Loc {
+        Loc {
+            off: self.off + doubles,
+            ..self
+        }
+    }
+
+    /// The same place at the first trip, moving by `step`.
+    pub fn stepping(self, step: isize) -> Loc {
+        Loc { step, ..self }
+    }
+}
+
+/// What a kernel call is, for people.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name {
+    Map(Map),
+    Other(&'static str),
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Map(Map::Unary(u)) => write!(f, "{u:?}"),
+            Name::Map(Map::Binary(b)) => write!(f, "{b:?}"),
+            Name::Map(Map::Ternary(t)) => write!(f, "{t:?}"),
+            Name::Map(Map::Joined(j)) => write!(f, "{j:?}"),
+            Name::Other(s) => f.write_str(s),
+        }
+    }
+}
+
+/// One kernel call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Micro {
+    pub name: Name,
+    pub kernel: Kernel,
+    /// The kernel for the last trip of a loop, whose count may be another.
+    pub last: Kernel,
+    pub d: Loc,
+    pub a: Loc,
+    pub b: Loc,
+    pub c: Loc,
+    pub n: usize,
+}
+
+/// A loop: `trips` times the operations, the last time with count `tail` where that is not 0.
+#[derive(Clone, Debug)]
+pub(super) struct Cycle {
+    pub trips: usize,
+    pub tail: usize,
+    pub ops: Vec<Micro>,
+    /// What it is, for people.
+    pub label: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Op(Micro),
+    Cycle(Cycle),
+}
+
+/// Steps in order with all they refer to.
+#[derive(Default)]
+pub(super) struct Code {
+    pub steps: Vec<Step>,
+    /// Inputs copied into the workspace before the steps, and where to.
+    pub imports: Vec<(usize, Loc)>,
+    /// Outputs copied from the workspace after the steps, and where from.
+    pub exports: Vec<(usize, Loc)>,
+    /// Doubles in each buffer.
+    pub buffers: Vec<usize>,
+    pub pool: Vec<f64>,
+    pub data: Vec<Arc<[f64]>>,
+    pub tables: Vec<Arc<[u32]>>,
+    scalars: HashMap<u64, usize>,
+    params: HashMap<Vec<usize>, usize>,
+}
+
+/// Data up to this many doubles is copied into the workspace.
+const POOLED: usize = 256;
+
+impl Code {
+    /// A new buffer.
+    pub fn buffer(&mut self, doubles: usize) -> Loc {
+        self.buffers.push(doubles);
+        fixed(Base::Buffer(self.buffers.len() as u32 - 1))
+    }
+
+    /// Data, in the pool where it is small.
+    pub fn data(&mut self, x: &Arc<[f64]>) -> Loc {
+        if x.len() == 1 {
+            let bits = x[0].to_bits();
+            let off = *self.scalars.entry(bits).or_insert_with(|| {
+                self.pool.push(x[0]);
+                self.pool.len() - 1
+            });
+            return fixed(Base::Pool).plus(off);
+        }
+        if x.len() <= POOLED {
+            // Whole vectors may be read behind the end.
+            let start = self.pool.len().next_multiple_of(4);
+            self.pool.resize(start, 0.0);
+            self.pool.extend_from_slice(x);
+            let end = self.pool.len().next_multiple_of(4);
+            self.pool.resize(end, 0.0);
+            return fixed(Base::Pool).plus(start);
+        }
+        self.data.push(x.clone());
+        fixed(Base::Data(self.data.len() as u32 - 1))
+    }
+
+    /// Numbers for a kernel, as bits of doubles.
+    pub fn params(&mut self, x: &[usize]) -> Loc {
+        let pool = &mut self.pool;
+        let off = *self.params.entry(x.to_vec()).or_insert_with(|| {
+            pool.extend(x.iter().map(|&k| f64::from_bits(k as u64)));
+            pool.len() - x.len()
+        });
+        fixed(Base::Pool).plus(off)
+    }
+
+    /// The table of an index map.
+    pub fn table(&mut self, index: &Index) -> Loc {
+        let table: Arc<[u32]> = match index {
+            Index::Table(t) => t.clone(),
+            _ => (0..index.len()).map(|j| index.at(j) as u32).collect(),
+        };
+        let known = self.tables.iter().position(|t| *t == table);
+        let k = known.unwrap_or_else(|| {
+            self.tables.push(table);
+            self.tables.len() - 1
+        });
+        fixed(Base::Table(k as u32))
+    }
+}
+
+fn fixed(base: Base) -> Loc {
+    Loc {
+        base,
+        off: 0,
+        step: 0,
+    }
+}
+
+/// The k-th input.
+pub(super) fn input(k: u32) -> Loc {
+    fixed(Base::Input(k))
+}
+
+/// The k-th output.
+pub(super) fn output(k: u32) -> Loc {
+    fixed(Base::Output(k))
+}

@@ -1,0 +1,343 @@
+//! Arithmetic kernels: one loop for formulas of up to three operands, each a vector or a scalar.
+
+use super::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::simd::Avx;
+use super::simd::{Plain, Vector};
+use crate::base::simd::Isa;
+use crate::graph::op::{Binary, Ternary, Unary};
+
+/// A formula of vectors.
+trait Formula {
+    /// # Safety
+    /// The processor has the instruction set of `S`.
+    unsafe fn eval<S: Vector>(a: S, b: S, c: S) -> S;
+}
+
+macro_rules! formulas {
+    ($($name:ident = |$a:ident, $b:ident, $c:ident| $body:expr;)*) => {
+        $(
+            struct $name;
+            impl Formula for $name {
+                #[inline(always)]
+                #[allow(unused_variables, unused_unsafe)]
+                unsafe fn eval<S: Vector>($a: S, $b: S, $c: S) -> S {
+                    // SAFETY: the caller's contract is the same.
+                    unsafe { $body }
+                }
+            }
+        )*
+    };
+}
+
+formulas! {
+    Copy = |a, b, c| a;
+    Neg = |a, b, c| a.neg();
+    Abs = |a, b, c| a.abs();
+    Sqrt = |a, b, c| a.sqrt();
+    Square = |a, b, c| a.mul(a);
+    Recip = |a, b, c| S::splat(1.0).div(a);
+    Floor = |a, b, c| a.floor();
+    Ceil = |a, b, c| a.ceil();
+    Not = |a, b, c| S::splat(1.0).sub(a);
+    Sign = |a, b, c| {
+        let zero = S::splat(0.0);
+        let s = zero.lt(a).sub(a.lt(zero));
+        a.ne(a).choose(a, s)
+    };
+    Add = |a, b, c| a.add(b);
+    Sub = |a, b, c| a.sub(b);
+    Mul = |a, b, c| a.mul(b);
+    MulZero = |a, b, c| a.choose(a.mul(b), S::splat(0.0));
+    Div = |a, b, c| a.div(b);
+    Min = |a, b, c| a.min(b);
+    Max = |a, b, c| a.max(b);
+    Lt = |a, b, c| a.lt(b);
+    Le = |a, b, c| a.le(b);
+    Eq = |a, b, c| a.eq(b);
+    Ne = |a, b, c| a.ne(b);
+    And = |a, b, c| {
+        let zero = S::splat(0.0);
+        a.ne(zero).mul(b.ne(zero))
+    };
+    Or = |a, b, c| {
+        let zero = S::splat(0.0);
+        a.ne(zero).max(b.ne(zero))
+    };
+    MulAdd = |a, b, c| a.mul_add(b, c);
+    MulSub = |a, b, c| a.mul_sub(b, c);
+    NegMulAdd = |a, b, c| a.neg_mul_add(b, c);
+    SquareAdd = |a, b, c| a.mul_add(a, c);
+    AddAdd = |a, b, c| a.add(b).add(c);
+    AddSub = |a, b, c| a.add(b).sub(c);
+    SubAdd = |a, b, c| a.sub(b).add(c);
+    SubSub = |a, b, c| a.sub(b).sub(c);
+    LessAdd = |a, b, c| c.sub(a.add(b));
+    LessSub = |a, b, c| c.sub(a.sub(b));
+    AddMul = |a, b, c| a.add(b).mul(c);
+    SubMul = |a, b, c| a.sub(b).mul(c);
+    MulMul = |a, b, c| a.mul(b).mul(c);
+    SquareMul = |a, b, c| a.mul(a).mul(c);
+    SubSquare = |a, b, c| { let d = a.sub(b); d.mul(d) };
+    MulSquare = |a, b, c| { let d = a.mul(b); d.mul(d) };
+    Select = |a, b, c| a.choose(b, c);
+}
+
+/// Which operands are scalars, as a bit set: 1 for the first, 2 for the second, 4 for the third.
+pub(in super::super) type Scalars = u8;
+
+/// One vector of operand `K` at position `i`, or its scalar.
+#[inline(always)]
+unsafe fn operand<S: Vector, const M: u8, const K: u8>(
+    p: *const f64,
+    i: usize,
+    one: S,
+    used: bool,
+) -> S {
+    if M & K != 0 || !used {
+        one
+    } else {
+        // SAFETY: the caller vouches for `i + N` doubles.
+        unsafe { S::load(p.add(i)) }
+    }
+}
+
+/// `d[i] = F(a[i], b[i], c[i])` for `i < n`, scalars read at 0.
+#[inline(always)]
+unsafe fn body<S: Vector, F: Formula, const ARITY: u8, const M: u8, const N: usize>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    c: *const f64,
+    n: usize,
+) {
+    let n = if N > 0 { N } else { n };
+    let first = |p: *const f64, bit: u8| {
+        if M & bit != 0 {
+            // SAFETY: a scalar operand has one element.
+            unsafe { *p }
+        } else {
+            0.0
+        }
+    };
+    let (x, y, z) = (first(a, 1), first(b, 2), first(c, 4));
+    let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
+    // SAFETY: every access is below n, which the caller vouches for; the processor has S.
+    unsafe {
+        let (sx, sy, sz) = (S::splat(x), S::splat(y), S::splat(z));
+        let at = |i: usize| {
+            F::eval::<S>(
+                operand::<S, M, 1>(a, i, sx, true),
+                operand::<S, M, 2>(b, i, sy, two),
+                operand::<S, M, 4>(c, i, sz, three),
+            )
+        };
+        let mut i = 0;
+        while i + 4 * S::N <= n {
+            // All loads of a chunk come before its stores: `d` may be an operand.
+            let v = [at(i), at(i + S::N), at(i + 2 * S::N), at(i + 3 * S::N)];
+            for (k, v) in v.into_iter().enumerate() {
+                v.store(d.add(i + k * S::N));
+            }
+            i += 4 * S::N;
+        }
+        while i + S::N <= n {
+            at(i).store(d.add(i));
+            i += S::N;
+        }
+        let (sx, sy, sz) = (S::One::splat(x), S::One::splat(y), S::One::splat(z));
+        while i < n {
+            F::eval::<S::One>(
+                operand::<S::One, M, 1>(a, i, sx, true),
+                operand::<S::One, M, 2>(b, i, sy, two),
+                operand::<S::One, M, 4>(c, i, sz, three),
+            )
+            .store(d.add(i));
+            i += 1;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx<F: Formula, const ARITY: u8, const M: u8, const N: usize>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    c: *const f64,
+    n: usize,
+) {
+    // SAFETY: the caller's contract is the same, and AVX2 and FMA are enabled.
+    unsafe { body::<Avx, F, ARITY, M, N>(d, a, b, c, n) }
+}
+
+unsafe fn plain<F: Formula, const ARITY: u8, const M: u8, const N: usize>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    c: *const f64,
+    n: usize,
+) {
+    // SAFETY: the caller's contract is the same.
+    unsafe { body::<Plain, F, ARITY, M, N>(d, a, b, c, n) }
+}
+
+fn sized<F: Formula, const ARITY: u8, const M: u8>(isa: Isa, n: usize) -> Kernel {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2Fma if isa.is_supported() => match n {
+            1 => avx::<F, ARITY, M, 1>,
+            8 => avx::<F, ARITY, M, 8>,
+            64 => avx::<F, ARITY, M, 64>,
+            _ => avx::<F, ARITY, M, 0>,
+        },
+        _ => match n {
+            1 => plain::<F, ARITY, M, 1>,
+            _ => plain::<F, ARITY, M, 0>,
+        },
+    }
+}
+
+fn one<F: Formula>(isa: Isa, n: usize) -> Kernel {
+    sized::<F, 1, 0>(isa, n)
+}
+
+fn two<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+    match scalars & 3 {
+        1 => sized::<F, 3, 1>(isa, n),
+        2 => sized::<F, 3, 2>(isa, n),
+        _ => sized::<F, 3, 0>(isa, n),
+    }
+}
+
+fn three<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+    match scalars & 7 {
+        1 => sized::<F, 7, 1>(isa, n),
+        2 => sized::<F, 7, 2>(isa, n),
+        3 => sized::<F, 7, 3>(isa, n),
+        4 => sized::<F, 7, 4>(isa, n),
+        5 => sized::<F, 7, 5>(isa, n),
+        6 => sized::<F, 7, 6>(isa, n),
+        _ => sized::<F, 7, 0>(isa, n),
+    }
+}
+
+/// `d[i] = a[i]`; `a` may be a scalar.
+pub(in super::super) fn copy(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+    match scalars & 1 {
+        1 => sized::<Copy, 1, 1>(isa, n),
+        _ => sized::<Copy, 1, 0>(isa, n),
+    }
+}
+
+/// The kernel of a function of one number where it is arithmetic.
+pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Option<Kernel> {
+    Some(match op {
+        Unary::Neg => one::<Neg>(isa, n),
+        Unary::Abs => one::<Abs>(isa, n),
+        Unary::Sign => one::<Sign>(isa, n),
+        Unary::Sqrt => one::<Sqrt>(isa, n),
+        Unary::Square => one::<Square>(isa, n),
+        Unary::Recip => one::<Recip>(isa, n),
+        Unary::Floor => one::<Floor>(isa, n),
+        Unary::Ceil => one::<Ceil>(isa, n),
+        Unary::Not => one::<Not>(isa, n),
+        _ => return None,
+    })
+}
+
+/// The kernel of a function of two numbers where it is arithmetic.
+pub(in super::super) fn binary(op: Binary, isa: Isa, n: usize, s: Scalars) -> Option<Kernel> {
+    Some(match op {
+        Binary::Add => two::<Add>(isa, n, s),
+        Binary::Sub => two::<Sub>(isa, n, s),
+        Binary::Mul => two::<Mul>(isa, n, s),
+        Binary::MulZero => two::<MulZero>(isa, n, s),
+        Binary::Div => two::<Div>(isa, n, s),
+        Binary::Min => two::<Min>(isa, n, s),
+        Binary::Max => two::<Max>(isa, n, s),
+        Binary::Lt => two::<Lt>(isa, n, s),
+        Binary::Le => two::<Le>(isa, n, s),
+        Binary::Eq => two::<Eq>(isa, n, s),
+        Binary::Ne => two::<Ne>(isa, n, s),
+        Binary::And => two::<And>(isa, n, s),
+        Binary::Or => two::<Or>(isa, n, s),
+        _ => return None,
+    })
+}
+
+/// The kernel of a selection.
+pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: usize, s: Scalars) -> Option<Kernel> {
+    match op {
+        Ternary::Select => Some(three::<Select>(isa, n, s)),
+        _ => None,
+    }
+}
+
+/// Two operations in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Joined {
+    /// a * b + c
+    MulAdd,
+    /// a * b - c
+    MulSub,
+    /// c - a * b
+    NegMulAdd,
+    /// a * a + c; here and in all squares of one operand the second is not read.
+    SquareAdd,
+    /// (a + b) + c
+    AddAdd,
+    /// (a + b) - c
+    AddSub,
+    /// (a - b) + c
+    SubAdd,
+    /// (a - b) - c
+    SubSub,
+    /// c - (a + b)
+    LessAdd,
+    /// c - (a - b)
+    LessSub,
+    /// (a + b) * c
+    AddMul,
+    /// (a - b) * c
+    SubMul,
+    /// (a * b) * c
+    MulMul,
+    /// (a * a) * c
+    SquareMul,
+    /// (a - b) * (a - b); the third operand is not read.
+    SubSquare,
+    /// (a * b) * (a * b); the third operand is not read.
+    MulSquare,
+}
+
+/// The kernel of two joined operations.
+pub(in super::super) fn joined(op: Joined, isa: Isa, n: usize, s: Scalars) -> Kernel {
+    match op {
+        Joined::MulAdd => three::<MulAdd>(isa, n, s),
+        Joined::MulSub => three::<MulSub>(isa, n, s),
+        Joined::NegMulAdd => three::<NegMulAdd>(isa, n, s),
+        Joined::SquareAdd => outer::<SquareAdd>(isa, n, s),
+        Joined::AddAdd => three::<AddAdd>(isa, n, s),
+        Joined::AddSub => three::<AddSub>(isa, n, s),
+        Joined::SubAdd => three::<SubAdd>(isa, n, s),
+        Joined::SubSub => three::<SubSub>(isa, n, s),
+        Joined::LessAdd => three::<LessAdd>(isa, n, s),
+        Joined::LessSub => three::<LessSub>(isa, n, s),
+        Joined::AddMul => three::<AddMul>(isa, n, s),
+        Joined::SubMul => three::<SubMul>(isa, n, s),
+        Joined::MulMul => three::<MulMul>(isa, n, s),
+        Joined::SquareMul => outer::<SquareMul>(isa, n, s),
+        Joined::SubSquare => two::<SubSquare>(isa, n, s),
+        Joined::MulSquare => two::<MulSquare>(isa, n, s),
+    }
+}
+
+/// Formulas of the first and the third operand.
+fn outer<F: Formula>(isa: Isa, n: usize, s: Scalars) -> Kernel {
+    match s & 5 {
+        4 => sized::<F, 5, 4>(isa, n),
+        1 => sized::<F, 5, 1>(isa, n),
+        _ => sized::<F, 5, 0>(isa, n),
+    }
+}

@@ -1,0 +1,246 @@
+//! Reductions: sums, products of sums, largest elements, log-sum-exp, running sums.
+
+use super::simd::Vector;
+use super::{Kernel, param};
+use crate::base::simd::{self, Isa};
+use crate::graph::op::Fold;
+
+/// `sum_i f(a[i], b[i])` over n doubles: sixteen accumulators, then a fixed tree.
+#[inline(always)]
+unsafe fn total<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, n: usize) -> f64 {
+    // SAFETY: every access is below n, which the caller vouches for; the processor has S.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut acc = [zero; 4];
+        let add = |acc: S, i: usize| {
+            if DOT {
+                S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
+            } else {
+                acc.add(S::load(a.add(i)))
+            }
+        };
+        let mut i = 0;
+        while i + 4 * S::N <= n {
+            for k in 0..4 {
+                acc[k] = add(acc[k], i + k * S::N);
+            }
+            i += 4 * S::N;
+        }
+        while i + S::N <= n {
+            acc[0] = add(acc[0], i);
+            i += S::N;
+        }
+        let mut rest = S::One::splat(0.0);
+        while i < n {
+            let x = S::One::load(a.add(i));
+            rest = if DOT {
+                x.mul_add(S::One::load(b.add(i)), rest)
+            } else {
+                rest.add(x)
+            };
+            i += 1;
+        }
+        acc[0].add(acc[2]).add(acc[1].add(acc[3])).total() + rest.total()
+    }
+}
+
+kernel! {
+    /// `d[0] = sum a`
+    sum<S>(d, a, _b, _c, n) {
+        // SAFETY: the caller vouches for n doubles at `a` and one at `d`.
+        unsafe { *d = total::<S, false>(a, a, n) }
+    }
+}
+
+kernel! {
+    /// `d[0] = sum a * b`
+    dot<S>(d, a, b, _c, n) {
+        // SAFETY: the caller vouches for n doubles at `a` and `b` and one at `d`.
+        unsafe { *d = total::<S, true>(a, b, n) }
+    }
+}
+
+kernel! {
+    /// Sums of `[outer, n, inner]` over the middle axis; the counts are the parameters at `c`.
+    sum_middle<S>(d, a, _b, c, _n) {
+        // SAFETY: the counts describe what is valid at `a` and `d`.
+        unsafe {
+            let (outer, n, inner) = (param(c, 0), param(c, 1), param(c, 2));
+            for o in 0..outer {
+                let (d, a) = (d.add(o * inner), a.add(o * n * inner));
+                if inner == 1 {
+                    *d = total::<S, false>(a, a, n);
+                    continue;
+                }
+                let mut i = 0;
+                while i + S::N <= inner {
+                    let mut s = S::splat(0.0);
+                    for k in 0..n {
+                        s = s.add(S::load(a.add(k * inner + i)));
+                    }
+                    s.store(d.add(i));
+                    i += S::N;
+                }
+                while i < inner {
+                    *d.add(i) = (0..n).map(|k| *a.add(k * inner + i)).sum();
+                    i += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The larger of `m` and `x`; NaN once there is one.
+#[inline(always)]
+unsafe fn sticky<S: Vector>(m: S, x: S) -> S {
+    // SAFETY: the caller's processor has S.
+    unsafe { m.lt(x).max(x.ne(x)).choose(x, m) }
+}
+
+/// Largest over the middle axis for `width` neighbours on the inner one.
+#[inline(always)]
+unsafe fn largest<S: Vector>(a: *const f64, n: usize, inner: usize) -> S {
+    // SAFETY: the caller vouches for n rows of `inner` doubles.
+    unsafe {
+        let mut m = S::splat(f64::NEG_INFINITY);
+        for k in 0..n {
+            m = sticky(m, S::load(a.add(k * inner)));
+        }
+        m
+    }
+}
+
+kernel! {
+    /// Largest elements of `[outer, n, inner]` over the middle axis; the counts are at `c`.
+    max_middle<S>(d, a, _b, c, _n) {
+        // SAFETY: the counts describe what is valid at `a` and `d`.
+        unsafe {
+            let (outer, n, inner) = (param(c, 0), param(c, 1), param(c, 2));
+            for o in 0..outer {
+                let (d, a) = (d.add(o * inner), a.add(o * n * inner));
+                let mut i = 0;
+                while i + S::N <= inner {
+                    largest::<S>(a.add(i), n, inner).store(d.add(i));
+                    i += S::N;
+                }
+                while i < inner {
+                    largest::<S::One>(a.add(i), n, inner).store(d.add(i));
+                    i += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Columns (pairs of outer and inner position) treated at a time by [`log_sum_exp`].
+const COLUMNS: usize = 64;
+
+/// log-sum-exp over the middle axis of `[outer, n, inner]`, 64 columns at a time:
+/// m + log sum exp(x - m) with m the largest, m itself where it is infinite.
+#[inline(always)]
+unsafe fn log_sum_exp(
+    table: &simd::Kernels,
+    d: *mut f64,
+    a: *const f64,
+    (outer, n, inner): (usize, usize, usize),
+) {
+    let columns = outer * inner;
+    let (mut m, mut t, mut s) = ([0.0; COLUMNS], [0.0; COLUMNS], [0.0; COLUMNS]);
+    let mut start = [0usize; COLUMNS];
+    for first in (0..columns).step_by(COLUMNS) {
+        let w = COLUMNS.min(columns - first);
+        for j in 0..w {
+            let (o, i) = ((first + j) / inner, (first + j) % inner);
+            start[j] = o * n * inner + i;
+        }
+        // SAFETY: start[j] + k * inner is an element of `a` for k < n, and first + j one of `d`.
+        unsafe {
+            for j in 0..w {
+                m[j] = f64::NEG_INFINITY;
+            }
+            for k in 0..n {
+                for j in 0..w {
+                    let x = *a.add(start[j] + k * inner);
+                    m[j] = if x > m[j] || x.is_nan() { x } else { m[j] };
+                }
+            }
+            s[..w].fill(0.0);
+            for k in 0..n {
+                for j in 0..w {
+                    t[j] = *a.add(start[j] + k * inner) - m[j];
+                }
+                (table.exp)(t.as_ptr(), t.as_mut_ptr(), w);
+                for j in 0..w {
+                    s[j] += t[j];
+                }
+            }
+            (table.log)(s.as_ptr(), t.as_mut_ptr(), w);
+            for j in 0..w {
+                *d.add(first + j) = if m[j].is_infinite() {
+                    m[j]
+                } else {
+                    m[j] + t[j]
+                };
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn log_sum_exp_avx(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+    let table = simd::kernels(Isa::Avx2Fma);
+    // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
+    unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }
+}
+
+unsafe fn log_sum_exp_plain(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+    let table = simd::kernels(Isa::Baseline);
+    // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
+    unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }
+}
+
+kernel! {
+    /// Running sums of `[rows, len, inner]` along the middle axis; parameters rows, len, inner,
+    /// and 1 where they run from the end.
+    running_sum<S>(d, a, _b, c, _n) {
+        // SAFETY: the counts describe what is valid at `a` and `d`.
+        unsafe {
+            let (rows, len, inner) = (param(c, 0), param(c, 1), param(c, 2));
+            let reverse = param(c, 3) != 0;
+            for r in 0..rows {
+                let (d, a) = (d.add(r * len * inner), a.add(r * len * inner));
+                let mut i = 0;
+                while i < inner {
+                    let wide = i + S::N <= inner;
+                    let (mut s, mut s1) = (S::splat(0.0), 0.0);
+                    for step in 0..len {
+                        let k = if reverse { len - 1 - step } else { step };
+                        let at = k * inner + i;
+                        if wide {
+                            s = s.add(S::load(a.add(at)));
+                            s.store(d.add(at));
+                        } else {
+                            s1 += *a.add(at);
+                            *d.add(at) = s1;
+                        }
+                    }
+                    i += if wide { S::N } else { 1 };
+                }
+            }
+        }
+    }
+}
+
+/// The kernel of a reduction over the middle axis.
+pub(in super::super) fn fold_kernel(fold: Fold, isa: Isa) -> Kernel {
+    match fold {
+        Fold::Sum => sum_middle(isa),
+        Fold::Max => max_middle(isa),
+        Fold::LogSumExp => match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2Fma if isa.is_supported() => log_sum_exp_avx,
+            _ => log_sum_exp_plain,
+        },
+    }
+}

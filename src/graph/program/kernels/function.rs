@@ -1,0 +1,258 @@
+//! Kernels of functions that are more than arithmetic: the vectorised ones of `base`, and the rest
+//! number by number.
+
+use super::Kernel;
+use super::arith::Scalars;
+use crate::base::simd::{self, Isa, scalar};
+use crate::graph::op::{Binary, Ternary, Unary};
+
+/// Kernels of one function for one instruction set: many numbers, or one.
+macro_rules! vectorised {
+    ($level:expr, $fma:expr, $(#[$feature:meta])?) => {
+        use super::*;
+
+        macro_rules! many {
+            ($name:ident) => {
+                pub(super) unsafe fn $name(
+                    d: *mut f64,
+                    a: *const f64,
+                    _: *const f64,
+                    _: *const f64,
+                    n: usize,
+                ) {
+                    // SAFETY: the caller vouches for n doubles at both; they are the same or disjoint.
+                    unsafe { (simd::kernels($level).$name)(a, d, n) }
+                }
+            };
+        }
+        many!(exp);
+        many!(expm1);
+        many!(log);
+        many!(log1p);
+        many!(tanh);
+        many!(sigmoid);
+        many!(softplus);
+        many!(sin);
+        many!(cos);
+        many!(atan);
+        many!(lgamma);
+        many!(digamma);
+        many!(erf);
+        many!(erfc);
+        many!(normal_cdf);
+
+        /// softplus to `d`, its derivative to `c`
+        pub(super) unsafe fn softplus_sigmoid(
+            d: *mut f64,
+            a: *const f64,
+            _: *const f64,
+            c: *const f64,
+            n: usize,
+        ) {
+            // SAFETY: the caller vouches for n doubles at all three, the results disjoint.
+            unsafe { (simd::kernels($level).softplus_sigmoid)(a, d, c.cast_mut(), n) }
+        }
+
+        /// a^b
+        pub(super) unsafe fn pow(
+            d: *mut f64,
+            a: *const f64,
+            b: *const f64,
+            _: *const f64,
+            n: usize,
+        ) {
+            // SAFETY: the caller vouches for n doubles at all three.
+            unsafe { (simd::kernels($level).pow)(a, b, d, n) }
+        }
+
+        pub(super) mod one {
+            use super::*;
+            macro_rules! one {
+                ($name:ident) => {
+                    $(#[$feature])?
+                    pub(in super::super) unsafe fn $name(
+                        d: *mut f64,
+                        a: *const f64,
+                        _: *const f64,
+                        _: *const f64,
+                        _: usize,
+                    ) {
+                        // SAFETY: the caller vouches for one double at both.
+                        unsafe { *d = scalar::$name::<$fma>(*a) }
+                    }
+                };
+            }
+            one!(exp);
+            one!(expm1);
+            one!(log);
+            one!(log1p);
+            one!(tanh);
+            one!(sigmoid);
+            one!(softplus);
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx {
+    vectorised!(Isa::Avx2Fma, true, #[target_feature(enable = "avx2,fma")]);
+}
+mod plain {
+    vectorised!(Isa::Baseline, false,);
+}
+
+/// A function of three numbers, of which it may read fewer.
+trait Function {
+    fn eval(a: f64, b: f64, c: f64) -> f64;
+}
+
+/// `d[i] = F(a[i], b[i], c[i])`, operands in the bit set `M` being scalars.
+unsafe fn each<F: Function, const ARITY: u8, const M: u8>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    c: *const f64,
+    n: usize,
+) {
+    let at = |p: *const f64, bit: u8, i: usize| match (ARITY & bit != 0, M & bit != 0) {
+        (false, _) => 0.0,
+        // SAFETY: a scalar operand has one element, another one n.
+        (_, true) => unsafe { *p },
+        (_, false) => unsafe { *p.add(i) },
+    };
+    for i in 0..n {
+        // SAFETY: the caller vouches for n doubles at `d`.
+        unsafe { *d.add(i) = F::eval(at(a, 1, i), at(b, 2, i), at(c, 4, i)) };
+    }
+}
+
+macro_rules! each {
+    (1, $s:expr, $f:expr) => {
+        each!(@ $f, 1, 0)
+    };
+    (2, $s:expr, $f:expr) => {
+        match $s & 3 {
+            1 => each!(@ $f, 3, 1),
+            2 => each!(@ $f, 3, 2),
+            3 => each!(@ $f, 3, 3),
+            _ => each!(@ $f, 3, 0),
+        }
+    };
+    (3, $s:expr, $f:expr) => {
+        match $s & 7 {
+            1 => each!(@ $f, 7, 1),
+            2 => each!(@ $f, 7, 2),
+            3 => each!(@ $f, 7, 3),
+            4 => each!(@ $f, 7, 4),
+            5 => each!(@ $f, 7, 5),
+            6 => each!(@ $f, 7, 6),
+            7 => each!(@ $f, 7, 7),
+            _ => each!(@ $f, 7, 0),
+        }
+    };
+    (@ $f:expr, $arity:literal, $m:literal) => {{
+        struct Named;
+        impl Function for Named {
+            #[inline(always)]
+            fn eval(a: f64, b: f64, c: f64) -> f64 {
+                let f: fn(f64, f64, f64) -> f64 = $f;
+                f(a, b, c)
+            }
+        }
+        each::<Named, $arity, $m> as Kernel
+    }};
+}
+
+macro_rules! level {
+    ($isa:expr, $($path:ident)::+) => {
+        match $isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2Fma if $isa.is_supported() => avx::$($path)::+,
+            _ => plain::$($path)::+,
+        }
+    };
+}
+
+/// softplus to the result, its derivative to the third operand.
+pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
+    level!(isa, softplus_sigmoid)
+}
+
+/// The kernel of a function of one number that is not arithmetic.
+pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Kernel {
+    use crate::graph::eval::special;
+    if n == 1
+        && let Some(kernel) = unary_one(op, isa)
+    {
+        return kernel;
+    }
+    match op {
+        Unary::Exp => level!(isa, exp),
+        Unary::Expm1 => level!(isa, expm1),
+        Unary::Log => level!(isa, log),
+        Unary::Log1p => level!(isa, log1p),
+        Unary::Tanh => level!(isa, tanh),
+        Unary::Sigmoid => level!(isa, sigmoid),
+        Unary::Softplus => level!(isa, softplus),
+        Unary::Sin => level!(isa, sin),
+        Unary::Cos => level!(isa, cos),
+        Unary::Atan => level!(isa, atan),
+        Unary::Lgamma => level!(isa, lgamma),
+        Unary::Digamma => level!(isa, digamma),
+        Unary::Erf => level!(isa, erf),
+        Unary::Erfc => level!(isa, erfc),
+        Unary::Phi => level!(isa, normal_cdf),
+        Unary::Tan => each!(1, 0, |a, _, _| a.tan()),
+        Unary::Asin => each!(1, 0, |a, _, _| a.asin()),
+        Unary::Acos => each!(1, 0, |a, _, _| a.acos()),
+        Unary::Sinh => each!(1, 0, |a, _, _| a.sinh()),
+        Unary::Cosh => each!(1, 0, |a, _, _| a.cosh()),
+        Unary::Round => each!(1, 0, |a, _, _| a.round()),
+        Unary::Trigamma => each!(1, 0, |a, _, _| special::trigamma(a)),
+        Unary::Tetragamma => each!(1, 0, |a, _, _| special::tetragamma(a)),
+        Unary::LogPhi => each!(1, 0, |a, _, _| special::log_phi(a)),
+        Unary::InvPhi => each!(1, 0, |a, _, _| special::inv_phi(a)),
+        Unary::LogBesselI0 => each!(1, 0, |a, _, _| special::log_bessel_i0(a)),
+        Unary::BesselRatio => each!(1, 0, |a, _, _| special::bessel_ratio(a)),
+        _ => unreachable!("arithmetic has its own kernels"),
+    }
+}
+
+fn unary_one(op: Unary, isa: Isa) -> Option<Kernel> {
+    Some(match op {
+        Unary::Exp => level!(isa, one::exp),
+        Unary::Expm1 => level!(isa, one::expm1),
+        Unary::Log => level!(isa, one::log),
+        Unary::Log1p => level!(isa, one::log1p),
+        Unary::Tanh => level!(isa, one::tanh),
+        Unary::Sigmoid => level!(isa, one::sigmoid),
+        Unary::Softplus => level!(isa, one::softplus),
+        _ => return None,
+    })
+}
+
+/// The kernel of a function of two numbers that is not arithmetic.
+pub(in super::super) fn binary(op: Binary, isa: Isa, s: Scalars) -> Kernel {
+    use crate::graph::eval::special;
+    match op {
+        Binary::Pow if s & 3 == 0 => level!(isa, pow),
+        Binary::Pow => each!(2, s, |a, b, _| scalar::pow::<false>((a, b))),
+        Binary::Atan2 => each!(2, s, |a, b, _| a.atan2(b)),
+        Binary::Mod => each!(2, s, |a, b, _| a % b),
+        Binary::GammaP => each!(2, s, |a, b, _| special::gamma_p(a, b)),
+        Binary::GammaPda => each!(2, s, |a, b, _| special::gamma_p_da(a, b)),
+        _ => unreachable!("arithmetic has its own kernels"),
+    }
+}
+
+/// The kernel of a function of three numbers that is not arithmetic.
+pub(in super::super) fn ternary(op: Ternary, s: Scalars) -> Kernel {
+    use crate::graph::eval::special;
+    match op {
+        Ternary::Fma => each!(3, s, |a, b, c| a.mul_add(b, c)),
+        Ternary::IncBeta => each!(3, s, special::inc_beta),
+        Ternary::IncBetaDa => each!(3, s, special::inc_beta_da),
+        Ternary::IncBetaDb => each!(3, s, special::inc_beta_db),
+        Ternary::Select => unreachable!("arithmetic has its own kernels"),
+    }
+}

@@ -1,0 +1,313 @@
+//! Matrix products: small ones in registers, large ones by the `gemm` crate, and one per lane.
+
+use super::simd::Vector;
+use super::{Kernel, param};
+use crate::base::simd::Isa;
+
+/// Sizes and distances of a product: `outer x inner` products `d += l r` of `m x k` by `k x n`; row and
+/// column distances of each matrix, then what each outer and inner product moves them by.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in super::super) struct Layout {
+    pub outer: usize,
+    pub inner: usize,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Row distance of the result, whose columns are neighbours.
+    pub d: usize,
+    pub l: (usize, usize),
+    pub r: (usize, usize),
+    /// Moves by outer product: result, left, right; then by inner product.
+    pub by_outer: (usize, usize, usize),
+    pub by_inner: (usize, usize, usize),
+}
+
+impl Layout {
+    /// The numbers in the order in which the kernels read them.
+    pub fn params(&self) -> [usize; 16] {
+        [
+            self.outer,
+            self.inner,
+            self.m,
+            self.n,
+            self.k,
+            self.d,
+            self.l.0,
+            self.l.1,
+            self.r.0,
+            self.r.1,
+            self.by_outer.0,
+            self.by_outer.1,
+            self.by_outer.2,
+            self.by_inner.0,
+            self.by_inner.1,
+            self.by_inner.2,
+        ]
+    }
+
+    /// # Safety
+    /// `c` points to the numbers of [`Layout::params`].
+    #[inline(always)]
+    unsafe fn read(c: *const f64) -> Layout {
+        // SAFETY: the caller's contract.
+        let p = |k: usize| unsafe { param(c, k) };
+        Layout {
+            outer: p(0),
+            inner: p(1),
+            m: p(2),
+            n: p(3),
+            k: p(4),
+            d: p(5),
+            l: (p(6), p(7)),
+            r: (p(8), p(9)),
+            by_outer: (p(10), p(11), p(12)),
+            by_inner: (p(13), p(14), p(15)),
+        }
+    }
+
+    /// Calls `f` with the three matrices of every product.
+    ///
+    /// # Safety
+    /// The layout describes what is valid.
+    #[inline(always)]
+    unsafe fn each(
+        &self,
+        (d, a, b): (*mut f64, *const f64, *const f64),
+        f: impl Fn(*mut f64, *const f64, *const f64),
+    ) {
+        for o in 0..self.outer {
+            for i in 0..self.inner {
+                // SAFETY: the caller's contract.
+                unsafe {
+                    f(
+                        d.add(o * self.by_outer.0 + i * self.by_inner.0),
+                        a.add(o * self.by_outer.1 + i * self.by_inner.1),
+                        b.add(o * self.by_outer.2 + i * self.by_inner.2),
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// `R` rows by `W` vectors of the result, in registers over the whole inner axis.
+#[inline(always)]
+unsafe fn block<S: Vector, const R: usize, const W: usize>(
+    p: &Layout,
+    d: *mut f64,
+    l: *const f64,
+    r: *const f64,
+) {
+    // SAFETY: the caller vouches for R rows and W vectors of columns.
+    unsafe {
+        let mut acc = [[S::splat(0.0); W]; R];
+        for k in 0..p.k {
+            let right: [S; W] = std::array::from_fn(|w| S::load(r.add(k * p.r.0 + w * S::N)));
+            for i in 0..R {
+                let left = S::splat(*l.add(i * p.l.0 + k * p.l.1));
+                for w in 0..W {
+                    acc[i][w] = left.mul_add(right[w], acc[i][w]);
+                }
+            }
+        }
+        for i in 0..R {
+            for w in 0..W {
+                acc[i][w].store(d.add(i * p.d + w * S::N));
+            }
+        }
+    }
+}
+
+/// All rows of `W` vectors of columns.
+#[inline(always)]
+unsafe fn columns<S: Vector, const W: usize>(
+    p: &Layout,
+    d: *mut f64,
+    l: *const f64,
+    r: *const f64,
+) {
+    let mut i = 0;
+    // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
+    unsafe {
+        while i + 4 <= p.m {
+            block::<S, 4, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            i += 4;
+        }
+        while i < p.m {
+            block::<S, 1, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            i += 1;
+        }
+    }
+}
+
+kernel! {
+    /// Products with the right factor's columns next to one another; the layout is at `c`.
+    rows<S>(d, a, b, c, _n) {
+        // SAFETY: the layout describes what is valid.
+        unsafe {
+            let p = Layout::read(c);
+            p.each((d, a, b), |d, a, b| {
+                let mut j = 0;
+                while j + 2 * S::N <= p.n {
+                    columns::<S, 2>(&p, d.add(j), a, b.add(j));
+                    j += 2 * S::N;
+                }
+                while j + S::N <= p.n {
+                    columns::<S, 1>(&p, d.add(j), a, b.add(j));
+                    j += S::N;
+                }
+                while j < p.n {
+                    columns::<S::One, 1>(&p, d.add(j), a, b.add(j));
+                    j += 1;
+                }
+            });
+        }
+    }
+}
+
+/// `x . y` over `k` neighbours.
+#[inline(always)]
+unsafe fn dot<S: Vector>(x: *const f64, y: *const f64, k: usize) -> f64 {
+    // SAFETY: the caller vouches for k doubles at both.
+    unsafe {
+        let mut acc = [S::splat(0.0); 2];
+        let mut i = 0;
+        while i + 2 * S::N <= k {
+            for w in 0..2 {
+                let at = i + w * S::N;
+                acc[w] = S::load(x.add(at)).mul_add(S::load(y.add(at)), acc[w]);
+            }
+            i += 2 * S::N;
+        }
+        if i + S::N <= k {
+            acc[0] = S::load(x.add(i)).mul_add(S::load(y.add(i)), acc[0]);
+            i += S::N;
+        }
+        let mut rest = 0.0;
+        while i < k {
+            rest += *x.add(i) * *y.add(i);
+            i += 1;
+        }
+        acc[0].add(acc[1]).total() + rest
+    }
+}
+
+kernel! {
+    /// Products of a left factor by rows and a right factor by columns; the layout is at `c`.
+    dots<S>(d, a, b, c, _n) {
+        // SAFETY: the layout describes what is valid.
+        unsafe {
+            let p = Layout::read(c);
+            p.each((d, a, b), |d, a, b| {
+                for i in 0..p.m {
+                    for j in 0..p.n {
+                        *d.add(i * p.d + j) = dot::<S>(a.add(i * p.l.0), b.add(j * p.r.1), p.k);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Any distances, one number at a time.
+unsafe fn strided(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+    // SAFETY: the layout describes what is valid.
+    unsafe {
+        let p = Layout::read(c);
+        p.each((d, a, b), |d, a, b| {
+            for i in 0..p.m {
+                for j in 0..p.n {
+                    let mut s = 0.0;
+                    for k in 0..p.k {
+                        s += *a.add(i * p.l.0 + k * p.l.1) * *b.add(k * p.r.0 + j * p.r.1);
+                    }
+                    *d.add(i * p.d + j) = s;
+                }
+            }
+        });
+    }
+}
+
+/// By the `gemm` crate, on this thread.
+unsafe fn large(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+    // SAFETY: the layout describes what is valid, and the result overlaps no factor.
+    unsafe {
+        let p = Layout::read(c);
+        p.each((d, a, b), |d, a, b| {
+            gemm::gemm(
+                p.m,
+                p.n,
+                p.k,
+                d,
+                1,
+                p.d as isize,
+                false,
+                a,
+                p.l.1 as isize,
+                p.l.0 as isize,
+                b,
+                p.r.1 as isize,
+                p.r.0 as isize,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        });
+    }
+}
+
+kernel! {
+    /// Products of factors that both have lanes: `count` lanes innermost, distances in elements;
+    /// the layout and then `count` are at `c`.
+    lanes<S>(d, a, b, c, _n) {
+        // SAFETY: the layout describes what is valid.
+        unsafe {
+            let (p, w) = (Layout::read(c), param(c, 16));
+            for o in 0..p.outer {
+                let (d, a, b) = (
+                    d.add(o * p.by_outer.0 * w),
+                    a.add(o * p.by_outer.1 * w),
+                    b.add(o * p.by_outer.2 * w),
+                );
+                for i in 0..p.m {
+                    for j in 0..p.n {
+                        let mut l = 0;
+                        while l < w {
+                            let mut acc = [S::splat(0.0); 2];
+                            for k in 0..p.k {
+                                let x = a.add((i * p.l.0 + k * p.l.1) * w + l);
+                                let y = b.add((k * p.r.0 + j * p.r.1) * w + l);
+                                acc[0] = S::load(x).mul_add(S::load(y), acc[0]);
+                                let (x, y) = (x.add(S::N), y.add(S::N));
+                                acc[1] = S::load(x).mul_add(S::load(y), acc[1]);
+                            }
+                            let to = d.add((i * p.d + j) * w + l);
+                            acc[0].store(to);
+                            acc[1].store(to.add(S::N));
+                            l += 2 * S::N;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Multiply-adds of one product from which the `gemm` crate pays.
+const LARGE: usize = 64 * 64 * 64;
+
+/// The kernel for a layout of plain doubles.
+pub(in super::super) fn choose(p: &Layout, isa: Isa) -> Kernel {
+    let narrow = p.m == 1 || p.n == 1;
+    if p.m * p.n * p.k >= LARGE && !narrow {
+        return large;
+    }
+    match (p.l.1, p.r.0, p.r.1) {
+        (1, 1, _) if p.n == 1 || p.r.1 != 1 => dots(isa),
+        (_, _, 1) => rows(isa),
+        _ => strided,
+    }
+}

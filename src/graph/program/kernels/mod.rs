@@ -1,0 +1,32 @@
+//! Kernels: what a program runs, one signature for all, compiled for each instruction set.
+
+#[macro_use]
+mod macros;
+pub(super) mod arith;
+pub(super) mod fold;
+pub(super) mod function;
+mod lu;
+pub(super) mod matmul;
+pub(super) mod moves;
+pub(super) mod recur;
+mod simd;
+pub(super) mod square;
+
+/// A kernel: result, three operands, and a count whose meaning is the kernel's (mostly doubles).
+/// Operands that a kernel does not have are not read. The result may be one of the operands for
+/// elementwise kernels only.
+///
+/// # Safety
+/// What the kernel reads and writes by its own documentation is valid, and the processor has the
+/// instruction set it was chosen for.
+pub(super) type Kernel = unsafe fn(*mut f64, *const f64, *const f64, *const f64, usize);
+
+/// The k-th parameter at `c`, stored as the bits of a double.
+///
+/// # Safety
+/// `c` holds more than `k` parameters.
+#[inline(always)]
+unsafe fn param(c: *const f64, k: usize) -> usize {
+    // SAFETY: the caller's contract.
+    unsafe { (*c.add(k)).to_bits() as usize }
+}

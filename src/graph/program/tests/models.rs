@@ -1,0 +1,135 @@
+//! Whole densities with gradients, and what a batch must not show.
+
+use super::{agree_to, inputs, run};
+use crate::base::simd::Isa;
+use crate::graph::program::{Options, Program};
+use crate::graph::reverse::grad;
+use crate::graph::{Graph, Index, Shape, Spread, Var};
+
+/// Normal log density of `x`, up to the constant, summed.
+fn normal(g: &mut Graph, x: Var, m: Var, s: Var) -> Var {
+    let r = g.sub(x, m);
+    let z = g.div(r, s);
+    let q = g.square(z);
+    let h = g.scale(-0.5, q);
+    let l = g.log(s);
+    let d = g.sub(h, l);
+    g.sum(d)
+}
+
+/// A hierarchical regression of `n` rows in `groups`: value and gradient.
+fn grouped(n: usize, groups: usize) -> (Graph, Vec<Var>) {
+    let mut g = Graph::new();
+    let q = g.input("q", Shape::new(&[groups + 3]), Spread::Particle);
+    let at = |g: &mut Graph, start: usize, len: usize, shape: Shape| {
+        g.gather(
+            q,
+            Index::Stride {
+                start,
+                stride: 1,
+                len,
+            },
+            shape,
+        )
+    };
+    let mu = at(&mut g, 0, 1, Shape::SCALAR);
+    let t = at(&mut g, 1, 1, Shape::SCALAR);
+    let s = at(&mut g, 2, 1, Shape::SCALAR);
+    let z = at(&mut g, 3, groups, Shape::new(&[groups]));
+    let (tau, sigma) = (g.exp(t), g.exp(s));
+    let (zero, one) = (g.scalar(0.0), g.scalar(1.0));
+    let p1 = normal(&mut g, z, zero, one);
+    let e = g.mul(tau, z);
+    let theta = g.add(mu, e);
+    let table: Vec<u32> = (0..n).map(|i| ((i * 7) % groups) as u32).collect();
+    let mean = g.gather(theta, Index::from_table(table), Shape::new(&[n]));
+    let y: Vec<f64> = (0..n).map(|i| (i as f64 * 0.37).sin()).collect();
+    let y = g.constant(y, Shape::new(&[n]));
+    let p2 = normal(&mut g, y, mean, sigma);
+    let a = g.add(p1, p2);
+    let b = g.add(t, s);
+    let lp = g.add(a, b);
+    let one = g.scalar(1.0);
+    let d = grad(&mut g, &[lp], &[one], &[q]);
+    (g, vec![lp, d[0]])
+}
+
+#[test]
+fn a_hierarchical_regression() {
+    for (n, groups) in [(5, 2), (70, 9), (300, 40), (1000, 300)] {
+        let (g, out) = grouped(n, groups);
+        agree_to(&g, &out, (-1.0, 1.0), 1e-11);
+    }
+}
+
+/// A logistic regression of `n` rows and `p` columns.
+fn logistic(n: usize, p: usize) -> (Graph, Vec<Var>) {
+    let mut g = Graph::new();
+    let b = g.input("b", Shape::new(&[p]), Spread::Particle);
+    let x: Vec<f64> = (0..n * p).map(|i| ((i * i) as f64 * 0.1).sin()).collect();
+    let x = g.constant(x, Shape::new(&[n, p]));
+    let y: Vec<f64> = (0..n).map(|i| (i % 2) as f64).collect();
+    let y = g.constant(y, Shape::new(&[n]));
+    let eta = g.matvec(x, b, false);
+    let soft = g.unary(crate::graph::Unary::Softplus, eta);
+    let hit = g.mul(y, eta);
+    let row = g.sub(hit, soft);
+    let like = g.sum(row);
+    let (zero, one) = (g.scalar(0.0), g.scalar(1.0));
+    let prior = normal(&mut g, b, zero, one);
+    let lp = g.add(like, prior);
+    let d = grad(&mut g, &[lp], &[one], &[b]);
+    (g, vec![lp, d[0]])
+}
+
+#[test]
+fn a_logistic_regression() {
+    for (n, p) in [(3, 2), (65, 25), (400, 7), (1000, 25)] {
+        let (g, out) = logistic(n, p);
+        agree_to(&g, &out, (-1.0, 1.0), 1e-11);
+    }
+}
+
+#[test]
+fn a_particle_has_the_same_bits_in_every_lane_and_company() {
+    for (g, out) in [
+        grouped(70, 9),
+        grouped(300, 40),
+        logistic(65, 25),
+        logistic(400, 7),
+    ] {
+        for lanes in [8, 16, 64] {
+            let options = Options {
+                lanes,
+                isa: Isa::detect(),
+            };
+            let p = Program::compile(&g, &out, &options);
+            let x = inputs(&g, lanes, (-1.0, 1.0), 5);
+            let first = run(&g, &out, &p, &x);
+            for shift in [1, 5] {
+                // Lane l of the second run is lane l + shift of the first, but one lane is NaN.
+                let moved: Vec<Vec<f64>> = x
+                    .iter()
+                    .map(|x| {
+                        (0..x.len())
+                            .map(|i| match i % lanes {
+                                0 => f64::NAN,
+                                l => x[i - l + (l + shift) % lanes],
+                            })
+                            .collect()
+                    })
+                    .collect();
+                let second = run(&g, &out, &p, &moved);
+                for (a, b) in first.iter().zip(&second) {
+                    for i in 0..a.len() {
+                        let l = i % lanes;
+                        if l != 0 {
+                            let from = i - l + (l + shift) % lanes;
+                            assert_eq!(b[i].to_bits(), a[from].to_bits(), "lane {l} of {lanes}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
