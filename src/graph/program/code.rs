@@ -124,6 +124,8 @@ pub(super) struct Code {
     pub pool: Vec<f64>,
     pub data: Vec<Arc<[f64]>>,
     pub tables: Vec<Arc<[u32]>>,
+    /// Data matrices in tiles, by their address and the rows of a tile.
+    pub packed: HashMap<(usize, usize), Loc>,
     scalars: HashMap<u64, usize>,
     params: HashMap<Vec<usize>, usize>,
 }
@@ -157,7 +159,12 @@ impl Code {
             self.pool.resize(end, 0.0);
             return fixed(Base::Pool).plus(start);
         }
-        self.data.push(x.clone());
+        self.large(x.clone())
+    }
+
+    /// Data that stays where it is.
+    pub fn large(&mut self, x: Arc<[f64]>) -> Loc {
+        self.data.push(x);
         fixed(Base::Data(self.data.len() as u32 - 1))
     }
 

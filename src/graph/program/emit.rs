@@ -322,6 +322,9 @@ impl<'a> Emitter<'a> {
             Op::MatMul(product) => self.matmul(v, *product),
             Op::Square { kind, batch, n, m } => self.square(v, *kind, (*batch, *n, *m)),
             Op::Scan(scan) => self.scan(v, scan.clone()),
+            Op::DataRows { .. } | Op::DataColumns { .. } => {
+                unreachable!("only in loops over rows")
+            }
         }
     }
 
@@ -467,6 +470,8 @@ pub(super) fn name(op: &Op) -> Name {
         Op::Fold { .. } => "fold",
         Op::CumSum { .. } => "running sum",
         Op::MatMul(_) => "matrix product",
+        Op::DataRows { .. } => "data rows",
+        Op::DataColumns { .. } => "data columns",
         Op::Square { kind, .. } => match kind {
             Square::Cholesky => "cholesky",
             Square::TriSolve(_) => "triangular solve",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::code::{Base, Cycle, Loc, Micro, Name, Step};
 use super::emit::{self, Emitter, Kind, Reading, is_arithmetic, map_kernel};
 use super::kernels::arith::{self, Extent};
-use super::kernels::{Kernel, fold, function, moves};
+use super::kernels::{Kernel, dataset, fold, function, moves};
 use super::lir::{Map, Op, V};
 use super::schedule::{Domain, flows};
 use crate::graph::op::Binary;
@@ -17,17 +17,17 @@ const FILE: usize = 2048;
 const WIDTHS: (usize, usize, usize) = (64, 256, 512);
 
 /// State of one loop.
-struct Fused {
-    domain: Domain,
+pub(super) struct Fused {
+    pub domain: Domain,
     /// Lanes of an element.
-    lanes: usize,
+    pub lanes: usize,
     /// Elements in a tile.
-    elements: usize,
+    pub elements: usize,
     ops: Vec<Micro>,
     /// What is being emitted, for people.
     name: Name,
     /// Accumulators to be summed after the loop, and where to.
-    sums: Vec<(V, Loc)>,
+    pub sums: Vec<Total>,
     /// The file of tiles, its length, and the free ones.
     file: u32,
     tiles: usize,
@@ -40,8 +40,16 @@ struct Fused {
     ready: HashMap<V, Loc>,
 }
 
+/// A sum to be finished after the loop.
+pub(super) enum Total {
+    /// One accumulator.
+    One(V, Loc),
+    /// An accumulator of four doubles for each of so many columns.
+    Columns(V, Loc, usize),
+}
+
 impl Fused {
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.lanes * self.elements
     }
 
@@ -64,7 +72,7 @@ impl Fused {
     }
 
     /// One reader of `v` inside the loop is done.
-    fn read(&mut self, v: V) {
+    pub fn read(&mut self, v: V) {
         if let Some(n) = self.pending.get_mut(&v) {
             *n -= 1;
             if *n == 0
@@ -76,7 +84,7 @@ impl Fused {
     }
 
     /// Adds an operation on tiles; `kernel` chooses kernel and count for a number of elements.
-    fn op(&mut self, kernel: impl Fn(usize) -> (Kernel, usize), d: Loc, [a, b, c]: [Loc; 3]) {
+    pub fn op(&mut self, kernel: impl Fn(usize) -> (Kernel, usize), d: Loc, [a, b, c]: [Loc; 3]) {
         let tail = self.domain.n % self.elements;
         let full = kernel(self.elements);
         self.ops.push(Micro {
@@ -106,10 +114,12 @@ impl Emitter<'_> {
             unreachable!("buffers are buffers")
         };
         let pending = self.pending(nodes);
+        let tiles = self.live_tiles(nodes, pending.clone());
+        let most = self.most_rows(nodes, lanes);
         let mut f = Fused {
             domain,
             lanes,
-            elements: elements(self.live_tiles(nodes, pending.clone()), lanes, domain.n),
+            elements: elements(tiles, lanes, domain.n).min(most),
             ops: vec![],
             name: self.name,
             sums: vec![],
@@ -139,9 +149,17 @@ impl Emitter<'_> {
             inner: vec![],
             label,
         }));
-        for (v, acc) in f.sums {
-            let d = self.dest(v);
-            self.push(fold::sum(self.isa), d, [acc; 3], fold::ACCUMULATOR);
+        for total in f.sums {
+            match total {
+                Total::One(v, acc) => {
+                    let d = self.dest(v);
+                    self.push(fold::sum(self.isa), d, [acc; 3], fold::ACCUMULATOR);
+                }
+                Total::Columns(v, acc, columns) => {
+                    let d = self.dest(v);
+                    self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+                }
+            }
         }
     }
 
@@ -215,6 +233,8 @@ impl Emitter<'_> {
                 node.args.iter().for_each(|a| f.read(*a));
             }
             Op::Deposit { index, add } => self.fused_deposit(f, v, index, *add),
+            Op::DataRows { data, columns } => self.data_rows(f, v, data, *columns),
+            Op::DataColumns { data, columns } => self.data_columns(f, v, data, *columns),
             _ => unreachable!("not the operation of a loop"),
         }
     }
@@ -293,7 +313,7 @@ impl Emitter<'_> {
     }
 
     /// Where the tile of an operand is, and how it is read.
-    fn fused_operand(&mut self, f: &mut Fused, a: V) -> (Loc, Kind) {
+    pub(super) fn fused_operand(&mut self, f: &mut Fused, a: V) -> (Loc, Kind) {
         if let Some(&at) = f.here.get(&a) {
             return (at, Kind::Vector);
         }
@@ -332,7 +352,7 @@ impl Emitter<'_> {
     }
 
     /// Where the tile of `v` goes: to its place outside if something there reads it.
-    fn fused_dest(&mut self, f: &mut Fused, v: V) -> Loc {
+    pub(super) fn fused_dest(&mut self, f: &mut Fused, v: V) -> Loc {
         let at = if self.leaves(f, v) || self.part_of(v).is_some() {
             self.dest(v).stepping(f.width() as isize)
         } else {
@@ -353,7 +373,7 @@ impl Emitter<'_> {
         if f.lanes == 1 {
             let acc = self.code.buffer(fold::ACCUMULATOR);
             self.zero(acc, fold::ACCUMULATOR);
-            f.sums.push((v, acc));
+            f.sums.push(Total::One(v, acc));
             f.plain(terms(self.isa), acc, [x, y, x]);
         } else {
             let acc = self.dest(v);

@@ -1,6 +1,8 @@
 //! The executor: a graph compiled to kernel calls over planned buffers and fused loops.
 
+mod algebra;
 mod code;
+mod dataset;
 mod emit;
 mod fused;
 mod join;
@@ -54,7 +56,7 @@ impl Program {
             "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}"
         );
         let (hoisted, wanted) = hoist(g, outputs);
-        let lir = peephole::rewrite(lower::lower(&hoisted, &wanted, lanes));
+        let lir = peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
         let groups = schedule::schedule(&lir, lanes, lower::SMALL);
         let mut code = Code::default();
         let wide = |v: &Var| lanes > 1 && g.node(*v).spread != Spread::Shared;

@@ -158,7 +158,7 @@ impl Emitter<'_> {
             .collect();
         let spread = self.body_spread(args, wide, carries.len());
         let lir = lower::lower_body(&scan.body, &wanted, &spread);
-        let lir = peephole::rewrite(lir);
+        let lir = peephole::rewrite(lir, self.lanes);
         let places: Vec<Loc> = (0..args.len())
             .map(|k| match k.checked_sub(carries.len()) {
                 None => carries[k].now,
@@ -266,7 +266,8 @@ impl Emitter<'_> {
             return false;
         }
         let spread = self.body_spread(args, wide, 1);
-        let lir = peephole::rewrite(lower::lower_body(&scan.body, &scan.next, &spread));
+        let lir = lower::lower_body(&scan.body, &scan.next, &spread);
+        let lir = peephole::rewrite(lir, self.lanes);
         let Some((factor, term)) = recurrence(&lir) else {
             return false;
         };
