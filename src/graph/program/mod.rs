@@ -19,6 +19,8 @@ use code::Code;
 use emit::Emitter;
 use link::Linked;
 
+pub use report::Timing;
+
 use super::Graph;
 use super::op::{Spread, Var};
 use crate::base::simd::Isa;
