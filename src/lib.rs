@@ -10,4 +10,5 @@ pub mod graph;
 pub mod io;
 pub mod mcmc;
 pub mod model;
+pub mod optimize;
 pub mod testing;

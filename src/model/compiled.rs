@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::posterior::Posterior;
 use crate::base::simd::Isa;
 use crate::density::{Gradient, LogDensity};
-use crate::graph::program::{Options, Program};
+use crate::graph::program::{Options, Program, Timing};
 use crate::graph::reverse::gradient;
 use crate::graph::{Graph, Spread, Var};
 
@@ -86,6 +86,25 @@ impl Compiled {
     /// The graph with its gradient nodes, and those nodes by site.
     pub fn differentiated(&self) -> (&Graph, &[Var]) {
         (&self.graph, &self.grads)
+    }
+
+    /// The program of the density and its gradient at one point.
+    pub fn gradient_program(&self) -> &Program {
+        &self.gradient
+    }
+
+    /// The program of the density and its gradient at [`LANES`] points.
+    pub fn lane_program(&self) -> &Program {
+        self.lane_gradient()
+    }
+
+    /// Times every operation of the density with its gradient at a point.
+    pub fn profile(&self, x: &[f64]) -> Vec<Timing> {
+        let mut ws = vec![0.0; self.gradient.scratch()];
+        let (mut lp, mut grad) = ([0.0], vec![0.0; self.posterior.dim]);
+        let mut outputs: Vec<&mut [f64]> = vec![&mut lp];
+        outputs.extend(split_mut(&mut grad, &self.free, 1));
+        self.gradient.profile(&split(x, &self.free, 1), &mut outputs, &mut ws)
     }
 
     /// Nodes of the graph with its gradient.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::data::{DataError, DataFile};
 use super::lower::{Lower, Mode};
-use super::site::{Note, Site};
+use super::site::{FactorKind, Note, Site, Term};
 use crate::dsl::ast::Block;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::parser::parse;
@@ -107,6 +107,8 @@ impl Model {
             unused,
             lp: totals.lp,
             lp_nojac: totals.lp_nojac,
+            log_likelihood: totals.log_likelihood,
+            terms: totals.terms,
             graph: l.g,
         })
     }
@@ -145,12 +147,21 @@ pub struct Posterior {
     pub lp: Var,
     /// The same without the Jacobians of the transforms.
     pub lp_nojac: Var,
+    /// The part that the data inform: `observe`, `factor` and the sums over discrete latents.
+    pub log_likelihood: Var,
+    /// The terms of the log density, in order of the model.
+    pub terms: Vec<Term>,
 }
 
 impl Posterior {
     /// Names of the unconstrained coordinates.
     pub fn coordinate_names(&self) -> Vec<String> {
         self.sites.iter().flat_map(|s| s.coordinate_names()).collect()
+    }
+
+    /// True where the model has an `observe` or a `factor`.
+    pub fn has_likelihood(&self) -> bool {
+        self.terms.iter().any(|t| matches!(t.kind, FactorKind::Likelihood | FactorKind::Factor))
     }
 
     /// Names of the constrained values, latents first, then reports.

@@ -27,6 +27,8 @@ pub struct Site {
     pub elementwise: bool,
     /// Laws that the value follows, for messages.
     pub law: String,
+    /// Where the value lies, for people: an interval, or a type.
+    pub constraint: String,
 }
 
 /// What a term of the log density is.
@@ -53,6 +55,23 @@ pub struct Factor {
     pub span: Span,
     /// What the statement is about: a name.
     pub about: String,
+}
+
+/// A term of the log density in the finished graph.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// What it is.
+    pub kind: FactorKind,
+    /// The statement.
+    pub span: Span,
+    /// What the statement is about: a name.
+    pub about: String,
+    /// Its elements, before they are summed.
+    pub node: Var,
+    /// Number of elements, joint states of discrete latents apart.
+    pub count: usize,
+    /// Joint states of the discrete latents it depends on; 1 without any.
+    pub states: usize,
 }
 
 /// A kept value.

@@ -21,6 +21,8 @@ use code::Code;
 use emit::Emitter;
 use link::Linked;
 
+pub use report::Timing;
+
 use super::Graph;
 use super::hoist::hoist;
 use super::op::{Spread, Var};

@@ -6,17 +6,21 @@ use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::graph::{Fold, Graph, Index, Op, Scan, Shape, Spread, Var};
 use crate::model::level::{AxisId, NONE};
-use crate::model::site::FactorKind;
+use crate::model::site::{FactorKind, Term};
 
 /// States of one row beyond which elimination is refused.
 pub const MAX_STATES: usize = 10_000;
 
-/// The two log densities of a model.
+/// The log densities of a model.
 pub struct Totals {
     /// With the Jacobians of the transforms: the density on R^d.
     pub lp: Var,
     /// Without them: the density of the constrained values.
     pub lp_nojac: Var,
+    /// What the data say: `observe`, `factor` and the sums over discrete latents.
+    pub log_likelihood: Var,
+    /// The statements behind them, in order.
+    pub terms: Vec<Term>,
 }
 
 /// A table over the states of discrete elements: `[rows, states of each axis…]`.
@@ -32,11 +36,19 @@ impl Lower<'_> {
     pub fn totals(&mut self) -> Res<Totals> {
         let mut plain = self.g.scalar(0.0);
         let mut jacobian = self.g.scalar(0.0);
-        let mut tables = vec![];
+        let mut likelihood = self.g.scalar(0.0);
+        let (mut tables, mut terms) = (vec![], vec![]);
         for f in std::mem::take(&mut self.factors).iter() {
+            let states: usize = self.levels.axes_of(f.value.level).iter().map(|a| self.levels.axis(*a).states).product();
+            let count = self.levels.base(f.value.level).len * f.value.count();
+            let node = self.node(&f.value);
+            terms.push(Term { kind: f.kind, span: f.span, about: f.about.clone(), node, count, states });
             if self.levels.axes_of(f.value.level).is_empty() {
                 self.g.set_origin(f.span.start + 1);
                 let t = self.total(&f.value);
+                if matches!(f.kind, FactorKind::Likelihood | FactorKind::Factor) {
+                    likelihood = self.g.add(likelihood, t);
+                }
                 let sum = if f.kind == FactorKind::Jacobian { &mut jacobian } else { &mut plain };
                 *sum = self.g.add(*sum, t);
             } else {
@@ -46,7 +58,8 @@ impl Lower<'_> {
         let eliminated = self.eliminate(tables)?;
         let lp_nojac = self.g.add(plain, eliminated);
         let lp = self.g.add(lp_nojac, jacobian);
-        Ok(Totals { lp, lp_nojac })
+        let log_likelihood = self.g.add(likelihood, eliminated);
+        Ok(Totals { lp, lp_nojac, log_likelihood, terms })
     }
 
     /// A term as tables; elements of the event are summed. Rows that lack an element of an axis do not

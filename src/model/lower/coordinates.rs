@@ -75,6 +75,7 @@ impl Lower<'_> {
             filled: (!all).then_some(elements),
             elementwise: true,
             law: String::new(),
+            constraint: super::latent::interval_name(&at_once.map(|l| l.map(Some)).unwrap_or([None, None])),
         });
         Ok(())
     }

@@ -51,6 +51,28 @@ pub enum Chart {
     Structured(Structure),
 }
 
+impl Chart {
+    /// The support, for people.
+    fn name(&self) -> String {
+        match self {
+            Chart::Interval { lower, upper } => {
+                let end = |v: &Option<Val>, none: f64| v.as_ref().map_or(Some(none), |v| v.known_uniform());
+                interval_name(&[end(lower, f64::NEG_INFINITY), end(upper, f64::INFINITY)])
+            }
+            Chart::Structured(s) => s.name().to_string(),
+        }
+    }
+}
+
+/// An interval, for people; an end that is not one number is shown as `…`.
+pub fn interval_name(ends: &[Option<f64>; 2]) -> String {
+    if *ends == [Some(f64::NEG_INFINITY), Some(f64::INFINITY)] {
+        return "real".to_string();
+    }
+    let show = |e: Option<f64>| e.map_or("…".to_string(), |x| x.to_string());
+    format!("({}, {})", show(ends[0]), show(ends[1]))
+}
+
 impl Lower<'_> {
     fn sizes(&mut self, dims: &[Option<Expr>], span: Span) -> Res<Vec<usize>> {
         let mut out = vec![];
@@ -239,6 +261,7 @@ impl Lower<'_> {
                 (outer.iter().product::<usize>() * s.free_dim(event), false)
             }
         };
+        let constraint = chart.name();
         let shape = if elementwise { self.shape(here, &ty.dims) } else { Shape::new(&[rows * free]) };
         let input = self.g.input(&id.name, shape, Spread::Particle);
         let u = Val { home: Home::Var(input), dims: ty.dims.clone(), level: here, int: false };
@@ -273,6 +296,7 @@ impl Lower<'_> {
             filled: None,
             elementwise,
             law: use_.leading().name().to_string(),
+            constraint,
         });
         Ok(value)
     }
