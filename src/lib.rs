@@ -1,6 +1,7 @@
 //! Thalweg: probabilistic programming from a text model to posterior draws with honest diagnostics.
 
 pub mod base;
+pub mod cli;
 pub mod density;
 pub mod diagnostics;
 pub mod dist;

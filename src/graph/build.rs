@@ -178,6 +178,13 @@ impl Graph {
         self.constant(vec![x; shape.count()], shape)
     }
 
+    /// The same value, stored once per particle.
+    pub fn per_particle(&mut self, v: Var) -> Var {
+        let node = self.node(v);
+        let node = Node { op: Op::Reshape, args: vec![v], shape: node.shape, spread: Spread::Particle, origin: node.origin };
+        self.append(node)
+    }
+
     fn append(&mut self, node: Node) -> Var {
         let v = Var(self.nodes.len() as u32);
         self.nodes.push(node);

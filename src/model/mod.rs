@@ -1,5 +1,6 @@
 //! Models: binding of data, transforms, plates, lowering.
 
+pub mod compiled;
 pub mod data;
 pub mod level;
 pub mod lower;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
-use crate::graph::{Fold, Graph, Index, Scan, Shape, Spread, Var};
+use crate::graph::{Fold, Graph, Index, Op, Scan, Shape, Spread, Var};
 use crate::model::level::{AxisId, NONE};
 use crate::model::site::FactorKind;
 
@@ -216,13 +216,99 @@ impl Lower<'_> {
                 }
             }
         }
+        let block = k * k;
         let transition = self.g.gather(all, Index::from_table(table), Shape::new(&[steps, k, k]));
+        let same = self.same_each_step(transition, steps, block);
+        let (each, value) = match same {
+            Some(once) => (true, self.g.reshape(once, Shape::new(&[k, k]))),
+            None => (false, transition),
+        };
+        if self.may_vanish(value) {
+            return self.forward_logs(start, transition, emission, k, steps);
+        }
+        self.forward_scaled(start, value, each, emission, k, steps)
+    }
+
+    /// The block that a repeated transition table repeats.
+    fn same_each_step(&mut self, transition: Var, steps: usize, block: usize) -> Option<Var> {
+        let Op::Gather(index) = &self.g.node(transition).op else { return None };
+        let index = index.clone();
+        if !(0..steps * block).all(|j| index.at(j) == index.at(j % block)) {
+            return None;
+        }
+        let src = self.g.node(transition).args[0];
+        let first = Index::from_table((0..block).map(|j| index.at(j) as u32).collect());
+        Some(self.g.gather(src, first, Shape::new(&[block])))
+    }
+
+    /// True where a transition is known to be impossible: scaled probabilities could then lose all
+    /// their mass to rounding, logs cannot.
+    fn may_vanish(&self, transition: Var) -> bool {
+        let mut seen = vec![transition];
+        while let Some(v) = seen.pop() {
+            let node = self.g.node(v);
+            match &node.op {
+                Op::Const(c) if c.iter().any(|x| *x == f64::NEG_INFINITY) => return true,
+                Op::Gather(_) | Op::Concat | Op::Reshape => seen.extend(&node.args),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn forward_logs(&mut self, start: Var, transition: Var, emission: Var, k: usize, steps: usize) -> Var {
         let (body, next) = forward_body(k);
         let scan = Scan { body, len: steps, xs: 2, next: vec![next], ys: vec![], reverse: false };
         let node = self.g.scan(scan, &[start], &[transition, emission], &[]);
         let last = self.g.proj(node, 0);
         self.g.fold_all(Fold::LogSumExp, last)
     }
+
+    /// The forward algorithm on probabilities that are scaled to sum to 1 after each step (Rabiner 1989,
+    /// section V.A); the log of the scales is summed.
+    fn forward_scaled(&mut self, start: Var, transition: Var, each: bool, emission: Var, k: usize, steps: usize) -> Var {
+        let g = &mut self.g;
+        let first = g.fold_all(Fold::LogSumExp, start);
+        let from = g.sub(start, first);
+        let from = g.exp(from);
+        let largest = g.fold(Fold::Max, emission, 1);
+        let largest = g.stop_gradient(largest);
+        let wide = g.broadcast_trailing(largest, Shape::new(&[steps, k]));
+        let likely = g.sub(emission, wide);
+        let likely = g.exp(likely);
+        let probability = g.exp(transition);
+        let (body, next, scale) = scaled_body(k, each);
+        let scan = Scan { body, len: steps, xs: if each { 1 } else { 2 }, next: vec![next], ys: vec![scale], reverse: false };
+        let node = match each {
+            true => g.scan(scan, &[from], &[likely], &[probability]),
+            false => g.scan(scan, &[from], &[likely, probability], &[]),
+        };
+        let scales = g.proj(node, 2);
+        let logs = g.log(scales);
+        let logs = g.sum(logs);
+        let shift = g.sum(largest);
+        let total = g.add(first, logs);
+        g.add(total, shift)
+    }
+}
+
+/// alpha'_j = Σ_i alpha_i P_ij e_j / c with c the sum over j.
+fn scaled_body(k: usize, each: bool) -> (Graph, Var, Var) {
+    let mut g = Graph::new();
+    let alpha = g.input("alpha", Shape::new(&[k]), Spread::Particle);
+    let likely = g.input("likelihood", Shape::new(&[k]), Spread::Particle);
+    let name = if each { "probability" } else { "probabilities" };
+    let p = g.input(name, Shape::new(&[k, k]), Spread::Particle);
+    let wide = g.broadcast_trailing(alpha, Shape::new(&[k, k]));
+    let joint = g.mul(wide, p);
+    let moved = g.fold(Fold::Sum, joint, 0);
+    let mass = g.mul(moved, likely);
+    let c = g.fold_all(Fold::Sum, mass);
+    // Nothing is left: c is 0, its log -inf, and the next state stays 0 instead of NaN.
+    let least = g.scalar(f64::MIN_POSITIVE);
+    let divisor = g.binary(crate::graph::Binary::Max, c, least);
+    let next = g.div(mass, divisor);
+    (g, next, c)
 }
 
 /// alpha'_j = emission_j + log Σ_i exp(alpha_i + transition_ij)
