@@ -11,3 +11,8 @@ pub mod io;
 pub mod mcmc;
 pub mod model;
 pub mod testing;
+
+/// The example of the README, so that it is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

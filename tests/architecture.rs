@@ -1,4 +1,4 @@
-//! The source tree keeps to the tables of `ARCHITECTURE.md`: imports between modules, no cycles, short files with a purpose.
+//! The source tree keeps to the tables of `ARCHITECTURE.md`: imports, no cycles, short files with a purpose, links that lead somewhere.
 
 #[path = "architecture/source.rs"]
 mod source;
@@ -111,7 +111,10 @@ fn wrong_imports(files: &[Source], rules: &Rules) -> Vec<String> {
             let to = r.target.as_str();
             let in_tests = r.test && rules.test_imports[from].contains(to);
             if !known.contains(to) {
-                out.push(format!("{}:{}: `crate::{to}` is no module: name the path where it is defined", f.path, r.line));
+                out.push(format!(
+                    "{}:{}: `crate::{to}` is no module: name the path where it is defined",
+                    f.path, r.line
+                ));
             } else if !allowed.contains(to) && !in_tests {
                 out.push(format!("{}:{}: `{from}` may not import `{to}`", f.path, r.line));
             }
@@ -214,6 +217,27 @@ fn forbidden_words_stay_where_they_may() {
     none(wrong_words(&tree(), &Rules::read()));
 }
 
+/// Targets of links to files in a text: `[words](target)`, without the part after `#`.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|t| !t.is_empty() && !t.starts_with("http")).collect()
+}
+
+#[test]
+fn links_lead_to_files() {
+    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+        let text = std::fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        none(links(&text).iter().filter(|l| !root().join(l).exists()).map(|l| format!("{name}: {l}")).collect());
+    }
+}
+
+#[test]
+fn the_readme_shows_the_model_that_it_runs() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let model = read("models/eight_schools/model.thal");
+    assert!(read("README.md").contains(&format!("```thal\n{model}```\n")), "README.md shows another eight schools");
+}
+
 /// The tests above are tests only if they fail on trees that are wrong on purpose.
 mod on_wrong_trees {
     use super::*;
@@ -238,11 +262,17 @@ mod on_wrong_trees {
 
     #[test]
     fn good_imports_pass() {
-        none(imports("graph/a.rs", "use crate::base::{rng::Stream, stats};\nuse super::build::Graph;\nuse crate::graph::op;"));
+        none(imports(
+            "graph/a.rs",
+            "use crate::base::{rng::Stream, stats};\nuse super::build::Graph;\nuse crate::graph::op;",
+        ));
         none(imports("graph/a.rs", "#[cfg(test)]\nmod tests { use super::super::op; use crate::testing::targets; }"));
         none(imports("graph/tests.rs", "use crate::testing::targets;"));
         none(imports("graph/a.rs", "// crate::mcmc::x\nconst A: &str = \"crate::mcmc\"; pub(crate) fn f() {}"));
-        none(imports("graph/a.rs", "/* /* */ crate::mcmc::x */ const A: &str = r#\"\"crate::mcmc\"#; const B: char = '\"';"));
+        none(imports(
+            "graph/a.rs",
+            "/* /* */ crate::mcmc::x */ const A: &str = r#\"\"crate::mcmc\"#; const B: char = '\"';",
+        ));
     }
 
     #[test]
@@ -268,7 +298,13 @@ mod on_wrong_trees {
 
     #[test]
     fn imports_through_the_root_are_found() {
-        for text in ["use crate::Graph;", "use crate::*;", "use super::super::*;", "use crate::{base, Graph};", "use crate::{self as c};"] {
+        for text in [
+            "use crate::Graph;",
+            "use crate::*;",
+            "use super::super::*;",
+            "use crate::{base, Graph};",
+            "use crate::{self as c};",
+        ] {
             let found = imports("graph/a.rs", text);
             assert!(found.len() == 1 && found[0].contains("is no module"), "{text}: {found:?}");
         }
@@ -297,6 +333,11 @@ mod on_wrong_trees {
         for text in ["", "use std::fmt;\n//! Late.", "//!\n", "/// Of an item.\n"] {
             assert_eq!(wrong_files(&[file("base/a.rs", text)]).len(), 1, "{text:?}");
         }
+    }
+
+    #[test]
+    fn links_to_files_are_found() {
+        assert_eq!(links("[a](b.md) [c](https://d) [e](#f) [g](h/i.md#j)"), ["b.md", "h/i.md"]);
     }
 
     #[test]
