@@ -11,6 +11,7 @@ mod conjoin;
 mod coordinates;
 pub mod dist;
 mod draw;
+mod eliminate;
 mod enumerate;
 mod env;
 mod expr;
@@ -22,6 +23,7 @@ mod matrix;
 mod observe;
 mod plate;
 mod scan;
+mod sequence;
 mod stmt;
 
 use std::collections::HashMap;
