@@ -6,7 +6,7 @@ use super::env::{Binding, DataVar, Env};
 use super::fill::{EMPTY, Filled, RECURRENT, recurrent};
 use super::index::Positions;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, Slot, Stmt, StmtKind};
+use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, StmtKind};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Graph, Index, Scan, Shape, Spread, Var};
