@@ -115,10 +115,10 @@ pub(super) enum Step {
 #[derive(Default)]
 pub(super) struct Code {
     pub steps: Vec<Step>,
-    /// Inputs copied into the workspace before the steps, and where to.
-    pub imports: Vec<(usize, Loc)>,
-    /// Outputs copied from the workspace after the steps, and where from.
-    pub exports: Vec<(usize, Loc)>,
+    /// Inputs copied into the workspace before the steps: which, where to, doubles.
+    pub imports: Vec<(usize, Loc, usize)>,
+    /// Outputs copied from the workspace after the steps: which, where from, doubles.
+    pub exports: Vec<(usize, Loc, usize)>,
     /// Doubles in each buffer.
     pub buffers: Vec<usize>,
     pub pool: Vec<f64>,

@@ -75,7 +75,7 @@ impl<'a> Emitter<'a> {
                 let mut at = code::input(k);
                 if count <= IMPORTED {
                     at = self.code.buffer(count);
-                    self.code.imports.push((k as usize, at));
+                    self.code.imports.push((k as usize, at, count));
                 }
                 self.loc[i] = Some(at);
             }
@@ -89,13 +89,15 @@ impl<'a> Emitter<'a> {
         }
         for (k, &v) in self.lir.outputs.iter().enumerate() {
             let (from, to) = (self.value(v), code::output(k as u32));
-            let count = self.lir.node(v).n * self.lanes;
+            let wide_count = self.lir.node(v).n * self.lanes;
             match from.base {
                 _ if wide[k] && !self.lir.node(v).wide => {
-                    self.push(moves::expand_kernel(self.lanes), to, [from; 3], count);
+                    self.push(moves::expand_kernel(self.lanes), to, [from; 3], wide_count);
                 }
                 _ if from == to => {}
-                Base::Buffer(_) | Base::Pool => self.code.exports.push((k, from)),
+                Base::Buffer(_) | Base::Pool => {
+                    self.code.exports.push((k, from, self.count(v)));
+                }
                 _ => self.copy(to, from, self.count(v)),
             }
         }

@@ -59,16 +59,27 @@ pub(super) enum Stage {
     Loop(Loop),
 }
 
+/// A copy between an input or output and the workspace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    /// Which input or output.
+    pub k: usize,
+    /// Where in the workspace.
+    pub offset: usize,
+    /// Doubles.
+    pub count: usize,
+}
+
 /// Linked code.
 pub(super) struct Linked {
     pub stages: Vec<Stage>,
     /// What the operations of each stage are, for people.
     pub names: Vec<Vec<Name>>,
-    /// Inputs copied into the workspace: number, offset.
-    pub imports: Vec<(usize, usize)>,
-    /// Outputs copied out of it: number, offset.
-    pub exports: Vec<(usize, usize)>,
-    /// Doubles of workspace, alignment included.
+    /// Inputs copied into the workspace.
+    pub imports: Vec<Transfer>,
+    /// Outputs copied out of it.
+    pub exports: Vec<Transfer>,
+    /// Doubles of workspace from a cache line on.
     pub scratch: usize,
     /// Doubles of pointers at its start.
     pub pointers: usize,
@@ -79,7 +90,7 @@ pub(super) struct Linked {
 
 /// Doubles behind the last buffer that whole vectors may read or write.
 const SLACK: usize = 8;
-/// Doubles by which the start is moved to a cache line.
+/// Doubles of a cache line.
 pub(super) const LINE: usize = 8;
 
 /// Gives every buffer its place.
@@ -100,8 +111,13 @@ pub(super) fn link(code: Code) -> Linked {
         Base::Buffer(k) => offsets[k as usize] + loc.off,
         _ => pointers + loc.off,
     };
-    let imports = code.imports.iter().map(|&(k, l)| (k, inside(l))).collect();
-    let exports = code.exports.iter().map(|&(k, l)| (k, inside(l))).collect();
+    let transfer = |&(k, loc, count): &(usize, Loc, usize)| Transfer {
+        k,
+        offset: inside(loc),
+        count,
+    };
+    let imports = code.imports.iter().map(transfer).collect();
+    let exports = code.exports.iter().map(transfer).collect();
     let address = |loc: Loc| match loc.base {
         Base::Buffer(k) => Address::Workspace(offsets[k as usize] + loc.off),
         Base::Pool => Address::Workspace(pointers + loc.off),
@@ -129,7 +145,7 @@ pub(super) fn link(code: Code) -> Linked {
         names,
         imports,
         exports,
-        scratch: end + SLACK + LINE,
+        scratch: (end + SLACK).next_multiple_of(LINE),
         pointers,
         pool: code.pool.into(),
         data: code.data,
@@ -256,12 +272,12 @@ fn intervals(code: &Code) -> Vec<(usize, usize)> {
             Step::Cycle(c) => c.each(&mut touch),
         }
     }
-    for (_, loc) in &code.imports {
+    for (_, loc, _) in &code.imports {
         if let Base::Buffer(k) = loc.base {
             live[k as usize].0 = 0;
         }
     }
-    for (_, loc) in &code.exports {
+    for (_, loc, _) in &code.exports {
         if let Base::Buffer(k) = loc.base {
             live[k as usize].1 = code.steps.len();
         }

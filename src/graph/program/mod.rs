@@ -1,6 +1,7 @@
 //! The executor: a graph compiled to kernel calls over planned buffers and fused loops.
 
 mod algebra;
+mod batch;
 mod code;
 mod dataset;
 mod emit;
@@ -19,7 +20,7 @@ mod schedule;
 
 use code::Code;
 use emit::Emitter;
-use link::Linked;
+use link::{LINE, Linked};
 
 pub use report::Timing;
 
@@ -37,17 +38,43 @@ pub struct Options {
     pub isa: Isa,
 }
 
+/// Size of an input or output.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Elements.
+    count: usize,
+    /// One value per particle.
+    wide: bool,
+}
+
+impl Slot {
+    /// Doubles among the arguments of a group of particles.
+    fn in_group(&self, particles: usize) -> usize {
+        if self.wide {
+            (self.count * particles).next_multiple_of(LINE)
+        } else {
+            0
+        }
+    }
+}
+
 /// A compiled graph. It is the same for all threads; each brings a workspace of its own.
 pub struct Program {
     code: Linked,
+    /// Particles of one run.
     lanes: usize,
-    /// Doubles of each input and output.
-    inputs: Vec<usize>,
-    outputs: Vec<usize>,
+    /// Particles that the code treats at once: all lanes, or one.
+    own: usize,
+    inputs: Vec<Slot>,
+    outputs: Vec<Slot>,
+    /// Doubles of the pointers to arguments, and of the arguments of one group of particles.
+    tables: usize,
+    group: usize,
 }
 
 impl Program {
-    /// Compiles what `outputs` need. Values that depend on constants alone are computed now.
+    /// Compiles what `outputs` need. Values that depend on constants alone are computed now. Where large
+    /// matrices differ by particle, the code treats one particle after another whatever the lanes.
     ///
     /// # Panics
     /// Where `options.lanes` is none of 1, 8, 16, 32, 64.
@@ -58,18 +85,31 @@ impl Program {
             "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}"
         );
         let (hoisted, wanted) = hoist(g, outputs);
-        let lir = peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
-        let groups = schedule::schedule(&lir, lanes, lower::SMALL);
+        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
+        let (mut lir, mut own) = (lower(lanes), lanes);
+        if lanes > 1 && schedule::has_large_matrices(&lir) {
+            (lir, own) = (lower(1), 1);
+        }
+        let groups = schedule::schedule(&lir, own, lower::SMALL);
         let mut code = Code::default();
-        let wide = |v: &Var| lanes > 1 && g.node(*v).spread != Spread::Shared;
-        let expected: Vec<bool> = outputs.iter().map(wide).collect();
-        Emitter::new(&lir, lanes, options.isa, &mut code).program(&groups, &expected);
-        let count = |v: Var| g.shape(v).count() * if wide(&v) { lanes } else { 1 };
+        let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
+        let expected: Vec<bool> = outputs.iter().map(|v| own > 1 && wide(v)).collect();
+        Emitter::new(&lir, own, options.isa, &mut code).program(&groups, &expected);
+        let slot = |v: &Var| Slot {
+            count: g.shape(*v).count(),
+            wide: wide(v),
+        };
+        let inputs: Vec<Slot> = g.inputs().iter().map(|i| slot(&i.var)).collect();
+        let outputs: Vec<Slot> = outputs.iter().map(slot).collect();
+        let all = inputs.iter().chain(&outputs);
         Program {
             code: link::link(code),
             lanes,
-            inputs: g.inputs().iter().map(|i| count(i.var)).collect(),
-            outputs: outputs.iter().map(|v| count(*v)).collect(),
+            own,
+            tables: (inputs.len() + outputs.len()).next_multiple_of(LINE),
+            group: all.map(|s| s.in_group(own)).sum(),
+            inputs,
+            outputs,
         }
     }
 
@@ -78,34 +118,9 @@ impl Program {
         self.lanes
     }
 
-    /// Doubles of workspace that [`Program::run`] needs.
-    pub fn scratch(&self) -> usize {
-        self.code.scratch
-    }
-
-    /// Computes the outputs for `lanes` particles. A value that differs by particle is stored
-    /// `[count][lanes]`, one that does not `[count]`. The workspace may hold anything.
-    ///
-    /// # Panics
-    /// Where an argument has the wrong size.
-    pub fn run(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
-        assert!(
-            inputs
-                .iter()
-                .map(|x| x.len())
-                .eq(self.inputs.iter().copied()),
-            "sizes of inputs"
-        );
-        assert!(
-            outputs
-                .iter()
-                .map(|x| x.len())
-                .eq(self.outputs.iter().copied()),
-            "sizes of outputs"
-        );
-        assert!(ws.len() >= self.code.scratch, "size of the workspace");
-        // SAFETY: the sizes are right.
-        unsafe { run::execute(&self.code, inputs, outputs, ws) }
+    /// Particles that the code treats at once: all lanes, or one.
+    pub fn width(&self) -> usize {
+        self.own
     }
 }
 

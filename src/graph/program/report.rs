@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Program;
 use super::link::{Linked, Loop, Stage};
-use super::run::{self, Run};
+use super::run;
 
 /// Time of one operation.
 #[derive(Clone, Debug)]
@@ -23,9 +23,10 @@ impl Program {
     /// The stages in order, with their operations and the memory of the whole.
     pub fn describe(&self) -> String {
         let mut text = format!(
-            "{} lanes, workspace {} bytes, data {} bytes\n",
+            "{} lanes, {} at a time, workspace {} bytes, data {} bytes\n",
             self.lanes,
-            8 * self.code.scratch,
+            self.own,
+            8 * self.scratch(),
             8 * self.code.data.iter().map(|d| d.len()).sum::<usize>(),
         );
         for (k, stage) in self.code.stages.iter().enumerate() {
@@ -39,7 +40,8 @@ impl Program {
         text
     }
 
-    /// Times every operation on its own, many times over; the sum is near the time of a run.
+    /// Times every operation on its own, many times over; the sum is near the time of a run. Takes
+    /// [`Program::width`] particles.
     ///
     /// # Panics
     /// Where an argument has the wrong size.
@@ -49,10 +51,10 @@ impl Program {
         outputs: &mut [&mut [f64]],
         ws: &mut [f64],
     ) -> Vec<Timing> {
-        self.run(inputs, outputs, ws);
+        let run = self.prepare(inputs, outputs, ws);
+        // SAFETY: `prepare` has checked the sizes.
+        unsafe { run.all() };
         let mut timings = vec![];
-        // SAFETY: the sizes were checked by `run`.
-        let run = unsafe { Run::start(&self.code, inputs, outputs, ws) };
         for (k, stage) in self.code.stages.iter().enumerate() {
             let mut add = |name: String, f: &mut dyn FnMut()| {
                 timings.push(Timing {

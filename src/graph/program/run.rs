@@ -1,44 +1,54 @@
 //! Runs linked code.
 
-use super::link::{Address, Instr, LINE, Linked, Loop, Stage};
+use super::link::{Address, Instr, Linked, Loop, Stage};
 
 /// Everything an address can count from.
 pub(super) struct Run<'a> {
     code: &'a Linked,
     ws: *mut f64,
-    inputs: &'a [&'a [f64]],
-    outputs: *mut &'a mut [f64],
+    inputs: *const *const f64,
+    outputs: *const *mut f64,
 }
 
 impl<'a> Run<'a> {
-    /// Aligns the workspace and fills its pool.
+    /// Fills the pool of the workspace and copies small inputs.
     ///
     /// # Safety
-    /// The workspace has at least `code.scratch` doubles.
+    /// The workspace has at least `code.scratch` doubles from a cache line on; there is a pointer for each
+    /// input and output, of the sizes the code was compiled for.
     pub unsafe fn start(
         code: &'a Linked,
-        inputs: &'a [&'a [f64]],
-        outputs: &'a mut [&mut [f64]],
-        ws: &mut [f64],
+        inputs: *const *const f64,
+        outputs: *const *mut f64,
+        ws: *mut f64,
     ) -> Run<'a> {
-        let start = ws.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
-        let pool = &code.pool;
-        // SAFETY: the workspace has LINE doubles more than are used behind its aligned start, and the
-        // pool's place follows the pointers' inside it.
-        let ws = unsafe {
-            let ws = ws.as_mut_ptr().add(start);
-            copy(ws.add(code.pointers), pool.as_ptr(), pool.len());
-            for &(k, off) in &code.imports {
-                let x = inputs.get_unchecked(k);
-                copy(ws.add(off), x.as_ptr(), x.len());
+        // SAFETY: the caller's contract; the plan keeps the offsets inside the workspace.
+        unsafe {
+            copy(ws.add(code.pointers), code.pool.as_ptr(), code.pool.len());
+            for e in &code.imports {
+                copy(ws.add(e.offset), *inputs.add(e.k), e.count);
             }
-            ws
-        };
+        }
         Run {
             code,
             ws,
             inputs,
-            outputs: outputs.as_mut_ptr().cast(),
+            outputs,
+        }
+    }
+
+    /// All stages, then the copies of small outputs.
+    ///
+    /// # Safety
+    /// As for [`Run::start`].
+    pub unsafe fn all(&self) {
+        for stage in &self.code.stages {
+            // SAFETY: operands are inside their buffers by the plan.
+            unsafe { self.stage(stage) }
+        }
+        for e in &self.code.exports {
+            // SAFETY: the output has as many doubles as the value at the offset.
+            unsafe { copy(*self.outputs.add(e.k), self.ws.add(e.offset), e.count) };
         }
     }
 
@@ -68,20 +78,15 @@ impl<'a> Run<'a> {
     /// The pointer of an address.
     ///
     /// # Safety
-    /// The offset is inside what it counts from, which the plan and the checks of [`execute`] see to.
+    /// The offset is inside what it counts from, which the plan and the caller of [`Run::start`] see to.
     #[inline(always)]
     unsafe fn at(&self, address: Address) -> *mut f64 {
         // SAFETY: the caller's contract; inputs, data and tables are only read.
         unsafe {
             match address {
                 Address::Workspace(off) => self.ws.add(off),
-                Address::Input(k, off) => self
-                    .inputs
-                    .get_unchecked(k as usize)
-                    .as_ptr()
-                    .add(off)
-                    .cast_mut(),
-                Address::Output(k, off) => (*self.outputs.add(k as usize)).as_mut_ptr().add(off),
+                Address::Input(k, off) => (*self.inputs.add(k as usize)).add(off).cast_mut(),
+                Address::Output(k, off) => (*self.outputs.add(k as usize)).add(off),
                 Address::Data(k, off) => self
                     .code
                     .data
@@ -94,31 +99,6 @@ impl<'a> Run<'a> {
                     table.as_ptr().add(off).cast_mut().cast()
                 }
             }
-        }
-    }
-}
-
-/// Runs the code once.
-///
-/// # Safety
-/// Inputs and outputs have the sizes the code was compiled for, and `ws` at least `code.scratch`.
-pub(super) unsafe fn execute(
-    code: &Linked,
-    inputs: &[&[f64]],
-    outputs: &mut [&mut [f64]],
-    ws: &mut [f64],
-) {
-    // SAFETY: the caller's contract.
-    let run = unsafe { Run::start(code, inputs, outputs, ws) };
-    for stage in &code.stages {
-        // SAFETY: operands are inside their buffers by the plan, inputs and outputs by the caller.
-        unsafe { run.stage(stage) }
-    }
-    for &(k, off) in &code.exports {
-        // SAFETY: the output's size is that of the value at the offset.
-        unsafe {
-            let y = &mut *run.outputs.add(k);
-            copy(y.as_mut_ptr(), run.ws.add(off), y.len());
         }
     }
 }
@@ -189,7 +169,7 @@ unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
 
 /// Copies a few doubles.
 #[inline(always)]
-unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
+pub(super) unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
     // SAFETY: the caller vouches for n doubles at both, which do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(from, to, n) }
 }

@@ -31,6 +31,21 @@ pub(super) struct Group {
     pub nodes: Vec<V>,
 }
 
+/// Order of a matrix from which a particle's own work fills the vectors and its own data the cache.
+const LARGE: usize = 48;
+
+/// True where large matrices differ by particle: one particle after another is faster then.
+pub(super) fn has_large_matrices(lir: &Lir) -> bool {
+    lir.nodes.iter().any(|node| match node.op {
+        Op::Square { n, .. } => node.wide && n >= LARGE && lir.node(node.args[0]).wide,
+        Op::MatMul(p) => {
+            let both = node.args.iter().all(|a| lir.node(*a).wide);
+            both && p.m * p.k * p.n >= LARGE * LARGE * LARGE
+        }
+        _ => false,
+    })
+}
+
 /// The groups in order of execution.
 pub(super) fn schedule(lir: &Lir, lanes: usize, small: usize) -> Vec<Group> {
     let places: Vec<Place> = (0..lir.nodes.len())

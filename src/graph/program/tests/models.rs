@@ -90,6 +90,97 @@ fn a_logistic_regression() {
     }
 }
 
+/// A Gaussian process on `n` points with a Cholesky factor of its covariance.
+fn process(n: usize) -> (Graph, Vec<Var>) {
+    let mut g = Graph::new();
+    let q = g.input("q", Shape::new(&[2]), Spread::Particle);
+    let part = |start: usize| Index::Stride {
+        start,
+        stride: 1,
+        len: 1,
+    };
+    let r = g.gather(q, part(0), Shape::SCALAR);
+    let s = g.gather(q, part(1), Shape::SCALAR);
+    let square = Shape::new(&[n, n]);
+    let d: Vec<f64> = (0..n * n)
+        .map(|k| ((k / n).abs_diff(k % n) as f64 * 0.3).powi(2))
+        .collect();
+    let d = g.constant(d, square);
+    let r = g.exp(r);
+    let e = g.mul(d, r);
+    let e = g.neg(e);
+    let k = g.exp(e);
+    let s = g.exp(s);
+    let s = g.broadcast(s, Shape::new(&[n]));
+    let diagonal = Index::Stride {
+        start: 0,
+        stride: n as isize + 1,
+        len: n,
+    };
+    let noise = g.scatter_add(s, diagonal, square);
+    let k = g.add(k, noise);
+    let l = g.cholesky(k);
+    let y: Vec<f64> = (0..n).map(|i| (i as f64 * 0.7).cos()).collect();
+    let y = g.constant(y, Shape::new(&[n, 1]));
+    let z = g.tri_solve(l, y, false);
+    let z2 = g.square(z);
+    let a = g.sum(z2);
+    let diagonal = g.diagonal(l);
+    let logs = g.log(diagonal);
+    let b = g.sum(logs);
+    let a = g.scale(-0.5, a);
+    let lp = g.sub(a, b);
+    let one = g.scalar(1.0);
+    let d = grad(&mut g, &[lp], &[one], &[q]);
+    (g, vec![lp, d[0]])
+}
+
+#[test]
+fn a_gaussian_process() {
+    for n in [3, 11, 30, 50] {
+        let (g, out) = process(n);
+        agree_to(&g, &out, (-1.0, 1.0), 1e-10);
+    }
+}
+
+#[test]
+fn any_split_of_a_batch_gives_the_same_bits() {
+    for (g, out) in [grouped(70, 9), logistic(400, 7), process(6), process(50)] {
+        for lanes in [1, 8, 64] {
+            let p = Program::compile(
+                &g,
+                &out,
+                &Options {
+                    lanes,
+                    isa: Isa::detect(),
+                },
+            );
+            let dim = g.shape(g.inputs()[0].var).count();
+            let n = 70;
+            let x = super::Numbers::new(3).many(dim * n, -1.0, 1.0);
+            let mut ws = vec![f64::NAN; p.scratch()];
+            let mut run = |n: usize, x: &[f64]| {
+                let (mut lp, mut d) = (vec![0.0; n], vec![0.0; dim * n]);
+                p.run_many(n, &[x], &mut [&mut lp, &mut d], &mut ws);
+                (lp, d)
+            };
+            let (lp, d) = run(n, &x);
+            for (first, some) in [(0, 1), (3, 8), (17, 13), (5, 64)] {
+                let part: Vec<f64> = (0..dim * some)
+                    .map(|k| x[k / some * n + first + k % some])
+                    .collect();
+                let (a, b) = run(some, &part);
+                for i in 0..some {
+                    assert_eq!(a[i].to_bits(), lp[first + i].to_bits());
+                    for j in 0..dim {
+                        assert_eq!(b[j * some + i].to_bits(), d[j * n + first + i].to_bits());
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_particle_has_the_same_bits_in_every_lane_and_company() {
     for (g, out) in [
