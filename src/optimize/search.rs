@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use argmin::core::{CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver};
+use argmin::core::{
+    ArgminError, CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver,
+};
 use argmin::core::{IterState, State};
 use argmin::solver::linesearch::condition::ArmijoCondition;
 use argmin::solver::linesearch::{BacktrackingLineSearch, MoreThuenteLineSearch};
@@ -20,6 +22,9 @@ const MEMORY: usize = 10;
 
 /// Iterations with simple backtracking after a line search that failed.
 const DETOUR: u64 = 20;
+
+/// Values that a line search may ask for without one that is better than all before.
+const PATIENCE: usize = 60;
 
 /// Newton steps at most.
 const NEWTON: usize = 20;
@@ -46,6 +51,8 @@ struct Seen {
     /// The last point: its value and gradient are asked for one after the other.
     last: Search,
     best: Search,
+    /// Values asked for since the best one.
+    stale: usize,
     ws: Vec<f64>,
 }
 
@@ -56,7 +63,9 @@ impl Search {
         let dim = target.posterior.dim;
         let mut ws = vec![];
         for _ in 0..tries {
-            let x = (0..dim).map(|_| options.radius * (2.0 * rng.uniform() - 1.0)).collect();
+            let x = (0..dim)
+                .map(|_| options.radius * (2.0 * rng.uniform() - 1.0))
+                .collect();
             let s = Search::at(target, x, &mut ws);
             if s.is_finite() {
                 return Some(s);
@@ -70,7 +79,12 @@ impl Search {
         ws.resize(target.scratch(), 0.0);
         let mut gradient = vec![0.0; x.len()];
         let logp = target.logp_grad(&x, &mut gradient, ws);
-        Search { x, logp, gradient, iterations: 0 }
+        Search {
+            x,
+            logp,
+            gradient,
+            iterations: 0,
+        }
     }
 
     fn is_finite(&self) -> bool {
@@ -78,13 +92,20 @@ impl Search {
     }
 
     fn copy(&self) -> Search {
-        Search { x: self.x.clone(), logp: self.logp, gradient: self.gradient.clone(), iterations: self.iterations }
+        Search {
+            x: self.x.clone(),
+            logp: self.logp,
+            gradient: self.gradient.clone(),
+            iterations: self.iterations,
+        }
     }
 
     /// The coordinate with the largest derivative.
     pub fn worst(&self) -> usize {
         let size = |j: &usize| self.gradient[*j].abs();
-        (0..self.x.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap_or(0)
+        (0..self.x.len())
+            .max_by(|a, b| size(a).total_cmp(&size(b)))
+            .unwrap_or(0)
     }
 
     /// The largest derivative.
@@ -118,12 +139,23 @@ impl Search {
     fn run<L>(&mut self, target: &Compiled, line: L, iterations: u64)
     where
         L: Clone + LineSearch<Vec<f64>, f64>,
-        for<'p, 'a> LBFGS<L, Vec<f64>, Vec<f64>, f64>: Solver<&'p Problem<'a>, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>>,
+        for<'p, 'a> LBFGS<L, Vec<f64>, Vec<f64>, f64>:
+            Solver<&'p Problem<'a>, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>>,
     {
-        let seen = Seen { last: self.copy(), best: self.copy(), ws: vec![] };
-        let problem = Problem { target, seen: RefCell::new(seen) };
+        let seen = Seen {
+            last: self.copy(),
+            best: self.copy(),
+            stale: 0,
+            ws: vec![],
+        };
+        let problem = Problem {
+            target,
+            seen: RefCell::new(seen),
+        };
         let solver = LBFGS::new(line, MEMORY);
-        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| s.param(self.x.clone()).max_iters(iterations);
+        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| {
+            s.param(self.x.clone()).max_iters(iterations)
+        };
         // An error is a line search that met a value that is not finite: the best point counts.
         let done = Executor::new(&problem, solver).configure(start).run();
         let used = done.map_or(1, |d| d.state().get_iter());
@@ -153,7 +185,10 @@ impl Search {
             if !next.is_finite() || next.logp < self.logp - slack {
                 return Some(decrement);
             }
-            *self = Search { iterations: self.iterations, ..next };
+            *self = Search {
+                iterations: self.iterations,
+                ..next
+            };
         }
         Some(last)
     }
@@ -168,6 +203,7 @@ impl Problem<'_> {
             seen.last = Search::at(self.target, x.to_vec(), &mut seen.ws);
             if seen.last.is_finite() && seen.last.logp > seen.best.logp {
                 seen.best = seen.last.copy();
+                seen.stale = 0;
             }
         }
         read(&seen.last)
@@ -179,7 +215,24 @@ impl CostFunction for &Problem<'_> {
     type Output = f64;
 
     fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Ok(self.visit(x, |s| if s.is_finite() { -s.logp } else { f64::INFINITY }))
+        let stale = {
+            let mut seen = self.seen.borrow_mut();
+            seen.stale += 1;
+            seen.stale
+        };
+        if stale > PATIENCE {
+            return Err(ArgminError::ConditionViolated {
+                text: "the line search does not advance".into(),
+            }
+            .into());
+        }
+        Ok(self.visit(x, |s| {
+            if s.is_finite() {
+                -s.logp
+            } else {
+                f64::INFINITY
+            }
+        }))
     }
 }
 
