@@ -203,7 +203,7 @@ pub fn gradient(compiled: &Compiled, seed: u64) -> Result<(), CliError> {
 
 impl Compared {
     fn fails(&self) -> bool {
-        !(self.error <= TOLERANCE + self.noise.min(NOISE))
+        self.error.is_nan() || self.error > TOLERANCE + self.noise.min(NOISE)
     }
 }
 

@@ -166,7 +166,7 @@ pub fn precision_factor(hessian: &DMatrix<f64>) -> Option<Cholesky<f64, Dyn>> {
 /// diagonal 1.
 fn weakest(hessian: &DMatrix<f64>) -> usize {
     let n = hessian.nrows();
-    if let Some(j) = (0..n).find(|&j| !(hessian[(j, j)] < 0.0)) {
+    if let Some(j) = (0..n).find(|&j| hessian[(j, j)] >= 0.0 || hessian[(j, j)].is_nan()) {
         return j;
     }
     let scale = |j: usize| (-hessian[(j, j)]).sqrt();

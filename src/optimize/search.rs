@@ -23,6 +23,12 @@ const MEMORY: usize = 10;
 /// Iterations with simple backtracking after a line search that failed.
 const DETOUR: u64 = 20;
 
+/// Factor of a step that backtracking refused.
+const SHRINK: f64 = 0.3;
+
+/// Norm of the gradient at which L-BFGS stops.
+const DERIVATIVE: f64 = 1e-8;
+
 /// Values that a line search may ask for without one that is better than all before.
 const PATIENCE: usize = 60;
 
@@ -44,6 +50,8 @@ pub struct Search {
 /// A density as argmin's problem, with the best point seen.
 struct Problem<'a> {
     target: &'a Compiled,
+    /// Factor of the objective that makes the first step, which is the gradient, no longer than 1.
+    scale: f64,
     seen: RefCell<Seen>,
 }
 
@@ -119,17 +127,17 @@ impl Search {
         if self.x.is_empty() {
             return;
         }
-        let more_thuente = || MoreThuenteLineSearch::new();
         while self.iterations < iterations {
             let before = self.logp;
-            self.run(target, more_thuente(), iterations - self.iterations);
-            if self.derivative() <= f64::EPSILON.sqrt() {
+            self.run(target, MoreThuenteLineSearch::new(), iterations - self.iterations);
+            if self.derivative() <= DERIVATIVE {
                 return;
             }
-            if let Some(armijo) = ArmijoCondition::new(1e-4).ok() {
-                self.run(target, BacktrackingLineSearch::new(armijo), DETOUR);
+            let armijo = ArmijoCondition::new(1e-4).map(BacktrackingLineSearch::new);
+            if let Ok(simple) = armijo.and_then(|b| b.rho(SHRINK)) {
+                self.run(target, simple, DETOUR);
             }
-            if !(self.logp > before + f64::EPSILON * before.abs()) {
+            if self.logp <= before + f64::EPSILON * before.abs() {
                 return;
             }
         }
@@ -148,11 +156,20 @@ impl Search {
             stale: 0,
             ws: vec![],
         };
+        let norm = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let scale = 1.0 / norm.max(1.0);
         let problem = Problem {
             target,
+            scale,
             seen: RefCell::new(seen),
         };
-        let solver = LBFGS::new(line, MEMORY);
+        let rounding = f64::EPSILON * (1.0 + self.logp.abs());
+        let solver = LBFGS::new(line, MEMORY)
+            .with_tolerance_grad(DERIVATIVE * scale)
+            .and_then(|s| s.with_tolerance_cost(rounding * scale));
+        let Ok(solver) = solver else {
+            return;
+        };
         let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| {
             s.param(self.x.clone()).max_iters(iterations)
         };
@@ -174,7 +191,7 @@ impl Search {
             let g = DVector::from_column_slice(&self.gradient);
             let step = factor.solve(&g);
             let decrement = g.dot(&step);
-            if !(decrement > 0.0) || decrement >= last {
+            if decrement.is_nan() || decrement <= 0.0 || decrement >= last {
                 return Some(decrement.min(last));
             }
             last = decrement;
@@ -228,7 +245,7 @@ impl CostFunction for &Problem<'_> {
         }
         Ok(self.visit(x, |s| {
             if s.is_finite() {
-                -s.logp
+                -s.logp * self.scale
             } else {
                 f64::INFINITY
             }
@@ -241,6 +258,6 @@ impl ArgminGradient for &Problem<'_> {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        Ok(self.visit(x, |s| s.gradient.iter().map(|g| -g).collect()))
+        Ok(self.visit(x, |s| s.gradient.iter().map(|g| -g * self.scale).collect()))
     }
 }
