@@ -12,3 +12,8 @@ pub mod mcmc;
 pub mod model;
 pub mod optimize;
 pub mod testing;
+
+/// The example of the README, so that it is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

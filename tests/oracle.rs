@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use thalweg::graph::eval::evaluate;
-use thalweg::graph::reverse::gradient;
+use thalweg::density::{Gradient, LogDensity};
+use thalweg::model::compiled::Compiled;
 use thalweg::model::data::DataFile;
 use thalweg::model::posterior::{Model, Posterior};
 
@@ -43,44 +43,56 @@ fn agree(name: &str, folder: &Path, model: &Path, data: &str) -> Result<(), Stri
     let oracle = read(&folder.join(format!("oracle/{name}.json")));
     let source = std::fs::read_to_string(model).map_err(|e| e.to_string())?;
     let data = DataFile::load(&folder.join(data)).map_err(|e| e.to_string())?;
-    let mut post = Model::load(model).and_then(|m| m.bind(&data)).map_err(|e| e.to_string())?;
+    let post = Model::load(model).and_then(|m| m.bind(&data)).map_err(|e| e.to_string())?;
     thalweg::graph::check::check(&post.graph).map_err(|e| format!("{e:?}"))?;
     let order = order(&post, &source, &oracle);
     if order.len() != oracle["dim_unconstrained"].as_u64().unwrap_or(0) as usize {
         return Err(format!("{} coordinates, Stan has {}", order.len(), oracle["dim_unconstrained"]));
     }
-    let inputs: Vec<_> = post.sites.iter().map(|s| s.input).collect();
-    let (lp, mut g) = (post.lp, std::mem::take(&mut post.graph));
-    let grads = gradient(&mut g, lp, &inputs);
-    let points = oracle["points"].as_array().into_iter().flatten().chain(oracle["nuts_points"].as_array().into_iter().flatten());
+    let post = Compiled::new(post);
+    let mut ws = vec![0.0; post.scratch().max(post.lanes_scratch())];
+    let stored = |key: &str| oracle[key].as_array().cloned().unwrap_or_default();
+    let points = [stored("points"), stored("nuts_points")].concat();
     let mut offset: Option<(f64, f64)> = None;
-    for (k, p) in points.enumerate() {
+    for (k, p) in points.iter().enumerate() {
         let (x, grad) = (numbers(&p["x"]), numbers(&p["grad"]));
         let ours: Vec<f64> = order.iter().map(|&i| x[i]).collect();
-        let mut parts: Vec<&[f64]> = vec![];
-        let mut rest = &ours[..];
-        for s in &post.sites {
-            let (a, b) = rest.split_at(s.free);
-            parts.push(a);
-            rest = b;
-        }
-        let mut outputs = vec![lp];
-        outputs.extend(&grads);
-        let out = evaluate(&g, &parts, &outputs);
+        let mut flat = vec![0.0; ours.len()];
+        let lp = post.logp_grad(&ours, &mut flat, &mut ws);
+        lanes_agree(&post, &ours, lp, &flat, &mut ws).map_err(|e| format!("point {k}: {e}"))?;
         let stan = p["lp"].as_f64().ok_or("no lp")?;
-        let d = out[0][0] - stan;
-        if std::env::var_os("THALWEG_SHOW").is_some() { println!("{name} {k}: {} {stan}", out[0][0]); }
+        let d = lp - stan;
         // A difference of two sums is known as well as the larger of them.
         let (base, size) = *offset.get_or_insert((d, stan.abs()));
         if !((d - base).abs() <= TOLERANCE * (1.0 + stan.abs()) + 1e-14 * size) {
-            return Err(format!("point {k}: lp {} against {stan}, difference {d}, first {base}", out[0][0]));
+            return Err(format!("point {k}: lp {} against {stan}, difference {d}, first {base}", lp));
         }
-        let flat: Vec<f64> = out[1..].concat();
         let scale = 1.0 + grad.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         for (j, gj) in flat.iter().enumerate() {
             let s = grad[order[j]];
             if !((gj - s).abs() <= TOLERANCE * scale.min(1.0 + s.abs() * 1e3)) {
-                return Err(format!("point {k}: d lp / d {} = {gj} against {s}", post.coordinate_names()[j]));
+                return Err(format!("point {k}: d lp / d {} = {gj} against {s}", post.posterior.coordinate_names()[j]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Programs of different kind: one point at a time, and several points in lanes.
+fn lanes_agree(post: &Compiled, x: &[f64], lp: f64, grad: &[f64], ws: &mut [f64]) -> Result<(), String> {
+    let n = 3;
+    let spread: Vec<f64> = x.iter().flat_map(|v| [*v; 3]).collect();
+    let (mut out, mut g) = (vec![0.0; n], vec![0.0; n * x.len()]);
+    post.logp_grad_lanes(&spread, &mut out, &mut g, ws);
+    let close = |a: f64, b: f64, s: f64| (a - b).abs() <= 1e-11 * (1.0 + s) || a.is_nan() && b.is_nan();
+    let scale = grad.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for p in 0..n {
+        if !close(out[p], lp, lp.abs()) {
+            return Err(format!("lanes: lp {} against {lp} at width 1", out[p]));
+        }
+        for j in 0..x.len() {
+            if !close(g[j * n + p], grad[j], scale) {
+                return Err(format!("lanes: d lp / d {j} = {} against {}", g[j * n + p], grad[j]));
             }
         }
     }

@@ -56,9 +56,31 @@ impl Graph {
                 let src = self.node(a).args[0];
                 return self.gather(src, index, shape);
             }
+            Op::Concat => {
+                if let Some((part, index)) = self.within_part(a, &index) {
+                    return self.gather(part, index, shape);
+                }
+            }
             _ => {}
         }
         self.push(Op::Gather(index), vec![a], shape)
+    }
+
+    /// The one part of a `Concat` that an index reads, and the index within it.
+    fn within_part(&self, concat: Var, index: &Index) -> Option<(Var, Index)> {
+        let first = (!index.is_empty()).then(|| index.at(0))?;
+        let (mut start, mut found) = (0, None);
+        for &p in &self.node(concat).args {
+            let n = self.shape(p).count();
+            if (start..start + n).contains(&first) {
+                found = Some((p, start, n));
+            }
+            start += n;
+        }
+        let (part, start, n) = found?;
+        let inside = (0..index.len()).all(|j| (start..start + n).contains(&index.at(j)));
+        let within = || Index::from_table((0..index.len()).map(|j| (index.at(j) - start) as u32).collect());
+        inside.then(|| (part, within()))
     }
 
     /// `out[index(j)] += a[j]` on flat positions, from zeros of `shape`.

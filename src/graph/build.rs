@@ -147,18 +147,30 @@ impl Graph {
         var
     }
 
-    /// Renumbers the inputs in the given order.
+    /// Puts the inputs first, in the given order; returns the new place of every node.
     ///
     /// # Panics
     /// Where `order` does not name every input once.
-    pub fn order_inputs(&mut self, order: &[Var]) {
-        assert_eq!(order.len(), self.inputs.len());
-        let find = |v: &Var| self.inputs.iter().find(|i| i.var == *v).expect("an input").clone();
-        let inputs: Vec<Input> = order.iter().map(find).collect();
-        for (k, i) in inputs.iter().enumerate() {
-            self.nodes[i.var.index()].op = Op::Input(k as u32);
+    pub fn order_inputs(&mut self, order: &[Var]) -> Vec<Var> {
+        assert_eq!(order.len(), self.inputs.len(), "every input has a place");
+        let others = (0..self.nodes.len() as u32).map(Var).filter(|v| !matches!(self.node(*v).op, Op::Input(_)));
+        let sequence: Vec<Var> = order.iter().copied().chain(others).collect();
+        let mut place = vec![Var(0); self.nodes.len()];
+        for (k, v) in sequence.iter().enumerate() {
+            place[v.index()] = Var(k as u32);
         }
-        self.inputs = inputs;
+        let mut nodes: Vec<Node> = sequence.iter().map(|v| self.node(*v).clone()).collect();
+        for (k, node) in nodes.iter_mut().enumerate() {
+            node.args.iter_mut().for_each(|a| *a = place[a.index()]);
+            if let Op::Input(number) = &mut node.op {
+                *number = k as u32;
+            }
+        }
+        let name = |v: &Var| self.inputs.iter().find(|i| i.var == *v).map(|i| i.name.clone()).unwrap_or_default();
+        self.inputs = order.iter().map(|v| Input { name: name(v), var: place[v.index()] }).collect();
+        self.nodes = nodes;
+        self.shared.clear();
+        place
     }
 
     /// Data of the given shape, row-major.

@@ -32,6 +32,9 @@ impl Graph {
         {
             return self.filled(y, shape);
         }
+        if let Some(v) = self.before_gather(op, a) {
+            return v;
+        }
         match (op, &self.node(a).op) {
             (Unary::Neg, Op::Unary(Unary::Neg)) | (Unary::Recip, Op::Unary(Unary::Recip)) => {
                 self.node(a).args[0]
@@ -39,6 +42,40 @@ impl Graph {
             (Unary::Log, Op::Unary(Unary::Exp)) => self.node(a).args[0],
             _ => self.push(Op::Unary(op), vec![a], shape),
         }
+    }
+
+    /// A function of repeated elements, computed once per element and then repeated.
+    fn before_gather(&mut self, op: Unary, a: Var) -> Option<Var> {
+        let (shape, node) = (self.shape(a), self.node(a));
+        match &node.op {
+            Op::Gather(index) => {
+                let (index, src) = (index.clone(), node.args[0]);
+                let inner = match self.shape(src).count() < shape.count() {
+                    true => self.unary(op, src),
+                    false => self.before_concat(op, src)?,
+                };
+                Some(self.gather(inner, index, shape))
+            }
+            Op::Concat => self.before_concat(op, a),
+            _ => None,
+        }
+    }
+
+    /// A function of parts laid end to end, part by part, where each part is data or repeats elements.
+    fn before_concat(&mut self, op: Unary, a: Var) -> Option<Var> {
+        let Op::Concat = self.node(a).op else { return None };
+        let parts = self.node(a).args.clone();
+        let repeats = |p: &Var| match &self.node(*p).op {
+            Op::Const(_) => true,
+            Op::Gather(_) => self.shape(self.node(*p).args[0]).count() < self.shape(*p).count(),
+            _ => false,
+        };
+        if !parts.iter().all(repeats) {
+            return None;
+        }
+        let parts: Vec<Var> = parts.into_iter().map(|p| self.unary(op, p)).collect();
+        let shape = self.shape(a);
+        Some(self.concat(&parts, shape))
     }
 
     /// Elementwise function of two numbers.

@@ -212,7 +212,8 @@ impl Levels {
         self.bases[level.base].len * states
     }
 
-    fn is_ancestor(&self, above: BaseId, mut below: BaseId) -> bool {
+    /// True where `below` lies in `above`, or is it.
+    pub fn is_ancestor(&self, above: BaseId, mut below: BaseId) -> bool {
         loop {
             if above == below {
                 return true;

@@ -100,6 +100,8 @@ pub struct Discrete {
     pub lower: i64,
     /// Number of states.
     pub states: usize,
+    /// Bounds of the declared type.
+    pub bounds: [Option<Val>; 2],
     /// Elements that have a law.
     pub filled: Vec<bool>,
 }

@@ -3,7 +3,7 @@
 mod array;
 mod elementwise;
 mod linalg;
-pub(in crate::graph) mod special;
+mod special;
 
 use super::op::{Op, Scan, Var};
 use super::{Graph, Node};

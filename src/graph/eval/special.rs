@@ -2,7 +2,7 @@
 
 use statrs::function::{erf as series, gamma};
 
-pub(in crate::graph) fn lgamma(x: f64) -> f64 {
+pub(super) fn lgamma(x: f64) -> f64 {
     if x == f64::INFINITY {
         return x;
     }
@@ -25,7 +25,7 @@ fn at_pole(x: f64) -> bool {
 }
 
 /// Derivative of log Gamma (Abramowitz & Stegun 6.3.5, 6.3.7, 6.3.18).
-pub(in crate::graph) fn digamma(x: f64) -> f64 {
+pub(super) fn digamma(x: f64) -> f64 {
     if at_pole(x) || x == f64::INFINITY {
         return if x > 0.0 { x } else { f64::NAN };
     }
@@ -44,7 +44,7 @@ pub(in crate::graph) fn digamma(x: f64) -> f64 {
 }
 
 /// Derivative of digamma (Abramowitz & Stegun 6.4.6, 6.4.7, 6.4.12).
-pub(in crate::graph) fn trigamma(x: f64) -> f64 {
+pub(super) fn trigamma(x: f64) -> f64 {
     if at_pole(x) {
         return f64::NAN;
     }
@@ -65,7 +65,7 @@ pub(in crate::graph) fn trigamma(x: f64) -> f64 {
 }
 
 /// Derivative of trigamma (Abramowitz & Stegun 6.4.6, 6.4.7, 6.4.13).
-pub(in crate::graph) fn tetragamma(x: f64) -> f64 {
+pub(super) fn tetragamma(x: f64) -> f64 {
     if at_pole(x) {
         return f64::NAN;
     }
@@ -85,22 +85,22 @@ pub(in crate::graph) fn tetragamma(x: f64) -> f64 {
     )
 }
 
-pub(in crate::graph) fn erf(x: f64) -> f64 {
+pub(super) fn erf(x: f64) -> f64 {
     series::erf(x)
 }
 
-pub(in crate::graph) fn erfc(x: f64) -> f64 {
+pub(super) fn erfc(x: f64) -> f64 {
     series::erfc(x)
 }
 
 /// Standard normal cdf.
-pub(in crate::graph) fn phi(x: f64) -> f64 {
+pub(super) fn phi(x: f64) -> f64 {
     0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// Log of the standard normal cdf; below -20 by the asymptotic series of the Mills ratio
 /// (Abramowitz & Stegun 26.2.12).
-pub(in crate::graph) fn log_phi(x: f64) -> f64 {
+pub(super) fn log_phi(x: f64) -> f64 {
     if x > 0.0 {
         return (-phi(-x)).ln_1p();
     }
@@ -118,7 +118,7 @@ pub(in crate::graph) fn log_phi(x: f64) -> f64 {
 }
 
 /// Inverse of the standard normal cdf.
-pub(in crate::graph) fn inv_phi(p: f64) -> f64 {
+pub(super) fn inv_phi(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;
     }
@@ -160,7 +160,7 @@ fn bessel_asymptotic(x: f64, order: f64) -> f64 {
 const BESSEL_SWITCH: f64 = 60.0;
 
 /// log I_0(x)
-pub(in crate::graph) fn log_bessel_i0(x: f64) -> f64 {
+pub(super) fn log_bessel_i0(x: f64) -> f64 {
     let x = x.abs();
     if x > BESSEL_SWITCH {
         let scale = x - 0.5 * (2.0 * std::f64::consts::PI * x).ln();
@@ -170,7 +170,7 @@ pub(in crate::graph) fn log_bessel_i0(x: f64) -> f64 {
 }
 
 /// I_1(x) / I_0(x)
-pub(in crate::graph) fn bessel_ratio(x: f64) -> f64 {
+pub(super) fn bessel_ratio(x: f64) -> f64 {
     if x.is_infinite() {
         return x.signum();
     }
@@ -213,12 +213,12 @@ fn gamma_p_both(a: f64, x: f64) -> (f64, f64) {
 }
 
 /// Regularised lower incomplete gamma P(a, x).
-pub(in crate::graph) fn gamma_p(a: f64, x: f64) -> f64 {
+pub(super) fn gamma_p(a: f64, x: f64) -> f64 {
     gamma_p_both(a, x).0
 }
 
 /// d P(a, x) / d a
-pub(in crate::graph) fn gamma_p_da(a: f64, x: f64) -> f64 {
+pub(super) fn gamma_p_da(a: f64, x: f64) -> f64 {
     gamma_p_both(a, x).1
 }
 
@@ -263,16 +263,16 @@ fn inc_beta_series(a: f64, b: f64, x: f64) -> (f64, f64, f64) {
 }
 
 /// Regularised incomplete beta I_x(a, b).
-pub(in crate::graph) fn inc_beta(a: f64, b: f64, x: f64) -> f64 {
+pub(super) fn inc_beta(a: f64, b: f64, x: f64) -> f64 {
     inc_beta_all(a, b, x).0
 }
 
 /// d I_x(a, b) / d a
-pub(in crate::graph) fn inc_beta_da(a: f64, b: f64, x: f64) -> f64 {
+pub(super) fn inc_beta_da(a: f64, b: f64, x: f64) -> f64 {
     inc_beta_all(a, b, x).1
 }
 
 /// d I_x(a, b) / d b
-pub(in crate::graph) fn inc_beta_db(a: f64, b: f64, x: f64) -> f64 {
+pub(super) fn inc_beta_db(a: f64, b: f64, x: f64) -> f64 {
     inc_beta_all(a, b, x).2
 }

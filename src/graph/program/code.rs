@@ -69,8 +69,8 @@ impl std::fmt::Display for Name {
 pub(super) struct Micro {
     pub name: Name,
     pub kernel: Kernel,
-    /// The kernel for the last trip of a loop, whose count may be another.
-    pub last: Kernel,
+    /// Kernel and count for the last trip of a loop, where they may differ.
+    pub last: (Kernel, usize),
     pub d: Loc,
     pub a: Loc,
     pub b: Loc,
@@ -78,14 +78,31 @@ pub(super) struct Micro {
     pub n: usize,
 }
 
-/// A loop: `trips` times the operations, the last time with count `tail` where that is not 0.
+/// A loop: `trips` times the operations, the last time with their last kernels.
 #[derive(Clone, Debug)]
 pub(super) struct Cycle {
     pub trips: usize,
-    pub tail: usize,
     pub ops: Vec<Micro>,
+    /// Loops inside, each with the number of operations before it. Nothing in them moves with this one.
+    pub inner: Vec<(usize, Cycle)>,
     /// What it is, for people.
     pub label: String,
+}
+
+impl Cycle {
+    /// All operations, those of inner loops too.
+    pub fn each(&self, f: &mut impl FnMut(&Micro)) {
+        self.ops.iter().for_each(&mut *f);
+        for (_, inner) in &self.inner {
+            inner.each(f);
+        }
+    }
+
+    /// Most pointers in use at one time.
+    pub fn pointers(&self) -> usize {
+        let inner = self.inner.iter().map(|(_, c)| c.pointers()).max();
+        4 * self.ops.len() + inner.unwrap_or(0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +124,8 @@ pub(super) struct Code {
     pub pool: Vec<f64>,
     pub data: Vec<Arc<[f64]>>,
     pub tables: Vec<Arc<[u32]>>,
+    /// Data matrices in tiles, by their address and the rows of a tile.
+    pub packed: HashMap<(usize, usize), Loc>,
     scalars: HashMap<u64, usize>,
     params: HashMap<Vec<usize>, usize>,
 }
@@ -140,7 +159,12 @@ impl Code {
             self.pool.resize(end, 0.0);
             return fixed(Base::Pool).plus(start);
         }
-        self.data.push(x.clone());
+        self.large(x.clone())
+    }
+
+    /// Data that stays where it is.
+    pub fn large(&mut self, x: Arc<[f64]>) -> Loc {
+        self.data.push(x);
         fixed(Base::Data(self.data.len() as u32 - 1))
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::code::{self, Base, Code, Loc, Micro, Name, Step};
+use super::code::{self, Base, Code, Cycle, Loc, Micro, Name, Step};
+use super::kernels::arith::{Extent, extent};
 use super::kernels::{Kernel, arith, fold, function, moves};
 use super::lir::{Lir, Map, Op, Square, V};
 use super::schedule::{Group, Place};
@@ -17,10 +18,12 @@ pub(super) struct Emitter<'a> {
     pub isa: Isa,
     pub code: &'a mut Code,
     /// Where operations go instead of the program's steps: the body of a loop.
-    pub sink: Option<Vec<Micro>>,
+    pub sink: Option<Cycle>,
     /// Where each value is, once it has a place.
     pub loc: Vec<Option<Loc>>,
     pub readers: Vec<Vec<V>>,
+    /// Whether each output of the program has lanes.
+    expected: Vec<bool>,
     /// What is being emitted, for people.
     pub name: Name,
     /// Nodes that need nothing more: computed with another, or in place.
@@ -51,6 +54,7 @@ impl<'a> Emitter<'a> {
             isa,
             code,
             sink: None,
+            expected: vec![],
             name: Name::Other("copy"),
             loc: vec![None; n],
             readers,
@@ -61,8 +65,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The whole program.
-    pub fn program(&mut self, groups: &[Group]) {
+    /// The whole program; `wide` says which outputs the caller expects with lanes.
+    pub fn program(&mut self, groups: &[Group], wide: &[bool]) {
+        self.expected = wide.to_vec();
         for i in 0..self.lir.nodes.len() {
             if let Op::Input(k) = self.lir.nodes[i].op {
                 let v = V(i as u32);
@@ -84,7 +89,11 @@ impl<'a> Emitter<'a> {
         }
         for (k, &v) in self.lir.outputs.iter().enumerate() {
             let (from, to) = (self.value(v), code::output(k as u32));
+            let count = self.lir.node(v).n * self.lanes;
             match from.base {
+                _ if wide[k] && !self.lir.node(v).wide => {
+                    self.push(moves::expand_kernel(self.lanes), to, [from; 3], count);
+                }
                 _ if from == to => {}
                 Base::Buffer(_) | Base::Pool => self.code.exports.push((k, from)),
                 _ => self.copy(to, from, self.count(v)),
@@ -106,7 +115,7 @@ impl<'a> Emitter<'a> {
         let op = Micro {
             name: self.name,
             kernel,
-            last: kernel,
+            last: (kernel, n),
             d,
             a,
             b,
@@ -114,18 +123,18 @@ impl<'a> Emitter<'a> {
             n,
         };
         match &mut self.sink {
-            Some(ops) => ops.push(op),
+            Some(cycle) => cycle.ops.push(op),
             None => self.code.steps.push(Step::Op(op)),
         }
     }
 
     pub fn copy(&mut self, d: Loc, a: Loc, n: usize) {
-        self.push(arith::copy(self.isa, n, 0), d, [a; 3], n);
+        self.push(arith::copy(self.isa, extent(n), 0), d, [a; 3], n);
     }
 
     pub fn zero(&mut self, d: Loc, n: usize) {
         let zero = self.code.data(&[0.0].into());
-        self.push(arith::copy(self.isa, n, 1), d, [zero; 3], n);
+        self.push(arith::copy(self.isa, extent(n), 1), d, [zero; 3], n);
     }
 
     /// Where the value of `v` is.
@@ -159,7 +168,10 @@ impl<'a> Emitter<'a> {
             None => {
                 let output = self.lir.outputs.iter().position(|o| *o == v);
                 match output {
-                    Some(k) if self.sink.is_none() && self.count(v) > DIRECT => {
+                    Some(k)
+                        if self.expected.get(k) == Some(&self.lir.node(v).wide)
+                            && self.count(v) > DIRECT =>
+                    {
                         code::output(k as u32)
                     }
                     _ => {
@@ -196,7 +208,7 @@ impl<'a> Emitter<'a> {
         let (node, width) = (self.lir.node(v), self.width(v));
         if let Op::Assemble { base: true } = node.op {
             let (base, n) = (node.args[0], node.n);
-            let (from, _) = self.operand(base, n, node.wide, false);
+            let from = self.full(base, n, node.wide);
             self.copy(at, from, n * width);
             return at;
         }
@@ -220,29 +232,28 @@ impl<'a> Emitter<'a> {
         at
     }
 
-    /// An operand of an elementwise operation on `n` elements: its place, and whether it is a scalar.
-    /// With `scalars` not allowed, one is written out.
-    pub fn operand(&mut self, a: V, n: usize, wide: bool, scalars: bool) -> (Loc, bool) {
+    /// How an elementwise operation on `n` elements reads `a`.
+    pub fn kind(&self, a: V, n: usize, wide: bool) -> Kind {
         let node = self.lir.node(a);
+        match (node.n == n, node.wide == wide) {
+            (true, true) => Kind::Vector,
+            (true, false) if n != 1 => Kind::Moving,
+            (false, true) if wide => Kind::Row,
+            _ => Kind::Fixed,
+        }
+    }
+
+    /// The place of `a` with all doubles of an operation on `n` elements.
+    pub fn full(&mut self, a: V, n: usize, wide: bool) -> Loc {
         let at = self.value(a);
         let lanes = if wide { self.lanes } else { 1 };
-        match (node.n == 1 && n != 1, node.wide == wide) {
-            (false, true) => (at, false),
-            (_, false) if node.n == 1 && scalars => (at, true),
-            (true, true) if !wide && scalars => (at, true),
-            (false, false) => (
-                self.spread(a, moves::expand_kernel(lanes), n * lanes),
-                false,
-            ),
-            (true, true) if wide => (
-                self.spread(a, moves::repeat_kernel(lanes), n * lanes),
-                false,
-            ),
-            (true, _) => {
-                let kernel = arith::copy(self.isa, n * lanes, 1);
-                (self.spread(a, kernel, n * lanes), false)
-            }
-        }
+        let kernel = match self.kind(a, n, wide) {
+            Kind::Vector => return at,
+            Kind::Row => moves::repeat_kernel(lanes),
+            Kind::Moving => moves::expand_kernel(lanes),
+            Kind::Fixed => arith::copy(self.isa, extent(n * lanes), 1),
+        };
+        self.spread(a, kernel, n * lanes)
     }
 
     fn spread(&mut self, a: V, kernel: Kernel, count: usize) -> Loc {
@@ -273,7 +284,7 @@ impl<'a> Emitter<'a> {
                 let kernel = if wide {
                     moves::repeat_kernel(self.lanes)
                 } else {
-                    arith::copy(self.isa, n, 1)
+                    arith::copy(self.isa, extent(n), 1)
                 };
                 self.push(kernel, d, [from; 3], n * width);
             }
@@ -311,6 +322,9 @@ impl<'a> Emitter<'a> {
             Op::MatMul(product) => self.matmul(v, *product),
             Op::Square { kind, batch, n, m } => self.square(v, *kind, (*batch, *n, *m)),
             Op::Scan(scan) => self.scan(v, scan.clone()),
+            Op::DataRows { .. } | Op::DataColumns { .. } => {
+                unreachable!("only in loops over rows")
+            }
         }
     }
 
@@ -340,18 +354,28 @@ impl<'a> Emitter<'a> {
         }
         let count = self.count(x);
         let product = self.code.buffer(count);
-        let mul = map_kernel(Map::Binary(Binary::Mul), self.isa, count, 0);
+        let mul = map_kernel(Map::Binary(Binary::Mul), self.isa, extent(count), 0);
         self.push(mul, product, [a, b, a], count);
         self.sum(v, product, self.lir.node(x).n);
     }
 
     fn map(&mut self, v: V, map: Map) {
         let node = self.lir.node(v);
-        let (mut places, mut scalars) = ([None; 3], 0);
+        let (n, wide) = (node.n, node.wide);
+        let mut reading = Reading::default();
+        let mut places = [None; 3];
         for (k, &a) in node.args.iter().enumerate() {
-            let (at, scalar) = self.operand(a, node.n, node.wide, true);
-            places[k] = Some(at);
-            scalars |= (scalar as u8) << k;
+            let kind = self.kind(a, n, wide);
+            places[k] = Some(match kind {
+                Kind::Row | Kind::Moving if !is_arithmetic(map) => {
+                    reading.add(k, Kind::Vector);
+                    self.full(a, n, wide)
+                }
+                _ => {
+                    reading.add(k, kind);
+                    self.value(a)
+                }
+            });
         }
         let a = places[0].expect("elementwise nodes have arguments");
         let mut operands = [a, places[1].unwrap_or(a), places[2].unwrap_or(a)];
@@ -363,13 +387,12 @@ impl<'a> Emitter<'a> {
             self.push(function::softplus_sigmoid(self.isa), d, operands, count);
             return;
         }
-        let count = self.padded(v, &operands);
-        self.push(
-            map_kernel(map, self.isa, count, scalars),
-            d,
-            operands,
-            count,
-        );
+        let (extent, mut count) = reading.count(n, self.width(v));
+        if extent == Extent::Many {
+            count = self.padded(v, &operands);
+        }
+        let kernel = map_kernel(map, self.isa, extent, reading.scalars);
+        self.push(kernel, d, operands, count);
     }
 
     /// Where `v` is the softplus of a number: the node of its sigmoid, if that is still to be computed.
@@ -400,7 +423,7 @@ impl<'a> Emitter<'a> {
         let node = self.lir.node(v);
         let (source, whole) = (node.args[0], self.readers[v.at()][0]);
         let n = self.lir.node(source).n;
-        let (from, _) = self.operand(source, n, node.wide, false);
+        let from = self.full(source, n, node.wide);
         let (to, width) = (self.target(whole), self.width(v));
         match index {
             Index::Stride {
@@ -424,7 +447,7 @@ impl<'a> Emitter<'a> {
 
     pub fn add_or_copy(&mut self, d: Loc, from: Loc, count: usize, add: bool) {
         if add {
-            let kernel = map_kernel(Map::Binary(Binary::Add), self.isa, count, 0);
+            let kernel = map_kernel(Map::Binary(Binary::Add), self.isa, extent(count), 0);
             self.push(kernel, d, [d, from, d], count);
         } else {
             self.copy(d, from, count);
@@ -447,6 +470,8 @@ pub(super) fn name(op: &Op) -> Name {
         Op::Fold { .. } => "fold",
         Op::CumSum { .. } => "running sum",
         Op::MatMul(_) => "matrix product",
+        Op::DataRows { .. } => "data rows",
+        Op::DataColumns { .. } => "data columns",
         Op::Square { kind, .. } => match kind {
             Square::Cholesky => "cholesky",
             Square::TriSolve(_) => "triangular solve",
@@ -457,8 +482,60 @@ pub(super) fn name(op: &Op) -> Name {
     })
 }
 
+/// How an operation reads an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// All doubles, one after another.
+    Vector,
+    /// The same lanes for every element.
+    Row,
+    /// One double for every element, for all lanes.
+    Moving,
+    /// One double.
+    Fixed,
+}
+
+/// How an operation reads all its operands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
+    /// Operands read as one double at a time.
+    pub scalars: arith::Scalars,
+    /// Operands that go on from element to element.
+    moving: arith::Scalars,
+    by_rows: bool,
+}
+
+impl Reading {
+    pub fn add(&mut self, k: usize, kind: Kind) {
+        let scalar = matches!(kind, Kind::Moving | Kind::Fixed);
+        let moving = matches!(kind, Kind::Moving | Kind::Vector);
+        self.scalars |= (scalar as u8) << k;
+        self.moving |= (moving as u8) << k;
+        self.by_rows |= matches!(kind, Kind::Row | Kind::Moving);
+    }
+
+    /// Extent and count of a call on `n` elements of `lanes` doubles.
+    pub fn count(&self, n: usize, lanes: usize) -> (Extent, usize) {
+        if self.by_rows {
+            (Extent::Rows, arith::rows(n, lanes, self.moving))
+        } else {
+            (extent(n * lanes), n * lanes)
+        }
+    }
+}
+
+/// True where a formula has kernels for rows of lanes.
+pub(super) fn is_arithmetic(map: Map) -> bool {
+    match map {
+        Map::Unary(u) => arith::unary(u, Isa::Baseline, Extent::Many).is_some(),
+        Map::Binary(b) => arith::binary(b, Isa::Baseline, Extent::Many, 0).is_some(),
+        Map::Ternary(t) => arith::ternary(t, Isa::Baseline, Extent::Many, 0).is_some(),
+        Map::Joined(_) => true,
+    }
+}
+
 /// The kernel of an elementwise formula.
-pub(super) fn map_kernel(map: Map, isa: Isa, n: usize, scalars: arith::Scalars) -> Kernel {
+pub(super) fn map_kernel(map: Map, isa: Isa, n: Extent, scalars: arith::Scalars) -> Kernel {
     match map {
         Map::Unary(u) => arith::unary(u, isa, n).unwrap_or_else(|| function::unary(u, isa, n)),
         Map::Binary(b) => {

@@ -3,29 +3,31 @@
 use std::collections::HashMap;
 
 use super::code::{Base, Cycle, Loc, Micro, Name, Step};
-use super::emit::{self, Emitter, map_kernel};
-use super::kernels::arith::{self, Joined};
-use super::kernels::{Kernel, fold, function, moves};
+use super::emit::{self, Emitter, Kind, Reading, is_arithmetic, map_kernel};
+use super::kernels::arith::{self, Extent};
+use super::kernels::{Kernel, dataset, fold, function, moves};
 use super::lir::{Map, Op, V};
 use super::schedule::{Domain, flows};
-use crate::graph::op::{Binary, Fold};
+use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
-/// Doubles in a tile: as many elements as fit, at least one.
-const TILE: usize = 64;
+/// Doubles of all tiles of a loop: half of a first-level cache.
+const FILE: usize = 2048;
+/// Doubles of one tile: at least, and at most without and with lanes.
+const WIDTHS: (usize, usize, usize) = (64, 256, 512);
 
 /// State of one loop.
-struct Fused {
-    domain: Domain,
+pub(super) struct Fused {
+    pub domain: Domain,
     /// Lanes of an element.
-    lanes: usize,
+    pub lanes: usize,
     /// Elements in a tile.
-    elements: usize,
+    pub elements: usize,
     ops: Vec<Micro>,
     /// What is being emitted, for people.
     name: Name,
-    /// What runs after the loop.
-    after: Vec<After>,
+    /// Accumulators to be summed after the loop, and where to.
+    pub sums: Vec<Total>,
     /// The file of tiles, its length, and the free ones.
     file: u32,
     tiles: usize,
@@ -38,13 +40,16 @@ struct Fused {
     ready: HashMap<V, Loc>,
 }
 
-enum After {
-    /// The accumulator of a sum.
-    Sum(V, Loc),
+/// A sum to be finished after the loop.
+pub(super) enum Total {
+    /// One accumulator.
+    One(V, Loc),
+    /// An accumulator of four doubles for each of so many columns.
+    Columns(V, Loc, usize),
 }
 
 impl Fused {
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.lanes * self.elements
     }
 
@@ -67,7 +72,7 @@ impl Fused {
     }
 
     /// One reader of `v` inside the loop is done.
-    fn read(&mut self, v: V) {
+    pub fn read(&mut self, v: V) {
         if let Some(n) = self.pending.get_mut(&v) {
             *n -= 1;
             if *n == 0
@@ -78,24 +83,26 @@ impl Fused {
         }
     }
 
-    /// Doubles of the last tile.
-    fn tail(&self) -> usize {
-        (self.domain.n % self.elements) * self.lanes
-    }
-
-    /// Adds an operation on tiles; `kernel` chooses by their length.
-    fn op(&mut self, kernel: impl Fn(usize) -> Kernel, d: Loc, [a, b, c]: [Loc; 3]) {
-        let (n, tail) = (self.width(), self.tail());
+    /// Adds an operation on tiles; `kernel` chooses kernel and count for a number of elements.
+    pub fn op(&mut self, kernel: impl Fn(usize) -> (Kernel, usize), d: Loc, [a, b, c]: [Loc; 3]) {
+        let tail = self.domain.n % self.elements;
+        let full = kernel(self.elements);
         self.ops.push(Micro {
             name: self.name,
-            kernel: kernel(n),
-            last: kernel(if tail > 0 { tail } else { n }),
+            kernel: full.0,
+            n: full.1,
+            last: if tail > 0 { kernel(tail) } else { full },
             d,
             a,
             b,
             c,
-            n,
         });
+    }
+
+    /// Adds an operation whose count is the number of doubles.
+    fn plain(&mut self, kernel: Kernel, d: Loc, operands: [Loc; 3]) {
+        let lanes = self.lanes;
+        self.op(|e| (kernel, e * lanes), d, operands);
     }
 }
 
@@ -103,22 +110,24 @@ impl Emitter<'_> {
     /// One loop over all `nodes`.
     pub(super) fn fused(&mut self, domain: Domain, nodes: &[V]) {
         let lanes = if domain.wide { self.lanes } else { 1 };
-        let elements = (TILE / lanes).max(1);
         let Base::Buffer(file) = self.code.buffer(0).base else {
             unreachable!("buffers are buffers")
         };
+        let pending = self.pending(nodes);
+        let tiles = self.live_tiles(nodes, pending.clone());
+        let most = self.most_rows(nodes, lanes);
         let mut f = Fused {
             domain,
             lanes,
-            elements,
+            elements: elements(tiles, lanes, domain.n).min(most),
             ops: vec![],
             name: self.name,
-            after: vec![],
+            sums: vec![],
             file,
             tiles: 0,
             free: vec![],
             here: HashMap::new(),
-            pending: self.pending(nodes),
+            pending,
             ready: HashMap::new(),
         };
         for &v in nodes {
@@ -128,20 +137,29 @@ impl Emitter<'_> {
         }
         self.code.buffers[file as usize] = f.tiles * f.width();
         let label = format!(
-            "{} elements, {} nodes, {} tiles",
+            "{} elements, {} nodes, {} tiles of {}",
             domain.n,
             nodes.len(),
-            f.tiles
+            f.tiles,
+            f.width()
         );
         self.code.steps.push(Step::Cycle(Cycle {
-            trips: domain.n.div_ceil(elements),
-            tail: f.tail(),
-            ops: std::mem::take(&mut f.ops),
+            trips: domain.n.div_ceil(f.elements),
+            ops: f.ops,
+            inner: vec![],
             label,
         }));
-        for after in std::mem::take(&mut f.after) {
-            let After::Sum(v, acc) = after;
-            self.finish_sum(&f, v, acc);
+        for total in f.sums {
+            match total {
+                Total::One(v, acc) => {
+                    let d = self.dest(v);
+                    self.push(fold::sum(self.isa), d, [acc; 3], fold::ACCUMULATOR);
+                }
+                Total::Columns(v, acc, columns) => {
+                    let d = self.dest(v);
+                    self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+                }
+            }
         }
     }
 
@@ -160,6 +178,24 @@ impl Emitter<'_> {
         pending
     }
 
+    /// Most values of the loop that wait for a reader at one time.
+    fn live_tiles(&self, nodes: &[V], mut pending: HashMap<V, usize>) -> usize {
+        let (mut live, mut most) = (0usize, 0);
+        for &v in nodes {
+            for a in &self.lir.node(v).args {
+                if flows(self.lir, *a, v)
+                    && let Some(n) = pending.get_mut(a)
+                {
+                    *n -= 1;
+                    live -= (*n == 0) as usize;
+                }
+            }
+            live += (pending[&v] > 0) as usize;
+            most = most.max(live);
+        }
+        most
+    }
+
     /// True where something outside the loop reads `v`.
     fn leaves(&self, f: &Fused, v: V) -> bool {
         self.lir.outputs.contains(&v)
@@ -175,73 +211,99 @@ impl Emitter<'_> {
         match &node.op {
             Op::Map(map) => self.fused_map(f, v, *map),
             Op::Fill => {
-                let (from, scalar) = self.fused_operand(f, node.args[0]);
+                let (from, kind) = self.fused_operand(f, node.args[0]);
                 let d = self.fused_dest(f, v);
-                let isa = self.isa;
-                f.op(|n| arith::copy(isa, n, scalar as u8), d, [from; 3]);
+                self.fused_copy(f, d, from, kind);
             }
             Op::Gather(index) => {
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let source = self.value(node.args[0]);
                 let d = self.fused_dest(f, v);
-                let kernel = moves::gather_kernel(f.lanes);
-                f.op(|_| kernel, d, [source, table, source]);
+                f.plain(moves::gather_kernel(f.lanes), d, [source, table, source]);
             }
             Op::Sum => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
-                let acc = self.accumulator(f, v);
-                let (add, isa) = (Map::Binary(Binary::Add), self.isa);
-                f.op(|n| map_kernel(add, isa, n, 0), acc, [acc, x, acc]);
+                self.fused_sum(f, v, (x, x), [fold::add_terms, fold::add_rows]);
                 f.read(node.args[0]);
             }
             Op::Dot => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
                 let (y, _) = self.fused_operand(f, node.args[1]);
-                let acc = self.accumulator(f, v);
-                let joined = if x == y {
-                    Joined::SquareAdd
-                } else {
-                    Joined::MulAdd
-                };
-                let isa = self.isa;
-                f.op(|n| arith::joined(joined, isa, n, 0), acc, [x, y, acc]);
+                self.fused_sum(f, v, (x, y), [fold::add_products, fold::add_row_products]);
                 node.args.iter().for_each(|a| f.read(*a));
             }
             Op::Deposit { index, add } => self.fused_deposit(f, v, index, *add),
+            Op::DataRows { data, columns } => self.data_rows(f, v, data, *columns),
+            Op::DataColumns { data, columns } => self.data_columns(f, v, data, *columns),
             _ => unreachable!("not the operation of a loop"),
         }
     }
 
+    fn fused_arithmetic(
+        &mut self,
+        f: &mut Fused,
+        map: Map,
+        reading: Reading,
+        d: Loc,
+        operands: [Loc; 3],
+    ) {
+        let (isa, lanes) = (self.isa, f.lanes);
+        f.op(
+            |e| {
+                let (extent, count) = reading.count(e, lanes);
+                // A remainder of one double is a vector all the same.
+                let extent = if extent == Extent::One {
+                    Extent::Many
+                } else {
+                    extent
+                };
+                (map_kernel(map, isa, extent, reading.scalars), count)
+            },
+            d,
+            operands,
+        );
+    }
+
+    fn fused_copy(&mut self, f: &mut Fused, d: Loc, from: Loc, kind: Kind) {
+        let mut reading = Reading::default();
+        reading.add(0, kind);
+        let (isa, lanes) = (self.isa, f.lanes);
+        f.op(
+            |e| {
+                let (extent, count) = reading.count(e, lanes);
+                (arith::copy(isa, extent, reading.scalars), count)
+            },
+            d,
+            [from; 3],
+        );
+    }
+
     fn fused_map(&mut self, f: &mut Fused, v: V, map: Map) {
         let args = &self.lir.node(v).args;
-        let (mut places, mut scalars) = ([None; 3], 0);
+        let mut places = [None; 3];
+        let mut reading = Reading::default();
         for (k, &a) in args.iter().enumerate() {
-            let (at, scalar) = self.fused_operand(f, a);
+            let (mut at, mut kind) = self.fused_operand(f, a);
+            if matches!(kind, Kind::Row | Kind::Moving) && !is_arithmetic(map) {
+                at = self.written_out(f, a, at, kind);
+                kind = Kind::Vector;
+            }
             places[k] = Some(at);
-            scalars |= (scalar as u8) << k;
+            reading.add(k, kind);
         }
         let a = places[0].expect("elementwise nodes have arguments");
         let mut operands = [a, places[1].unwrap_or(a), places[2].unwrap_or(a)];
-        for (k, a) in args.iter().enumerate() {
-            // An operand read twice by this node is released once, after the last.
-            if !args[k + 1..].contains(a) {
-                (0..args.iter().filter(|x| *x == a).count()).for_each(|_| f.read(*a));
-            }
+        for a in args {
+            f.read(*a);
         }
         let d = self.fused_dest(f, v);
-        let twin = self.sigmoid_twin(f, v, map);
-        let isa = self.isa;
-        match twin {
-            Some(second) => {
-                operands[2] = self.fused_dest(f, second);
-                f.op(|_| function::softplus_sigmoid(isa), d, operands);
-            }
-            None => f.op(|n| map_kernel(map, isa, n, scalars), d, operands),
+        let Some(second) = self.sigmoid_twin(f, v, map) else {
+            return self.fused_arithmetic(f, map, reading, d, operands);
         };
-        if let Some(second) = twin {
-            f.read(args[0]);
-            self.done[second.at()] = true;
-        }
+        operands[2] = self.fused_dest(f, second);
+        f.plain(function::softplus_sigmoid(self.isa), d, operands);
+        f.read(args[0]);
+        self.done[second.at()] = true;
     }
 
     /// The sigmoid of what `v` is the softplus of, where this loop wants it too.
@@ -250,48 +312,47 @@ impl Emitter<'_> {
             .filter(|u| f.pending.contains_key(u) && !f.here.contains_key(u))
     }
 
-    /// Where the tile of an operand is, and whether it is a scalar there.
-    fn fused_operand(&mut self, f: &mut Fused, a: V) -> (Loc, bool) {
+    /// Where the tile of an operand is, and how it is read.
+    pub(super) fn fused_operand(&mut self, f: &mut Fused, a: V) -> (Loc, Kind) {
         if let Some(&at) = f.here.get(&a) {
-            return (at, false);
+            return (at, Kind::Vector);
         }
-        let (n, wide) = (self.lir.node(a).n, self.lir.node(a).wide);
+        let kind = self.kind(a, f.domain.n, f.domain.wide);
+        let step = match kind {
+            Kind::Vector => f.width(),
+            Kind::Moving => f.elements,
+            Kind::Row | Kind::Fixed => 0,
+        };
         let at = self.value(a);
-        if n == 1 && f.domain.n != 1 {
-            return match wide && f.lanes > 1 {
-                false => (at, true),
-                true if f.elements == 1 => (at, false),
-                true => (self.ready_tile(f, a, at), false),
-            };
-        }
-        if wide == f.domain.wide {
-            return (at.stepping(f.width() as isize), false);
-        }
-        let at = at.stepping(f.elements as isize);
-        if f.elements == 1 {
-            return (at, true);
-        }
-        let d = f.tile();
-        let kernel = moves::expand_kernel(f.lanes);
-        f.op(|_| kernel, d, [at; 3]);
-        f.here.insert(a, d);
-        (d, false)
+        (
+            if step > 0 {
+                at.stepping(step as isize)
+            } else {
+                at
+            },
+            kind,
+        )
     }
 
-    /// A scalar with lanes, repeated over a tile before the loop starts.
-    fn ready_tile(&mut self, f: &mut Fused, a: V, from: Loc) -> Loc {
+    /// An operand that a kernel must find with all its doubles: a row repeated over a tile before the
+    /// loop starts, or one number after another repeated over the lanes.
+    fn written_out(&mut self, f: &mut Fused, a: V, from: Loc, kind: Kind) -> Loc {
         if let Some(&at) = f.ready.get(&a) {
             return at;
         }
         let width = f.width();
         let at = self.code.buffer(width);
-        self.push(moves::repeat_kernel(f.lanes), at, [from; 3], width);
+        if kind == Kind::Row {
+            self.push(moves::repeat_kernel(f.lanes), at, [from; 3], width);
+        } else {
+            f.plain(moves::expand_kernel(f.lanes), at, [from; 3]);
+        }
         f.ready.insert(a, at);
         at
     }
 
     /// Where the tile of `v` goes: to its place outside if something there reads it.
-    fn fused_dest(&mut self, f: &mut Fused, v: V) -> Loc {
+    pub(super) fn fused_dest(&mut self, f: &mut Fused, v: V) -> Loc {
         let at = if self.leaves(f, v) || self.part_of(v).is_some() {
             self.dest(v).stepping(f.width() as isize)
         } else {
@@ -301,59 +362,63 @@ impl Emitter<'_> {
         at
     }
 
-    /// An accumulator for a sum: a tile of zeros, or the result itself where a tile is one element.
-    fn accumulator(&mut self, f: &mut Fused, v: V) -> Loc {
-        let width = f.width();
-        if f.elements == 1 {
-            let at = self.dest(v);
-            self.zero(at, width);
-            return at;
-        }
-        let at = self.code.buffer(width);
-        self.zero(at, width);
-        f.after.push(After::Sum(v, at));
-        at
-    }
-
-    fn finish_sum(&mut self, f: &Fused, v: V, acc: Loc) {
-        let d = self.dest(v);
+    /// Adds terms to an accumulator: with lanes the result itself, else one that is summed after the loop.
+    fn fused_sum(
+        &mut self,
+        f: &mut Fused,
+        v: V,
+        (x, y): (Loc, Loc),
+        [terms, rows]: [fn(crate::base::simd::Isa) -> Kernel; 2],
+    ) {
         if f.lanes == 1 {
-            self.push(fold::sum(self.isa), d, [acc; 3], f.width());
+            let acc = self.code.buffer(fold::ACCUMULATOR);
+            self.zero(acc, fold::ACCUMULATOR);
+            f.sums.push(Total::One(v, acc));
+            f.plain(terms(self.isa), acc, [x, y, x]);
         } else {
-            let c = self.code.params(&[1, f.elements, f.lanes]);
-            self.push(fold::fold_kernel(Fold::Sum, self.isa), d, [acc, acc, c], 0);
+            let acc = self.dest(v);
+            self.zero(acc, f.lanes);
+            let (kernel, lanes) = (rows(self.isa), f.lanes);
+            f.op(|e| (kernel, arith::rows(e, lanes, 0)), acc, [x, y, x]);
         }
     }
 
     fn fused_deposit(&mut self, f: &mut Fused, v: V, index: &Index, add: bool) {
         let (source, whole) = (self.lir.node(v).args[0], self.readers[v.at()][0]);
-        let (mut from, scalar) = self.fused_operand(f, source);
-        let isa = self.isa;
-        if scalar {
-            let d = f.tile();
-            f.op(|n| arith::copy(isa, n, 1), d, [from; 3]);
-            from = d;
-        }
+        let (from, kind) = self.fused_operand(f, source);
         let to = self.target(whole);
         match index {
             Index::Stride {
                 start, stride: 1, ..
             } => {
                 let d = to.plus(start * f.lanes).stepping(f.width() as isize);
-                let sum = Map::Binary(Binary::Add);
                 if add {
-                    f.op(|n| map_kernel(sum, isa, n, 0), d, [d, from, d]);
+                    let mut reading = Reading::default();
+                    reading.add(0, kind);
+                    reading.add(1, Kind::Vector);
+                    let sum = Map::Binary(Binary::Add);
+                    self.fused_arithmetic(f, sum, reading, d, [from, d, from]);
                 } else {
-                    f.op(|n| arith::copy(isa, n, 0), d, [from; 3]);
+                    self.fused_copy(f, d, from, kind);
                 }
             }
             _ => {
+                debug_assert_eq!(kind, Kind::Vector, "deposits have their sources' lanes");
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let runs = matches!(index, Index::Repeat { .. });
                 let kernel = moves::scatter_kernel(f.lanes, runs);
-                f.op(|_| kernel, to, [from, table, from]);
+                f.plain(kernel, to, [from, table, from]);
             }
         }
         f.read(source);
     }
+}
+
+/// Elements of a tile where `tiles` of them are live.
+fn elements(tiles: usize, lanes: usize, n: usize) -> usize {
+    let (least, plain, wide) = WIDTHS;
+    let most = if lanes == 1 { plain } else { wide };
+    let width = (FILE / tiles.max(1)).clamp(least, most).max(lanes);
+    let elements = 1 << (width / lanes).ilog2();
+    elements.min(n.next_power_of_two())
 }

@@ -44,6 +44,8 @@ pub(super) struct Loop {
     pub ops: Vec<Instr>,
     /// The operations of the last trip.
     pub last: Vec<Instr>,
+    /// Loops inside, each with the number of operations before it.
+    pub inner: Vec<(usize, Loop)>,
     pub label: String,
 }
 
@@ -86,7 +88,7 @@ pub(super) fn link(code: Code) -> Linked {
         .steps
         .iter()
         .map(|s| match s {
-            Step::Cycle(c) => 4 * c.ops.len(),
+            Step::Cycle(c) => c.pointers(),
             Step::Op(_) => 0,
         })
         .max()
@@ -117,7 +119,7 @@ pub(super) fn link(code: Code) -> Linked {
                 names[stages.len() - 1].push(op.name);
             }
             Step::Cycle(c) => {
-                stages.push(Stage::Loop(link_cycle(c, address)));
+                stages.push(Stage::Loop(link_cycle(c, &address)));
                 names.push(c.ops.iter().map(|op| op.name).collect());
             }
         }
@@ -160,7 +162,7 @@ fn push_op(stages: &mut Vec<Stage>, op: &Micro, address: impl Fn(Loc) -> Address
     }
 }
 
-fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
+fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
     let mut locs: Vec<Loc> = vec![];
     let mut seen = std::collections::HashSet::new();
     for loc in cycle.ops.iter().flat_map(|op| [op.d, op.a, op.b, op.c]) {
@@ -215,12 +217,8 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
         .iter()
         .zip(&cycle.ops)
         .map(|(i, op)| Instr {
-            kernel: op.last,
-            n: if cycle.tail > 0 {
-                cycle.tail as u32
-            } else {
-                i.n
-            },
+            kernel: op.last.0,
+            n: op.last.1 as u32,
             ..*i
         })
         .collect();
@@ -232,6 +230,11 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
         inner_fixed: offsets(false),
         bytes,
         ops,
+        inner: cycle
+            .inner
+            .iter()
+            .map(|(at, c)| (*at, link_cycle(c, address)))
+            .collect(),
         label: cycle.label.clone(),
     }
 }
@@ -240,15 +243,17 @@ fn link_cycle(cycle: &Cycle, address: impl Fn(Loc) -> Address) -> Loop {
 fn intervals(code: &Code) -> Vec<(usize, usize)> {
     let mut live = vec![(usize::MAX, 0); code.buffers.len()];
     for (i, step) in code.steps.iter().enumerate() {
-        let ops = match step {
-            Step::Op(op) => std::slice::from_ref(op),
-            Step::Cycle(c) => &c.ops[..],
-        };
-        for loc in ops.iter().flat_map(|op| [op.d, op.a, op.b, op.c]) {
-            if let Base::Buffer(k) = loc.base {
-                let l = &mut live[k as usize];
-                *l = (l.0.min(i), l.1.max(i));
+        let mut touch = |op: &Micro| {
+            for loc in [op.d, op.a, op.b, op.c] {
+                if let Base::Buffer(k) = loc.base {
+                    let l = &mut live[k as usize];
+                    *l = (l.0.min(i), l.1.max(i));
+                }
             }
+        };
+        match step {
+            Step::Op(op) => touch(op),
+            Step::Cycle(c) => c.each(&mut touch),
         }
     }
     for (_, loc) in &code.imports {

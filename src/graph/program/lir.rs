@@ -84,6 +84,16 @@ pub(super) enum Op {
         reverse: bool,
     },
     MatMul(Product),
+    /// Rows of data (row-major, `columns` wide) times the argument: an element for each row.
+    DataRows {
+        data: Arc<[f64]>,
+        columns: usize,
+    },
+    /// Columns of such data times the argument, which has an element for each row.
+    DataColumns {
+        data: Arc<[f64]>,
+        columns: usize,
+    },
     /// On `batch` matrices of order `n`, with `m` right-hand sides where it has some.
     Square {
         kind: Square,

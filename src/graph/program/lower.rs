@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::kernels::arith::Joined;
 use super::lir::{Lir, Map, Node, Op, Product, Square, V};
 use crate::graph::eval::evaluate;
-use crate::graph::op::{self, Binary, Fold, Spread, Var};
+use crate::graph::op::{self, Binary, Fold, Spread, Ternary, Var};
 use crate::graph::shape::Index;
 use crate::graph::{Graph, prune};
 
@@ -174,6 +175,7 @@ impl Lowering<'_> {
             op::Op::Const(c) => self.constant(c.clone()),
             op::Op::Unary(u) => self.elementwise(Map::Unary(*u), args, n),
             op::Op::Binary(b) => self.elementwise(Map::Binary(*b), args, n),
+            op::Op::Ternary(Ternary::Fma) => self.elementwise(Map::Joined(Joined::MulAdd), args, n),
             op::Op::Ternary(t) => self.elementwise(Map::Ternary(*t), args, n),
             op::Op::Reshape | op::Op::StopGradient | op::Op::ScaleGrad => {
                 let rep = self.rep(args[0]);

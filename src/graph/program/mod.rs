@@ -1,6 +1,8 @@
 //! The executor: a graph compiled to kernel calls over planned buffers and fused loops.
 
+mod algebra;
 mod code;
+mod dataset;
 mod emit;
 mod fused;
 mod join;
@@ -22,6 +24,7 @@ use link::Linked;
 pub use report::Timing;
 
 use super::Graph;
+use super::hoist::hoist;
 use super::op::{Spread, Var};
 use crate::base::simd::Isa;
 
@@ -54,14 +57,14 @@ impl Program {
             [1, 8, 16, 32, 64].contains(&lanes),
             "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}"
         );
-        let lir = peephole::rewrite(lower::lower(g, outputs, lanes));
+        let (hoisted, wanted) = hoist(g, outputs);
+        let lir = peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
         let groups = schedule::schedule(&lir, lanes, lower::SMALL);
         let mut code = Code::default();
-        Emitter::new(&lir, lanes, options.isa, &mut code).program(&groups);
-        let count = |v: Var| {
-            let wide = g.node(v).spread != Spread::Shared;
-            g.shape(v).count() * if wide { lanes } else { 1 }
-        };
+        let wide = |v: &Var| lanes > 1 && g.node(*v).spread != Spread::Shared;
+        let expected: Vec<bool> = outputs.iter().map(wide).collect();
+        Emitter::new(&lir, lanes, options.isa, &mut code).program(&groups, &expected);
+        let count = |v: Var| g.shape(v).count() * if wide(&v) { lanes } else { 1 };
         Program {
             code: link::link(code),
             lanes,

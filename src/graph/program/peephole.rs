@@ -1,12 +1,14 @@
 //! Rewrites of the executor's form: arrays put together in place, after operations are joined.
 
+use super::algebra;
 use super::join;
 use super::lir::{Lir, Map, Op, V};
 use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
 /// All rewrites, in order.
-pub(super) fn rewrite(mut lir: Lir) -> Lir {
+pub(super) fn rewrite(mut lir: Lir, lanes: usize) -> Lir {
+    algebra::simplify(&mut lir, lanes);
     gather_sums(&mut lir);
     join::join(&mut lir);
     let mut lir = lir.prune();

@@ -41,7 +41,7 @@ impl Emitter<'_> {
                 // One factor for all lanes: the lanes are further right-hand sides.
                 let shared = k == 0 && matches!(kind, Square::TriSolve(_) | Square::Solve(_));
                 if wide && !self.lir.node(x).wide && !shared {
-                    self.operand(x, counts[k], true, false).0
+                    self.full(x, counts[k], true)
                 } else {
                     self.value(x)
                 }

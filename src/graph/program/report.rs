@@ -75,6 +75,10 @@ impl Program {
                     // SAFETY: as in a run.
                     add(label(0), &mut || unsafe { run.stage(stage) });
                 }
+                Stage::Loop(l) if !l.inner.is_empty() => {
+                    // SAFETY: as in a run.
+                    add("loops".to_string(), &mut || unsafe { run.stage(stage) });
+                }
                 Stage::Loop(l) => {
                     for i in 0..l.ops.len() {
                         let alone = Stage::Loop(only(l, i));

@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
                 Stage::Call(kernel, [d, a, b, c], n) => {
                     kernel(self.at(*d), self.at(*a), self.at(*b), self.at(*c), *n)
                 }
-                Stage::Loop(l) => cycle(l, self),
+                Stage::Loop(l) => cycle(l, self, self.ws.cast()),
             }
         }
     }
@@ -140,9 +140,8 @@ pub(super) unsafe fn block(ops: &[Instr], ws: *mut f64) {
     }
 }
 
-/// A loop: its pointers are at the start of the workspace.
-unsafe fn cycle(l: &Loop, run: &Run) {
-    let pointers = run.ws.cast::<*mut f64>();
+/// A loop; its pointers are kept at `pointers`.
+unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
     // SAFETY: the workspace begins with room for the pointers of every loop; what they point to is valid
     // for each trip by the plan. Behind the last trip they are not used.
     unsafe {
@@ -168,14 +167,23 @@ unsafe fn cycle(l: &Loop, run: &Run) {
                 op.n as usize,
             )
         };
+        let body = |ops: &[Instr]| {
+            let mut done = 0;
+            for (at, inner) in &l.inner {
+                ops[done..*at].iter().for_each(call);
+                done = *at;
+                cycle(inner, run, next);
+            }
+            ops[done..].iter().for_each(call);
+        };
         for _ in 1..l.trips {
-            l.ops.iter().for_each(call);
+            body(&l.ops);
             for (i, &bytes) in l.bytes.iter().enumerate() {
                 let p = pointers.add(i);
                 *p = (*p).wrapping_byte_offset(bytes);
             }
         }
-        l.last.iter().for_each(call);
+        body(&l.last);
     }
 }
 

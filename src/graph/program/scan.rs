@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::code::{Cycle, Loc, Step};
 use super::emit::Emitter;
 use super::kernels::arith::Joined;
+use super::kernels::moves;
 use super::kernels::recur;
-use super::kernels::{arith, moves};
 use super::lir::{Lir, Map, Op, V};
 use super::{lower, peephole};
 use crate::graph::op::Scan;
@@ -36,13 +36,16 @@ impl Emitter<'_> {
             .map(|k| self.carry(&scan, k, width, &projections))
             .collect();
         for (k, carry) in carries.iter().enumerate() {
-            let (from, _) = self.operand(args[k], self.lir.node(args[k]).n, wide, false);
+            let from = self.full(args[k], self.lir.node(args[k]).n, wide);
             self.copy(carry.first, from, carry.count);
         }
         let ys = self.outputs(&scan, width, &projections);
         if scan.len > 0 && !self.linear(&scan, &args, wide, &carries, &projections) {
             let cycle = self.body(&scan, &args, wide, &carries, &ys);
-            self.code.steps.push(Step::Cycle(cycle));
+            match &mut self.sink {
+                Some(outer) => outer.inner.push((outer.ops.len(), cycle)),
+                None => self.code.steps.push(Step::Cycle(cycle)),
+            }
         }
         for (k, carry) in carries.iter().enumerate() {
             if let Some(p) = projections[k] {
@@ -155,16 +158,16 @@ impl Emitter<'_> {
             .collect();
         let spread = self.body_spread(args, wide, carries.len());
         let lir = lower::lower_body(&scan.body, &wanted, &spread);
-        let lir = peephole::rewrite(lir);
+        let lir = peephole::rewrite(lir, self.lanes);
         let places: Vec<Loc> = (0..args.len())
             .map(|k| match k.checked_sub(carries.len()) {
                 None => carries[k].now,
                 Some(x) if x < scan.xs => {
                     let a = args[k];
                     let count = self.count(a).checked_div(scan.len).unwrap_or(0);
-                    moving(self.value(a), count, scan)
+                    moving(self.still(a), count, scan)
                 }
-                Some(_) => self.value(args[k]),
+                Some(_) => self.still(args[k]),
             })
             .collect();
         let results: Vec<Loc> = carries
@@ -173,18 +176,31 @@ impl Emitter<'_> {
             .chain(ys.iter().flatten().copied())
             .collect();
         let mut inner = Emitter::new(&lir, self.lanes, self.isa, self.code);
-        inner.sink = Some(vec![]);
+        inner.sink = Some(Cycle {
+            trips: scan.len,
+            ops: vec![],
+            inner: vec![],
+            label: String::new(),
+        });
         inner.steps(&places, &results, wide);
         for c in carries.iter().filter(|c| !c.rows) {
             inner.copy(c.now, c.next, c.count);
         }
-        let ops = inner.sink.take().unwrap_or_default();
-        Cycle {
-            trips: scan.len,
-            tail: 0,
-            label: format!("{} steps, {} operations", scan.len, ops.len()),
-            ops,
+        let mut cycle = inner.sink.take().expect("set above");
+        cycle.label = format!("{} steps, {} operations", scan.len, cycle.ops.len());
+        cycle
+    }
+
+    /// The place of an argument, which must not move with a loop around this one.
+    fn still(&mut self, a: V) -> Loc {
+        let at = self.value(a);
+        if at.step == 0 {
+            return at;
         }
+        let count = self.count(a);
+        let copy = self.code.buffer(count);
+        self.copy(copy, at, count);
+        copy
     }
 
     /// Which inputs of the body have lanes.
@@ -228,12 +244,11 @@ impl Emitter<'_> {
             let n = self.lir.node(v).n;
             let lanes = if wide { self.lanes } else { 1 };
             let from = self.value(v);
-            let kernel = if self.lir.node(v).wide == wide {
-                arith::copy(self.isa, n * lanes, 0)
+            if self.lir.node(v).wide == wide {
+                self.copy(to, from, n * lanes);
             } else {
-                moves::expand_kernel(lanes)
-            };
-            self.push(kernel, to, [from; 3], n * lanes);
+                self.push(moves::expand_kernel(lanes), to, [from; 3], n * lanes);
+            }
         }
     }
 
@@ -251,7 +266,8 @@ impl Emitter<'_> {
             return false;
         }
         let spread = self.body_spread(args, wide, 1);
-        let lir = peephole::rewrite(lower::lower_body(&scan.body, &scan.next, &spread));
+        let lir = lower::lower_body(&scan.body, &scan.next, &spread);
+        let lir = peephole::rewrite(lir, self.lanes);
         let Some((factor, term)) = recurrence(&lir) else {
             return false;
         };

@@ -56,7 +56,7 @@ pub(super) fn schedule(lir: &Lir, lanes: usize, small: usize) -> Vec<Group> {
 /// The node whose elements a node goes through, where that is not itself.
 fn source(lir: &Lir, v: V) -> V {
     match lir.node(v).op {
-        Op::Sum | Op::Dot | Op::Deposit { .. } => lir.node(v).args[0],
+        Op::Sum | Op::Dot | Op::Deposit { .. } | Op::DataColumns { .. } => lir.node(v).args[0],
         _ => v,
     }
 }
@@ -64,6 +64,13 @@ fn source(lir: &Lir, v: V) -> V {
 fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
     match lir.node(v).op {
         Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => return Place::Leaf,
+        Op::DataRows { .. } | Op::DataColumns { .. } => {
+            let over = lir.node(source(lir, v));
+            return Place::Loop(Domain {
+                n: over.n,
+                wide: over.wide,
+            });
+        }
         Op::Map(_) | Op::Gather(_) | Op::Fill | Op::Sum | Op::Dot | Op::Deposit { .. } => {}
         _ => return Place::Sequence,
     }
@@ -80,11 +87,14 @@ fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
 
 /// True where the elements of `a` can be handed to `v` inside one loop.
 pub(super) fn flows(lir: &Lir, a: V, v: V) -> bool {
-    let pointwise = matches!(lir.node(a).op, Op::Map(_) | Op::Gather(_) | Op::Fill);
+    let pointwise = matches!(
+        lir.node(a).op,
+        Op::Map(_) | Op::Gather(_) | Op::Fill | Op::DataRows { .. }
+    );
     let node = lir.node(v);
     let reads = match node.op {
         Op::Map(_) | Op::Dot => lir.node(a).n == lir.node(source(lir, v)).n,
-        Op::Sum => true,
+        Op::Sum | Op::DataColumns { .. } => true,
         Op::Deposit { .. } => node.args[0] == a && node.args.get(1) != Some(&a),
         _ => false,
     };

@@ -1,12 +1,13 @@
 //! The log density from its terms: plain terms are summed, discrete latents are eliminated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use super::eliminate::{Net, Part};
 use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
-use crate::graph::{Fold, Graph, Index, Scan, Shape, Spread, Var};
+use crate::graph::{Fold, Index, Shape, Var};
 use crate::model::level::{AxisId, NONE};
-use crate::model::site::{FactorKind, Term};
+use crate::model::site::{Factor, FactorKind, Term};
 
 /// States of one row beyond which elimination is refused.
 pub const MAX_STATES: usize = 10_000;
@@ -23,13 +24,9 @@ pub struct Totals {
     pub terms: Vec<Term>,
 }
 
-/// A table over the states of discrete elements: `[rows, states of each axis…]`.
-struct Table {
-    value: Var,
-    rows: usize,
-    /// Site and element of each row, per axis.
-    axes: Vec<(usize, Vec<u32>)>,
-}
+/// The rows of a term that read their elements in the same pattern: which axes they have, in which
+/// order of (site, element), and which of them are one element read twice.
+type Pattern = Vec<Vec<usize>>;
 
 impl Lower<'_> {
     /// Sums all terms.
@@ -37,14 +34,14 @@ impl Lower<'_> {
         let mut plain = self.g.scalar(0.0);
         let mut jacobian = self.g.scalar(0.0);
         let mut likelihood = self.g.scalar(0.0);
-        let (mut tables, mut terms) = (vec![], vec![]);
+        let (mut parts, mut terms) = (vec![], vec![]);
         for f in std::mem::take(&mut self.factors).iter() {
+            self.g.set_origin(f.span.start + 1);
             let states: usize = self.levels.axes_of(f.value.level).iter().map(|a| self.levels.axis(*a).states).product();
             let count = self.levels.base(f.value.level).len * f.value.count();
             let node = self.node(&f.value);
             terms.push(Term { kind: f.kind, span: f.span, about: f.about.clone(), node, count, states });
             if self.levels.axes_of(f.value.level).is_empty() {
-                self.g.set_origin(f.span.start + 1);
                 let t = self.total(&f.value);
                 if matches!(f.kind, FactorKind::Likelihood | FactorKind::Factor) {
                     likelihood = self.g.add(likelihood, t);
@@ -52,201 +49,133 @@ impl Lower<'_> {
                 let sum = if f.kind == FactorKind::Jacobian { &mut jacobian } else { &mut plain };
                 *sum = self.g.add(*sum, t);
             } else {
-                tables.extend(self.tables(f)?);
+                self.tables(f, &mut parts, &mut plain)?;
             }
         }
-        let eliminated = self.eliminate(tables)?;
+        let net = Net::new(&mut self.g, &self.discrete, parts);
+        let eliminated = net.eliminate()?;
         let lp_nojac = self.g.add(plain, eliminated);
         let lp = self.g.add(lp_nojac, jacobian);
         let log_likelihood = self.g.add(likelihood, eliminated);
         Ok(Totals { lp, lp_nojac, log_likelihood, terms })
     }
 
-    /// A term as tables; elements of the event are summed. Rows that lack an element of an axis do not
-    /// depend on it and go into a table of their own.
-    fn tables(&mut self, f: &crate::model::site::Factor) -> Res<Vec<Table>> {
+    /// A term as tables over elements; numbers of one event are summed.
+    fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
         let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;
         let axes: Vec<AxisId> = self.levels.axes_of(level).to_vec();
         let states: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).states).collect();
+        let sites: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).site).collect();
         let joint: usize = states.iter().product();
-        if joint > MAX_STATES {
-            return Err(Diagnostic::new(f.span, format!("{joint} joint states of discrete latents per row, more than {MAX_STATES}")));
-        }
-        let count = f.value.count();
-        let node = self.node(&f.value);
-        let shape = Shape::new(&[rows * joint]);
-        let value = self.g.fold_counts(Fold::Sum, node, (rows * joint, count, 1), shape);
+        self.check_joint(f, &sites, joint)?;
         let mut elements: Vec<Vec<u32>> = vec![];
         for &a in &axes {
             let axis = self.levels.axis(a).clone();
             let up = self.levels.ancestor_rows(axis.base, base);
             elements.push((0..rows).map(|r| axis.elements[up.at(r)]).collect());
         }
-        let mut groups: BTreeMap<Vec<bool>, Vec<usize>> = BTreeMap::new();
+        let node = self.node(&f.value);
+        let value = self.g.fold_counts(Fold::Sum, node, (rows * joint, f.value.count(), 1), Shape::new(&[rows * joint]));
+        let mut groups: BTreeMap<Pattern, Vec<usize>> = BTreeMap::new();
         for r in 0..rows {
-            groups.entry(elements.iter().map(|e| e[r] != NONE).collect()).or_default().push(r);
+            groups.entry(pattern(&sites, &elements, r)).or_default().push(r);
         }
-        let sites: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).site).collect();
-        Ok(groups.into_iter().map(|(has, rows)| self.group(value, &sites, &elements, &states, &has, &rows)).collect())
-    }
-
-    /// The rows of a table that depend on the axes with `has`.
-    fn group(&mut self, value: Var, sites: &[usize], elements: &[Vec<u32>], states: &[usize], has: &[bool], rows: &[usize]) -> Table {
-        let joint: usize = states.iter().product();
-        let kept: Vec<usize> = (0..has.len()).filter(|&k| has[k]).collect();
-        let block: usize = kept.iter().map(|&k| states[k]).product();
-        let mut table = Vec::with_capacity(rows.len() * block);
-        for &r in rows {
-            for j in 0..block {
-                let (mut s, mut at) = (j, 0);
-                for &k in kept.iter().rev() {
-                    at += (s % states[k]) * states[k + 1..].iter().product::<usize>();
-                    s /= states[k];
-                }
-                table.push((r * joint + at) as u32);
-            }
-        }
-        let value = self.g.gather(value, Index::from_table(table), Shape::new(&[rows.len() * block]));
-        let axes = kept.iter().map(|&k| (sites[k], rows.iter().map(|&r| elements[k][r]).collect())).collect();
-        Table { value, rows: rows.len(), axes }
-    }
-
-    fn eliminate(&mut self, tables: Vec<Table>) -> Res<Var> {
-        let mut total = self.g.scalar(0.0);
-        let mut by_site: BTreeMap<usize, Vec<Table>> = BTreeMap::new();
-        for t in tables {
-            if t.axes.is_empty() {
-                let part = self.g.sum(t.value);
-                total = self.g.add(total, part);
+        for (pattern, rows) in groups {
+            let scope: Vec<usize> = pattern.iter().map(|axes| sites[axes[0]]).collect();
+            let sizes: Vec<usize> = pattern.iter().map(|axes| states[axes[0]]).collect();
+            let offsets = offsets(&pattern, &states, &sizes);
+            let table = rows.iter().flat_map(|r| offsets.iter().map(move |o| (r * joint + o) as u32)).collect();
+            let part = self.g.gather(value, Index::from_table(table), Shape::new(&[rows.len() * offsets.len()]));
+            if scope.is_empty() {
+                let sum = self.g.sum(part);
+                *plain = self.g.add(*plain, sum);
                 continue;
             }
-            let site = t.axes[0].0;
-            let span = self.discrete[site].span;
-            let one = t.axes.iter().all(|a| a.0 == site);
-            if !one || t.axes.len() > 2 {
-                return Err(Diagnostic::new(span, "factors that join different discrete latents cannot be summed out yet")
-                    .help("combine them into one latent with a state for each pair"));
-            }
-            by_site.entry(site).or_default().push(t);
+            let tuples = rows.iter().flat_map(|&r| pattern.iter().map(|axes| elements[axes[0]][r]).collect::<Vec<_>>());
+            parts.push(coalesced(&mut self.g, scope, tuples.collect(), part));
         }
-        for (site, tables) in by_site {
-            let part = self.eliminate_site(site, tables)?;
-            total = self.g.add(total, part);
-        }
-        Ok(total)
+        Ok(())
     }
 
-    fn eliminate_site(&mut self, site: usize, tables: Vec<Table>) -> Res<Var> {
-        let (n, k) = (self.discrete[site].filled.len(), self.discrete[site].states);
-        let (pairs, unary): (Vec<_>, Vec<_>) = tables.into_iter().partition(|t| t.axes.len() == 2);
-        let mut own = self.g.filled(0.0, Shape::new(&[n, k]));
-        for t in &unary {
-            let x = self.scattered(t, n, k);
-            own = self.g.add(own, x);
+    fn check_joint(&self, f: &Factor, sites: &[usize], joint: usize) -> Res<()> {
+        if joint <= MAX_STATES {
+            return Ok(());
         }
-        if pairs.is_empty() {
-            let rows = self.g.fold_counts(Fold::LogSumExp, own, (n, k, 1), Shape::new(&[n]));
-            // Elements without a law have no factor: their row is log k, not 0.
-            let filled = self.discrete[site].filled.clone();
-            if filled.iter().all(|f| *f) {
-                return Ok(self.g.sum(rows));
-            }
-            let table: Vec<u32> = (0..n as u32).filter(|i| filled[*i as usize]).collect();
-            let len = table.len();
-            let kept = self.g.gather(rows, Index::from_table(table), Shape::new(&[len]));
-            return Ok(self.g.sum(kept));
-        }
-        self.chains(site, own, pairs, (n, k))
+        Err(Diagnostic::new(f.span, format!("{} meet here with {joint} joint states, more than {MAX_STATES}", self.site_names(sites)))
+            .label("all combinations of their states are summed")
+            .help("bound the latents more tightly, or let fewer of them meet in one statement"))
     }
 
-    /// Sum of a unary table over its rows by element: `[n, k]`.
-    fn scattered(&mut self, t: &Table, n: usize, k: usize) -> Var {
-        let elements = &t.axes[0].1;
-        let table = (0..t.rows * k).map(|j| elements[j / k] * k as u32 + (j % k) as u32);
-        self.g.scatter_add(t.value, Index::from_table(table.collect()), Shape::new(&[n, k]))
-    }
-
-    /// Elements joined in pairs (earlier, later) along chains: the forward algorithm in log space
-    /// (Rabiner 1989, section III.A), one scan per chain.
-    fn chains(&mut self, site: usize, own: Var, pairs: Vec<Table>, (n, k): (usize, usize)) -> Res<Var> {
-        let span = self.discrete[site].span;
-        let refuse = || {
-            Diagnostic::new(span, "this pattern of dependence between discrete latents cannot be summed out yet")
-                .help("a chain z[t - 1] -> z[t] along a `for` can")
-        };
-        // For each element: the row that leads to it, as (previous, table, row, swapped).
-        let mut from: Vec<Option<(u32, usize, usize, bool)>> = vec![None; n];
-        let mut followed = vec![false; n];
-        for (p, t) in pairs.iter().enumerate() {
-            for r in 0..t.rows {
-                let (a, b) = (t.axes[0].1[r], t.axes[1].1[r]);
-                let (first, second, swapped) = if a < b { (a, b, false) } else { (b, a, true) };
-                if a == b || from[second as usize].is_some() || std::mem::replace(&mut followed[first as usize], true) {
-                    return Err(refuse());
-                }
-                from[second as usize] = Some((first, p, r, swapped));
-            }
-        }
-        let mut total = self.g.scalar(0.0);
-        let filled = self.discrete[site].filled.clone();
-        for end in (0..n).filter(|&e| !followed[e] && filled[e]) {
-            let mut chain = vec![(end as u32, None)];
-            while let Some((previous, p, r, swapped)) = from[chain[chain.len() - 1].0 as usize] {
-                let last = chain.len() - 1;
-                chain[last].1 = Some((p, r, swapped));
-                chain.push((previous, None));
-            }
-            chain.reverse();
-            let z = self.forward(own, &pairs, &chain, k);
-            total = self.g.add(total, z);
-        }
-        Ok(total)
-    }
-
-    fn forward(&mut self, own: Var, pairs: &[Table], chain: &[(u32, Option<(usize, usize, bool)>)], k: usize) -> Var {
-        let steps = chain.len() - 1;
-        let row = |e: u32| (0..k as u32).map(move |s| e * k as u32 + s);
-        let first = Index::from_table(row(chain[0].0).collect());
-        let start = self.g.gather(own, first, Shape::new(&[k]));
-        if steps == 0 {
-            return self.g.fold_all(Fold::LogSumExp, start);
-        }
-        let rest = Index::from_table(chain[1..].iter().flat_map(|c| row(c.0)).collect());
-        let emission = self.g.gather(own, rest, Shape::new(&[steps, k]));
-        let starts: Vec<usize> = pairs.iter().scan(0, |s, t| Some(std::mem::replace(s, *s + t.rows * k * k))).collect();
-        let vars: Vec<Var> = pairs.iter().map(|t| t.value).collect();
-        let length = pairs.iter().map(|t| t.rows * k * k).sum();
-        let all = self.g.concat(&vars, Shape::new(&[length]));
-        let mut table = Vec::with_capacity(steps * k * k);
-        for c in &chain[1..] {
-            let (p, r, swapped) = c.1.expect("every later element has a predecessor");
-            for i in 0..k {
-                for j in 0..k {
-                    let at = if swapped { j * k + i } else { i * k + j };
-                    table.push((starts[p] + r * k * k + at) as u32);
-                }
-            }
-        }
-        let transition = self.g.gather(all, Index::from_table(table), Shape::new(&[steps, k, k]));
-        let (body, next) = forward_body(k);
-        let scan = Scan { body, len: steps, xs: 2, next: vec![next], ys: vec![], reverse: false };
-        let node = self.g.scan(scan, &[start], &[transition, emission], &[]);
-        let last = self.g.proj(node, 0);
-        self.g.fold_all(Fold::LogSumExp, last)
+    fn site_names(&self, sites: &[usize]) -> String {
+        names(&self.discrete, sites)
     }
 }
 
-/// alpha'_j = emission_j + log Σ_i exp(alpha_i + transition_ij)
-fn forward_body(k: usize) -> (Graph, Var) {
-    let mut g = Graph::new();
-    let alpha = g.input("alpha", Shape::new(&[k]), Spread::Particle);
-    let transition = g.input("transition", Shape::new(&[k, k]), Spread::Particle);
-    let emission = g.input("emission", Shape::new(&[k]), Spread::Particle);
-    let wide = g.broadcast_trailing(alpha, Shape::new(&[k, k]));
-    let sum = g.add(wide, transition);
-    let folded = g.fold(Fold::LogSumExp, sum, 0);
-    let next = g.add(folded, emission);
-    (g, next)
+/// "`a` and `b`"
+pub fn names(discrete: &[crate::model::site::Discrete], sites: &[usize]) -> String {
+    let mut names: Vec<String> = sites.iter().map(|s| format!("`{}`", discrete[*s].name)).collect();
+    names.dedup();
+    names.join(" and ")
+}
+
+/// Axes of one row by the element they read, elements in order.
+fn pattern(sites: &[usize], elements: &[Vec<u32>], row: usize) -> Pattern {
+    let mut found: Vec<((usize, u32), usize)> =
+        (0..sites.len()).filter(|&k| elements[k][row] != NONE).map(|k| ((sites[k], elements[k][row]), k)).collect();
+    found.sort_unstable();
+    let mut out: Pattern = vec![];
+    for (j, (element, axis)) in found.iter().enumerate() {
+        if j > 0 && found[j - 1].0 == *element {
+            out.last_mut().expect("an element before").push(*axis);
+        } else {
+            out.push(vec![*axis]);
+        }
+    }
+    out
+}
+
+/// For each joint state of a pattern: its place in a row of the term. Axes without an element stay at 0.
+fn offsets(pattern: &Pattern, states: &[usize], sizes: &[usize]) -> Vec<usize> {
+    let strides: Vec<usize> = (0..states.len()).map(|k| states[k + 1..].iter().product()).collect();
+    let joint: usize = sizes.iter().product();
+    let at = |mut j: usize| {
+        let mut place = 0;
+        for (axes, size) in pattern.iter().zip(sizes).rev() {
+            place += (j % size) * axes.iter().map(|&k| strides[k]).sum::<usize>();
+            j /= size;
+        }
+        place
+    };
+    (0..joint).map(at).collect()
+}
+
+/// A part in which every tuple of elements occurs once: equal ones are summed.
+pub fn coalesced(g: &mut crate::graph::Graph, sites: Vec<usize>, tuples: Vec<u32>, value: Var) -> Part {
+    let arity = sites.len();
+    let rows = tuples.len() / arity;
+    let block = g.shape(value).count() / rows.max(1);
+    let sorted = arity == 1 && tuples.windows(2).all(|w| w[0] < w[1]);
+    if sorted {
+        return Part::new(sites, tuples, value, block);
+    }
+    let mut known: HashMap<&[u32], u32> = HashMap::with_capacity(rows);
+    let mut unique: Vec<u32> = vec![];
+    let mut target = Vec::with_capacity(rows);
+    for t in tuples.chunks(arity) {
+        let next = known.len() as u32;
+        let at = *known.entry(t).or_insert(next);
+        if at == next {
+            unique.extend(t);
+        }
+        target.push(at);
+    }
+    let count = known.len();
+    if count == rows {
+        return Part::new(sites, tuples, value, block);
+    }
+    let table = target.iter().flat_map(|t| (0..block as u32).map(move |j| t * block as u32 + j)).collect();
+    let sum = g.scatter_add(value, Index::from_table(table), Shape::new(&[count * block]));
+    Part::new(sites, unique, sum, block)
 }

@@ -197,6 +197,7 @@ impl Lower<'_> {
             LawUse::Plain { law, args, lower, upper, span } => {
                 let lp = self.plain_density(*span, *law, y, args)?;
                 let lp = self.guard_support(*span, *law, args, y, lp)?;
+                let lp = if y.known().is_some() { self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)? } else { lp };
                 if lower.is_none() && upper.is_none() {
                     return Ok(lp);
                 }
@@ -316,6 +317,10 @@ impl Lower<'_> {
                 .help("declare the target with type `int`"));
         }
         let batch = y.dims[..y.dims.len() - rank].to_vec();
+        let events: Vec<&[usize]> = args.iter().zip(law.params()).map(|(a, p)| &a.dims[a.dims.len() - p.event_rank..]).collect();
+        if let Some(problem) = law.shape_problem(&y.dims[batch.len()..], &events) {
+            return Err(Diagnostic::new(span, problem).help("the axes of the value and of the arguments of a law go together"));
+        }
         let mut refs: Vec<&Val> = vec![y];
         refs.extend(args.iter());
         if refs.iter().any(|v| matches!(v.home, Home::Step(_))) {
@@ -354,10 +359,15 @@ impl Lower<'_> {
         if law.event_rank() > 0 || y.known().is_none() {
             return Ok(lp);
         }
-        let mut lp = lp;
-        for (limit, below) in [(low, true), (high, false)] {
-            let Some(limit) = self.limit(limit, args) else { continue };
-            let inside = self.elementwise(span, &[&limit, y], true, &mut |g, v| {
+        let limits = [self.limit(low, args), self.limit(high, args)];
+        self.inside(span, [limits[0].as_ref(), limits[1].as_ref()], y, lp)
+    }
+
+    /// `lp` where y lies between the ends, both included, else -inf.
+    pub fn inside(&mut self, span: Span, ends: [Option<&Val>; 2], y: &Val, mut lp: Val) -> Res<Val> {
+        for (end, below) in ends.into_iter().zip([true, false]) {
+            let Some(end) = end else { continue };
+            let inside = self.elementwise(span, &[end, y], true, &mut |g, v| {
                 let (a, b) = if below { (v[0], v[1]) } else { (v[1], v[0]) };
                 g.binary(Binary::Le, a, b)
             })?;

@@ -217,7 +217,8 @@ impl Lower<'_> {
         Ok((Chart::Interval { lower, upper }, use_))
     }
 
-    fn tighter(&mut self, span: Span, a: &Option<Val>, b: &Option<Val>, lower: bool) -> Res<Option<Val>> {
+    /// The tighter of two bounds.
+    pub fn tighter(&mut self, span: Span, a: &Option<Val>, b: &Option<Val>, lower: bool) -> Res<Option<Val>> {
         use crate::graph::Binary::{Max, Min};
         Ok(match (a, b) {
             (Some(a), Some(b)) => {

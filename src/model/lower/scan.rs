@@ -6,7 +6,7 @@ use super::env::{Binding, DataVar, Env};
 use super::fill::{EMPTY, Filled, RECURRENT, recurrent};
 use super::index::Positions;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, Slot, Stmt, StmtKind};
+use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, StmtKind};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Graph, Index, Scan, Shape, Spread, Var};
@@ -428,7 +428,9 @@ impl<'m> Lower<'m> {
         let (xs, each): (Imports, Imports) = step.imports.iter().partition(|i| i.2);
         let order: Vec<Var> =
             step.carries.iter().map(|c| c.input).chain(xs.iter().map(|i| i.1)).chain(each.iter().map(|i| i.1)).collect();
-        step.body.order_inputs(&order);
+        let place = step.body.order_inputs(&order);
+        let moved = |v: &Var| place[v.index()];
+        let (next, ys): (Vec<Var>, Vec<Var>) = (next.iter().map(moved).collect(), ys.iter().map(moved).collect());
         let xs: Vec<Var> = xs.iter().map(|i| i.0).collect();
         let each: Vec<Var> = each.iter().map(|i| i.0).collect();
         let carries = next.len();

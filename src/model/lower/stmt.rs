@@ -210,6 +210,11 @@ impl<'m> Lower<'m> {
     fn to_root(&mut self, span: Span, v: &Val) -> Res<Val> {
         let dims = v.dims.clone();
         let full = self.levels.with_axes(self.here, v.level);
+        if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
+            return Err(Diagnostic::new(span, "a report that reads a discrete latent is not available in this version")
+                .label("the latent is summed out: it has no value here")
+                .help("report the continuous quantities"));
+        }
         let v = if self.here == ROOT { v.clone() } else { self.lift(v, full, &dims) };
         if self.here == ROOT {
             return Ok(v);
@@ -218,10 +223,6 @@ impl<'m> Lower<'m> {
             Diagnostic::new(span, "a report under a ragged plate has no shape")
                 .help("declare an array outside and fill it")
         })?;
-        let to = self.levels.with_axes(ROOT, full);
-        if to != ROOT {
-            return Err(Diagnostic::new(span, "a report in a plate cannot read a discrete latent yet"));
-        }
         let len = dims.iter().product();
         let same = crate::graph::Index::Stride { start: 0, stride: 1, len };
         Ok(self.gathered(&v, &same, ROOT, dims))

@@ -3,7 +3,7 @@
 use super::Kernel;
 #[cfg(target_arch = "x86_64")]
 use super::simd::Avx;
-use super::simd::{Plain, Vector};
+use super::simd::{Doubles, Plain, Vector};
 use crate::base::simd::Isa;
 use crate::graph::op::{Binary, Ternary, Unary};
 
@@ -86,6 +86,32 @@ formulas! {
 /// Which operands are scalars, as a bit set: 1 for the first, 2 for the second, 4 for the third.
 pub(in super::super) type Scalars = u8;
 
+/// What a kernel's count says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Extent {
+    /// One double.
+    One,
+    /// That many doubles; scalar operands have one.
+    Many,
+    /// Rows of lanes, packed by [`rows`].
+    Rows,
+}
+
+/// The extent of `n` doubles.
+pub(in super::super) fn extent(n: usize) -> Extent {
+    if n == 1 { Extent::One } else { Extent::Many }
+}
+
+/// Most rows of one call.
+pub(in super::super) const MOST_ROWS: usize = 0xffff;
+
+/// The count of a call on `n` rows of `lanes` doubles. An operand whose bit is set in `moving` goes on by a
+/// row (or, a scalar, by one double) from row to row; another one is the same for all rows.
+pub(in super::super) fn rows(n: usize, lanes: usize, moving: Scalars) -> usize {
+    debug_assert!(n <= MOST_ROWS && lanes.is_multiple_of(8));
+    n | (lanes / 8) << 16 | (moving as usize) << 20
+}
+
 /// One vector of operand `K` at position `i`, or its scalar.
 #[inline(always)]
 unsafe fn operand<S: Vector, const M: u8, const K: u8>(
@@ -102,28 +128,25 @@ unsafe fn operand<S: Vector, const M: u8, const K: u8>(
     }
 }
 
+/// Number of rows, lanes, and which operands move, of a count from [`rows`].
+#[inline(always)]
+pub(super) fn unpack(n: usize) -> (usize, usize, usize) {
+    (n & 0xffff, (n >> 16 & 0xf) * 8, n >> 20)
+}
+
 /// `d[i] = F(a[i], b[i], c[i])` for `i < n`, scalars read at 0.
 #[inline(always)]
-unsafe fn body<S: Vector, F: Formula, const ARITY: u8, const M: u8, const N: usize>(
+unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     d: *mut f64,
     a: *const f64,
     b: *const f64,
     c: *const f64,
     n: usize,
 ) {
-    let n = if N > 0 { N } else { n };
-    let first = |p: *const f64, bit: u8| {
-        if M & bit != 0 {
-            // SAFETY: a scalar operand has one element.
-            unsafe { *p }
-        } else {
-            0.0
-        }
-    };
-    let (x, y, z) = (first(a, 1), first(b, 2), first(c, 4));
-    let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
     // SAFETY: every access is below n, which the caller vouches for; the processor has S.
     unsafe {
+        let (x, y, z) = (first::<M, 1>(a), first::<M, 2>(b), first::<M, 4>(c));
+        let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
         let (sx, sy, sz) = (S::splat(x), S::splat(y), S::splat(z));
         let at = |i: usize| {
             F::eval::<S>(
@@ -158,51 +181,137 @@ unsafe fn body<S: Vector, F: Formula, const ARITY: u8, const M: u8, const N: usi
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx<F: Formula, const ARITY: u8, const M: u8, const N: usize>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    c: *const f64,
-    n: usize,
-) {
-    // SAFETY: the caller's contract is the same, and AVX2 and FMA are enabled.
-    unsafe { body::<Avx, F, ARITY, M, N>(d, a, b, c, n) }
-}
-
-unsafe fn plain<F: Formula, const ARITY: u8, const M: u8, const N: usize>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    c: *const f64,
-    n: usize,
-) {
-    // SAFETY: the caller's contract is the same.
-    unsafe { body::<Plain, F, ARITY, M, N>(d, a, b, c, n) }
-}
-
-fn sized<F: Formula, const ARITY: u8, const M: u8>(isa: Isa, n: usize) -> Kernel {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma if isa.is_supported() => match n {
-            1 => avx::<F, ARITY, M, 1>,
-            8 => avx::<F, ARITY, M, 8>,
-            64 => avx::<F, ARITY, M, 64>,
-            _ => avx::<F, ARITY, M, 0>,
-        },
-        _ => match n {
-            1 => plain::<F, ARITY, M, 1>,
-            _ => plain::<F, ARITY, M, 0>,
-        },
+/// The scalar operand `K`; 0 where it is none.
+#[inline(always)]
+unsafe fn first<const M: u8, const K: u8>(p: *const f64) -> f64 {
+    if M & K != 0 {
+        // SAFETY: a scalar operand has one element.
+        unsafe { *p }
+    } else {
+        0.0
     }
 }
 
-fn one<F: Formula>(isa: Isa, n: usize) -> Kernel {
+/// Rows of lanes, as [`rows`] packs them.
+#[inline(always)]
+unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
+    mut d: *mut f64,
+    mut a: *const f64,
+    mut b: *const f64,
+    mut c: *const f64,
+    n: usize,
+) {
+    let (count, lanes, moving) = unpack(n);
+    let (two, three) = (ARITY & 2 != 0, ARITY & 4 != 0);
+    let step = |bit: u8| match (moving & bit as usize != 0, M & bit != 0) {
+        (false, _) => 0,
+        (true, true) => 1,
+        (true, false) => lanes,
+    };
+    let steps = (step(1), step(2), step(4));
+    for _ in 0..count {
+        // SAFETY: the caller vouches for a row at each operand, for each row; the processor has S.
+        unsafe {
+            let sx = S::splat(first::<M, 1>(a));
+            let sy = S::splat(first::<M, 2>(b));
+            let sz = S::splat(first::<M, 4>(c));
+            let at = |i: usize| {
+                F::eval::<S>(
+                    operand::<S, M, 1>(a, i, sx, true),
+                    operand::<S, M, 2>(b, i, sy, two),
+                    operand::<S, M, 4>(c, i, sz, three),
+                )
+            };
+            let mut i = 0;
+            while i + 4 * S::N <= lanes {
+                let v = [at(i), at(i + S::N), at(i + 2 * S::N), at(i + 3 * S::N)];
+                for (k, v) in v.into_iter().enumerate() {
+                    v.store(d.add(i + k * S::N));
+                }
+                i += 4 * S::N;
+            }
+            while i < lanes {
+                at(i).store(d.add(i));
+                i += S::N;
+            }
+            (a, b, c) = (a.add(steps.0), b.add(steps.1), c.add(steps.2));
+            d = d.add(lanes);
+        }
+    }
+}
+
+/// The instances of a formula for one instruction set.
+macro_rules! instances {
+    ($module:ident, $one:ty, $many:ty, $(#[$feature:meta])?) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            pub(super) unsafe fn one<F: Formula>(
+                d: *mut f64,
+                a: *const f64,
+                b: *const f64,
+                c: *const f64,
+                _: usize,
+            ) {
+                type S = $one;
+                // SAFETY: the caller vouches for one double at each operand.
+                unsafe {
+                    let (x, y, z) = (S::load(a), S::load(b), S::load(c));
+                    F::eval::<S>(x, y, z).store(d)
+                }
+            }
+
+            $(#[$feature])?
+            pub(super) unsafe fn many<F: Formula, const ARITY: u8, const M: u8>(
+                d: *mut f64,
+                a: *const f64,
+                b: *const f64,
+                c: *const f64,
+                n: usize,
+            ) {
+                // SAFETY: the caller's contract is the same.
+                unsafe { super::many::<$many, F, ARITY, M>(d, a, b, c, n) }
+            }
+
+            $(#[$feature])?
+            pub(super) unsafe fn rows<F: Formula, const ARITY: u8, const M: u8>(
+                d: *mut f64,
+                a: *const f64,
+                b: *const f64,
+                c: *const f64,
+                n: usize,
+            ) {
+                // SAFETY: the caller's contract is the same.
+                unsafe { by_rows::<$many, F, ARITY, M>(d, a, b, c, n) }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+instances!(avx, Doubles<1, true>, Avx, #[target_feature(enable = "avx2,fma")]);
+instances!(plain, Doubles<1, false>, Plain,);
+
+fn sized<F: Formula, const ARITY: u8, const M: u8>(isa: Isa, n: Extent) -> Kernel {
+    match (isa, n) {
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2Fma, _) if isa.is_supported() => match n {
+            Extent::One => avx::one::<F>,
+            Extent::Many => avx::many::<F, ARITY, M>,
+            Extent::Rows => avx::rows::<F, ARITY, M>,
+        },
+        (_, Extent::One) => plain::one::<F>,
+        (_, Extent::Many) => plain::many::<F, ARITY, M>,
+        (_, Extent::Rows) => plain::rows::<F, ARITY, M>,
+    }
+}
+
+fn one<F: Formula>(isa: Isa, n: Extent) -> Kernel {
     sized::<F, 1, 0>(isa, n)
 }
 
-fn two<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+fn two<F: Formula>(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 3 {
         1 => sized::<F, 3, 1>(isa, n),
         2 => sized::<F, 3, 2>(isa, n),
@@ -210,7 +319,7 @@ fn two<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
     }
 }
 
-fn three<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+fn three<F: Formula>(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 7 {
         1 => sized::<F, 7, 1>(isa, n),
         2 => sized::<F, 7, 2>(isa, n),
@@ -223,7 +332,7 @@ fn three<F: Formula>(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
 }
 
 /// `d[i] = a[i]`; `a` may be a scalar.
-pub(in super::super) fn copy(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
+pub(in super::super) fn copy(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 1 {
         1 => sized::<Copy, 1, 1>(isa, n),
         _ => sized::<Copy, 1, 0>(isa, n),
@@ -231,7 +340,7 @@ pub(in super::super) fn copy(isa: Isa, n: usize, scalars: Scalars) -> Kernel {
 }
 
 /// The kernel of a function of one number where it is arithmetic.
-pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Option<Kernel> {
+pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Option<Kernel> {
     Some(match op {
         Unary::Neg => one::<Neg>(isa, n),
         Unary::Abs => one::<Abs>(isa, n),
@@ -247,7 +356,7 @@ pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Option<Kernel> {
 }
 
 /// The kernel of a function of two numbers where it is arithmetic.
-pub(in super::super) fn binary(op: Binary, isa: Isa, n: usize, s: Scalars) -> Option<Kernel> {
+pub(in super::super) fn binary(op: Binary, isa: Isa, n: Extent, s: Scalars) -> Option<Kernel> {
     Some(match op {
         Binary::Add => two::<Add>(isa, n, s),
         Binary::Sub => two::<Sub>(isa, n, s),
@@ -267,7 +376,7 @@ pub(in super::super) fn binary(op: Binary, isa: Isa, n: usize, s: Scalars) -> Op
 }
 
 /// The kernel of a selection.
-pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: usize, s: Scalars) -> Option<Kernel> {
+pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: Extent, s: Scalars) -> Option<Kernel> {
     match op {
         Ternary::Select => Some(three::<Select>(isa, n, s)),
         _ => None,
@@ -312,7 +421,7 @@ pub(in super::super) enum Joined {
 }
 
 /// The kernel of two joined operations.
-pub(in super::super) fn joined(op: Joined, isa: Isa, n: usize, s: Scalars) -> Kernel {
+pub(in super::super) fn joined(op: Joined, isa: Isa, n: Extent, s: Scalars) -> Kernel {
     match op {
         Joined::MulAdd => three::<MulAdd>(isa, n, s),
         Joined::MulSub => three::<MulSub>(isa, n, s),
@@ -334,7 +443,7 @@ pub(in super::super) fn joined(op: Joined, isa: Isa, n: usize, s: Scalars) -> Ke
 }
 
 /// Formulas of the first and the third operand.
-fn outer<F: Formula>(isa: Isa, n: usize, s: Scalars) -> Kernel {
+fn outer<F: Formula>(isa: Isa, n: Extent, s: Scalars) -> Kernel {
     match s & 5 {
         4 => sized::<F, 5, 4>(isa, n),
         1 => sized::<F, 5, 1>(isa, n),

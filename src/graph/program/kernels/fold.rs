@@ -1,5 +1,6 @@
 //! Reductions: sums, products of sums, largest elements, log-sum-exp, running sums.
 
+use super::arith::unpack;
 use super::simd::Vector;
 use super::{Kernel, param};
 use crate::base::simd::{self, Isa};
@@ -87,6 +88,123 @@ kernel! {
                 }
             }
         }
+    }
+}
+
+/// Doubles of an accumulator without lanes.
+pub(in super::super) const ACCUMULATOR: usize = 32;
+
+/// Adds n terms to the accumulator at `d`: term i to its double i modulo 32.
+#[inline(always)]
+unsafe fn accumulate<S: Vector, const DOT: bool>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    n: usize,
+) {
+    // SAFETY: the caller vouches for n doubles at the operands; the processor has S.
+    unsafe {
+        let mut acc: [S; 8] = std::array::from_fn(|k| S::load(d.add(k * S::N)));
+        let mut i = 0;
+        while i + ACCUMULATOR <= n {
+            for k in 0..8 {
+                acc[k] = term::<S, DOT>(a, b, i + k * S::N, acc[k]);
+            }
+            i += ACCUMULATOR;
+        }
+        for (k, x) in acc.into_iter().enumerate() {
+            x.store(d.add(k * S::N));
+        }
+        while i + S::N <= n {
+            let to = d.add(i % ACCUMULATOR);
+            term::<S, DOT>(a, b, i, S::load(to)).store(to);
+            i += S::N;
+        }
+        while i < n {
+            let to = d.add(i % ACCUMULATOR);
+            term::<S::One, DOT>(a, b, i, S::One::load(to)).store(to);
+            i += 1;
+        }
+    }
+}
+
+/// `acc + a[i]`, or `acc + a[i] * b[i]`
+#[inline(always)]
+unsafe fn term<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, i: usize, acc: S) -> S {
+    // SAFETY: the caller vouches for a vector at i.
+    unsafe {
+        if DOT {
+            S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
+        } else {
+            acc.add(S::load(a.add(i)))
+        }
+    }
+}
+
+/// Adds rows of lanes to the row at `d`, four vectors of lanes at a time.
+#[inline(always)]
+unsafe fn accumulate_rows<S: Vector, const DOT: bool>(
+    d: *mut f64,
+    a: *const f64,
+    b: *const f64,
+    n: usize,
+) {
+    let (count, lanes, _) = unpack(n);
+    let mut l = 0;
+    // SAFETY: the caller vouches for the rows; the processor has S.
+    unsafe {
+        while l + 4 * S::N <= lanes {
+            let mut acc: [S; 4] = std::array::from_fn(|k| S::load(d.add(l + k * S::N)));
+            for r in 0..count {
+                for k in 0..4 {
+                    acc[k] = term::<S, DOT>(a, b, r * lanes + l + k * S::N, acc[k]);
+                }
+            }
+            for (k, x) in acc.into_iter().enumerate() {
+                x.store(d.add(l + k * S::N));
+            }
+            l += 4 * S::N;
+        }
+        while l < lanes {
+            let mut acc = S::load(d.add(l));
+            for r in 0..count {
+                acc = term::<S, DOT>(a, b, r * lanes + l, acc);
+            }
+            acc.store(d.add(l));
+            l += S::N;
+        }
+    }
+}
+
+kernel! {
+    /// Adds `a[i]` for `i < n` to the accumulator at `d`.
+    add_terms<S>(d, a, b, _c, n) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { accumulate::<S, false>(d, a, b, n) }
+    }
+}
+
+kernel! {
+    /// Adds `a[i] * b[i]` for `i < n` to the accumulator at `d`.
+    add_products<S>(d, a, b, _c, n) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { accumulate::<S, true>(d, a, b, n) }
+    }
+}
+
+kernel! {
+    /// Adds the rows at `a` to the row at `d`; rows as `arith::rows` packs them.
+    add_rows<S>(d, a, b, _c, n) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { accumulate_rows::<S, false>(d, a, b, n) }
+    }
+}
+
+kernel! {
+    /// Adds the products of the rows at `a` and `b` to the row at `d`.
+    add_row_products<S>(d, a, b, _c, n) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { accumulate_rows::<S, true>(d, a, b, n) }
     }
 }
 

@@ -2,8 +2,9 @@
 //! number by number.
 
 use super::Kernel;
-use super::arith::Scalars;
+use super::arith::{Extent, Scalars};
 use crate::base::simd::{self, Isa, scalar};
+use crate::base::special;
 use crate::graph::op::{Binary, Ternary, Unary};
 
 /// Kernels of one function for one instruction set: many numbers, or one.
@@ -179,9 +180,8 @@ pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
 }
 
 /// The kernel of a function of one number that is not arithmetic.
-pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Kernel {
-    use crate::graph::eval::special;
-    if n == 1
+pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
+    if n == Extent::One
         && let Some(kernel) = unary_one(op, isa)
     {
         return kernel;
@@ -210,10 +210,10 @@ pub(in super::super) fn unary(op: Unary, isa: Isa, n: usize) -> Kernel {
         Unary::Round => each!(1, 0, |a, _, _| a.round()),
         Unary::Trigamma => each!(1, 0, |a, _, _| special::trigamma(a)),
         Unary::Tetragamma => each!(1, 0, |a, _, _| special::tetragamma(a)),
-        Unary::LogPhi => each!(1, 0, |a, _, _| special::log_phi(a)),
+        Unary::LogPhi => each!(1, 0, |a, _, _| special::normal_lcdf(a)),
         Unary::InvPhi => each!(1, 0, |a, _, _| special::inv_phi(a)),
         Unary::LogBesselI0 => each!(1, 0, |a, _, _| special::log_bessel_i0(a)),
-        Unary::BesselRatio => each!(1, 0, |a, _, _| special::bessel_ratio(a)),
+        Unary::BesselRatio => each!(1, 0, |a, _, _| special::bessel_i_ratio(0.0, a)),
         _ => unreachable!("arithmetic has its own kernels"),
     }
 }
@@ -233,10 +233,9 @@ fn unary_one(op: Unary, isa: Isa) -> Option<Kernel> {
 
 /// The kernel of a function of two numbers that is not arithmetic.
 pub(in super::super) fn binary(op: Binary, isa: Isa, s: Scalars) -> Kernel {
-    use crate::graph::eval::special;
     match op {
         Binary::Pow if s & 3 == 0 => level!(isa, pow),
-        Binary::Pow => each!(2, s, |a, b, _| scalar::pow::<false>((a, b))),
+        Binary::Pow => each!(2, s, |a, b, _| a.powf(b)),
         Binary::Atan2 => each!(2, s, |a, b, _| a.atan2(b)),
         Binary::Mod => each!(2, s, |a, b, _| a % b),
         Binary::GammaP => each!(2, s, |a, b, _| special::gamma_p(a, b)),
@@ -247,12 +246,11 @@ pub(in super::super) fn binary(op: Binary, isa: Isa, s: Scalars) -> Kernel {
 
 /// The kernel of a function of three numbers that is not arithmetic.
 pub(in super::super) fn ternary(op: Ternary, s: Scalars) -> Kernel {
-    use crate::graph::eval::special;
     match op {
         Ternary::Fma => each!(3, s, |a, b, c| a.mul_add(b, c)),
         Ternary::IncBeta => each!(3, s, special::inc_beta),
-        Ternary::IncBetaDa => each!(3, s, special::inc_beta_da),
-        Ternary::IncBetaDb => each!(3, s, special::inc_beta_db),
+        Ternary::IncBetaDa => each!(3, s, |a, b, x| special::inc_beta_grad(a, b, x).da),
+        Ternary::IncBetaDb => each!(3, s, |a, b, x| special::inc_beta_grad(a, b, x).db),
         Ternary::Select => unreachable!("arithmetic has its own kernels"),
     }
 }

@@ -140,26 +140,27 @@ unsafe fn columns<S: Vector, const W: usize>(
     }
 }
 
+/// Columns in pieces of `W` vectors; the last piece begins earlier and repeats columns that are there.
+#[inline(always)]
+unsafe fn pieces<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
+    for start in (0..p.n).step_by(W * S::N) {
+        let j = start.min(p.n - W * S::N);
+        // SAFETY: the caller vouches for at least one piece.
+        unsafe { columns::<S, W>(p, d.add(j), l, r.add(j)) };
+    }
+}
+
 kernel! {
     /// Products with the right factor's columns next to one another; the layout is at `c`.
     rows<S>(d, a, b, c, _n) {
         // SAFETY: the layout describes what is valid.
         unsafe {
             let p = Layout::read(c);
-            p.each((d, a, b), |d, a, b| {
-                let mut j = 0;
-                while j + 2 * S::N <= p.n {
-                    columns::<S, 2>(&p, d.add(j), a, b.add(j));
-                    j += 2 * S::N;
-                }
-                while j + S::N <= p.n {
-                    columns::<S, 1>(&p, d.add(j), a, b.add(j));
-                    j += S::N;
-                }
-                while j < p.n {
-                    columns::<S::One, 1>(&p, d.add(j), a, b.add(j));
-                    j += 1;
-                }
+            p.each((d, a, b), |d, a, b| match p.n {
+                n if n >= 3 * S::N => pieces::<S, 3>(&p, d, a, b),
+                n if n >= 2 * S::N => pieces::<S, 2>(&p, d, a, b),
+                n if n >= S::N => pieces::<S, 1>(&p, d, a, b),
+                _ => pieces::<S::One, 1>(&p, d, a, b),
             });
         }
     }
@@ -296,13 +297,14 @@ kernel! {
     }
 }
 
-/// Multiply-adds of one product from which the `gemm` crate pays.
-const LARGE: usize = 64 * 64 * 64;
+/// Inner axis and doubles of the right factor up to which no packing is needed.
+const UNPACKED: (usize, usize) = (192, 65_536);
 
 /// The kernel for a layout of plain doubles.
 pub(in super::super) fn choose(p: &Layout, isa: Isa) -> Kernel {
-    let narrow = p.m == 1 || p.n == 1;
-    if p.m * p.n * p.k >= LARGE && !narrow {
+    let flat = p.m < 16 || p.n < 16;
+    let packed = p.k > UNPACKED.0 || p.k * p.n > UNPACKED.1 || p.r.1 != 1;
+    if isa != Isa::Baseline && !flat && packed {
         return large;
     }
     match (p.l.1, p.r.0, p.r.1) {

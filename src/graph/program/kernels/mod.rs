@@ -3,6 +3,7 @@
 #[macro_use]
 mod macros;
 pub(super) mod arith;
+pub(super) mod dataset;
 pub(super) mod fold;
 pub(super) mod function;
 mod lu;
@@ -11,6 +12,7 @@ pub(super) mod moves;
 pub(super) mod recur;
 mod simd;
 pub(super) mod square;
+mod triangular;
 
 /// A kernel: result, three operands, and a count whose meaning is the kernel's (mostly doubles).
 /// Operands that a kernel does not have are not read. The result may be one of the operands for

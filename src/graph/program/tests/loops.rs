@@ -101,3 +101,55 @@ fn shift_registers_and_matrices() {
     let out: Vec<Var> = (0..9).map(|k| g.proj(at, k)).collect();
     agree(&g, &out, (0.1, 0.9));
 }
+
+#[test]
+fn loops_in_loops() {
+    for (rows, len) in [(1, 1), (3, 4), (5, 9)] {
+        for (reverse, spread) in [(false, Spread::Particle), (true, Spread::Shared)] {
+            let mut g = Graph::new();
+            let mut body = Graph::new();
+            let c = body.input("c", Shape::SCALAR, spread);
+            let x = body.input("x", Shape::new(&[len]), spread);
+            let a = body.input("a", Shape::SCALAR, spread);
+            let mut inner = Graph::new();
+            let d = inner.input("d", Shape::SCALAR, spread);
+            let y = inner.input("y", Shape::SCALAR, spread);
+            let b = inner.input("b", Shape::SCALAR, spread);
+            let e = inner.mul(d, b);
+            let e = inner.unary(crate::graph::Unary::Tanh, e);
+            let next = inner.add(e, y);
+            let out = inner.mul(next, d);
+            let scan = Scan {
+                body: inner,
+                len,
+                xs: 1,
+                next: vec![next],
+                ys: vec![out],
+                reverse,
+            };
+            let at = body.scan(scan, &[c], &[x], &[a]);
+            let parts: Vec<Var> = (0..3).map(|k| body.proj(at, k)).collect();
+            let s = body.sum(parts[2]);
+            let last = body.add(parts[0], s);
+            let ys = vec![parts[1], parts[2], last];
+            let scan = Scan {
+                body,
+                len: rows,
+                xs: 1,
+                next: vec![last],
+                ys,
+                reverse: false,
+            };
+            let c = g.input("c", Shape::SCALAR, spread);
+            let x = g.input("x", Shape::new(&[rows, len]), Spread::Particle);
+            let a = g.input("a", Shape::SCALAR, spread);
+            let at = g.scan(scan, &[c], &[x], &[a]);
+            let mut out: Vec<Var> = (0..5).map(|k| g.proj(at, k)).collect();
+            let one = g.scalar(1.0);
+            let t = g.sum(out[3]);
+            let total = g.add(t, out[0]);
+            out.extend(grad(&mut g, &[total], &[one], &[c, x, a]));
+            agree(&g, &out, (-0.9, 0.9));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Products with data matrices inside loops over their rows: the loop reads the data once, tile by tile.
+
+use std::sync::Arc;
+
+use super::code::Loc;
+use super::emit::Emitter;
+use super::fused::{Fused, Total};
+use super::kernels::arith;
+use super::kernels::dataset;
+use super::lir::{Op, V};
+
+/// Doubles of data in a tile: half of a first-level cache.
+const DATA: usize = 2048;
+
+impl Emitter<'_> {
+    /// Most rows in a tile of a loop over `nodes`, so that its data is read from memory once.
+    pub(super) fn most_rows(&self, nodes: &[V], lanes: usize) -> usize {
+        let columns = nodes.iter().filter_map(|v| match &self.lir.node(*v).op {
+            Op::DataRows { columns, .. } | Op::DataColumns { columns, .. } => Some(*columns),
+            _ => None,
+        });
+        let least = if lanes == 1 { 32 } else { 4 };
+        columns.max().map_or(usize::MAX, |k| {
+            let rows = (DATA / k.max(1)).max(least);
+            1 << rows.ilog2()
+        })
+    }
+
+    /// The data in tiles, each column by column: `[tile][column][row]`, zeros behind the last row.
+    fn tiles_of(&mut self, f: &Fused, data: &Arc<[f64]>, columns: usize) -> Loc {
+        let key = (data.as_ptr() as usize, f.elements);
+        if let Some(at) = self.code.packed.get(&key) {
+            return *at;
+        }
+        let (rows, e) = (f.domain.n, f.elements);
+        let mut packed = vec![0.0; rows.div_ceil(e) * e * columns];
+        for (i, row) in data.chunks(columns).enumerate() {
+            let tile = &mut packed[(i / e) * e * columns..];
+            for (k, x) in row.iter().enumerate() {
+                tile[k * e + i % e] = *x;
+            }
+        }
+        let at = self.code.large(packed.into());
+        self.code.packed.insert(key, at);
+        at
+    }
+
+    pub(super) fn data_rows(&mut self, f: &mut Fused, v: V, data: &Arc<[f64]>, columns: usize) {
+        let tiles = self.tiles_of(f, data, columns);
+        let x = tiles.stepping((columns * f.elements) as isize);
+        let b = self.value(self.lir.node(v).args[0]);
+        let c = self.code.params(&[columns, f.elements]);
+        let d = self.fused_dest(f, v);
+        let (isa, lanes) = (self.isa, f.lanes);
+        if lanes == 1 {
+            f.op(|e| (dataset::rows(isa), e), d, [x, b, c]);
+        } else {
+            let count = |e| arith::rows(e, lanes, 0);
+            f.op(|e| (dataset::rows_lanes(isa), count(e)), d, [x, b, c]);
+        }
+    }
+
+    pub(super) fn data_columns(&mut self, f: &mut Fused, v: V, data: &Arc<[f64]>, columns: usize) {
+        let tiles = self.tiles_of(f, data, columns);
+        let x = tiles.stepping((columns * f.elements) as isize);
+        let source = self.lir.node(v).args[0];
+        let (r, _) = self.fused_operand(f, source);
+        let c = self.code.params(&[columns, f.elements]);
+        let (isa, lanes) = (self.isa, f.lanes);
+        if lanes == 1 {
+            let acc = self.code.buffer(4 * columns);
+            self.zero(acc, 4 * columns);
+            f.sums.push(Total::Columns(v, acc, columns));
+            f.op(|e| (dataset::columns(isa), e), acc, [x, r, c]);
+        } else {
+            let acc = self.dest(v);
+            self.zero(acc, lanes * columns);
+            let count = |e| arith::rows(e, lanes, 0);
+            f.op(|e| (dataset::columns_lanes(isa), count(e)), acc, [x, r, c]);
+        }
+        f.read(source);
+    }
+}
