@@ -14,6 +14,9 @@ use crate::model::compiled::Compiled;
 /// A pivot smaller than this share of its diagonal element is rounding.
 const PIVOT: f64 = 1e-12;
 
+/// Curvature below which a coordinate on a log scale has run off: a standard error of 1000.
+const EDGE: f64 = 1e-6;
+
 /// The program that maps a point and a direction to the derivatives of the gradient and of the values.
 pub struct Curvature {
     program: Program,
@@ -52,7 +55,14 @@ impl Curvature {
             .collect();
         let outputs = jvp(&mut g, &outputs, &inputs, &tangents);
         Curvature {
-            program: Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() }),
+            program: Program::compile(
+                &g,
+                &outputs,
+                &Options {
+                    lanes: 1,
+                    isa: Isa::detect(),
+                },
+            ),
             free: p.sites.iter().map(|s| s.free).collect(),
             counts,
             dim: p.dim,
@@ -84,7 +94,10 @@ impl Curvature {
             direction[j] = 0.0;
         }
         let transposed = hessian.transpose();
-        Derivatives { hessian: (hessian + transposed) * 0.5, jacobian }
+        Derivatives {
+            hessian: (hessian + transposed) * 0.5,
+            jacobian,
+        }
     }
 
     fn parts<'a>(&self, x: &'a [f64]) -> Vec<&'a [f64]> {
@@ -99,13 +112,45 @@ impl Curvature {
     }
 
     /// sqrt(diag(J (-H)^-1 Jᵀ)) for the values at a maximum.
-    pub fn standard_errors(&self, compiled: &Compiled, x: &[f64]) -> Result<Vec<f64>, OptimizeError> {
+    pub fn standard_errors(
+        &self,
+        compiled: &Compiled,
+        x: &[f64],
+    ) -> Result<Vec<f64>, OptimizeError> {
         debug_assert_eq!(compiled.dim(), self.dim);
         let d = self.at(x);
-        let refuse = |j: usize| OptimizeError::NotDefinite { coordinate: compiled.posterior.coordinate_names().swap_remove(j) };
+        let name = |j: usize| compiled.posterior.coordinate_names().swap_remove(j);
+        if let Some(j) = self.edge(compiled, &d.hessian) {
+            return Err(OptimizeError::AtEdge {
+                coordinate: name(j),
+            });
+        }
+        let refuse = |j| OptimizeError::NotDefinite {
+            coordinate: name(j),
+        };
         let factor = precision_factor(&d.hessian).ok_or_else(|| refuse(weakest(&d.hessian)))?;
-        let half = factor.l_dirty().solve_lower_triangular(&d.jacobian.transpose()).unwrap_or_else(|| DMatrix::zeros(self.dim, 0));
+        let half = factor
+            .l_dirty()
+            .solve_lower_triangular(&d.jacobian.transpose())
+            .unwrap_or_else(|| DMatrix::zeros(self.dim, 0));
         Ok(half.column_iter().map(|c| c.norm()).collect())
+    }
+
+    /// A constrained coordinate, on the scale of a logarithm or a logit, without curvature.
+    fn edge(&self, compiled: &Compiled, hessian: &DMatrix<f64>) -> Option<usize> {
+        let mut start = 0;
+        for site in &compiled.posterior.sites {
+            let own = start..start + site.free;
+            start = own.end;
+            let constrained = site.constraint != "real";
+            if let Some(j) = own
+                .clone()
+                .find(|&j| constrained && hessian[(j, j)].abs() < EDGE)
+            {
+                return Some(j);
+            }
+        }
+        None
     }
 }
 
@@ -121,7 +166,7 @@ pub fn precision_factor(hessian: &DMatrix<f64>) -> Option<Cholesky<f64, Dyn>> {
 /// diagonal 1.
 fn weakest(hessian: &DMatrix<f64>) -> usize {
     let n = hessian.nrows();
-    if let Some(j) = (0..n).find(|&j| !(hessian[(j, j)] < 0.0)) {
+    if let Some(j) = (0..n).find(|&j| hessian[(j, j)] >= 0.0 || hessian[(j, j)].is_nan()) {
         return j;
     }
     let scale = |j: usize| (-hessian[(j, j)]).sqrt();

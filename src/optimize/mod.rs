@@ -19,8 +19,10 @@ const TRIES: usize = 100;
 /// Squared Newton decrement at which a maximum counts as found: a thousandth of a standard error.
 const DECREMENT: f64 = 1e-6;
 
-/// Largest derivative at a maximum without a Hessian, relative to 1 + |log density|.
+/// Largest derivative at a maximum without a definite Hessian, relative to 1 + |log density|, of which
+/// no more than [`LARGE`] counts: a density that grows without end must not pass for flat.
 const DERIVATIVE: f64 = 1e-5;
+const LARGE: f64 = 1e3;
 
 /// What is maximised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,16 +70,22 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OptimizeError {
     /// Nothing to maximise.
-    #[error("the model has no `observe` and no `factor`, so there is no likelihood to maximise; leave out --mle")]
+    #[error(
+        "the model has no `observe` and no `factor`, so there is no likelihood to maximise; leave out --mle"
+    )]
     NoLikelihood,
     /// No point to start from.
-    #[error("none of {tries} random points has a finite density and gradient; check the model with `thalweg check --gradient`, or try another --seed")]
+    #[error(
+        "none of {tries} random points has a finite density and gradient; check the model with `thalweg check --gradient`, or try another --seed"
+    )]
     NoStart {
         /// Points tried.
         tries: usize,
     },
     /// The search went on without end, or got stuck.
-    #[error("no maximum was found: after {iterations} iterations the log density still has the derivative {derivative:.3e} along {coordinate}, at {at:.4}; it may be unbounded, or largest at the edge of the support: give tighter priors, or try --jacobian or more --starts")]
+    #[error(
+        "no maximum was found: after {iterations} iterations the log density still has the derivative {derivative:.3e} along {coordinate}, at {at:.4}; it may be unbounded, or largest at the edge of the support: give tighter priors, or try --jacobian or more --starts"
+    )]
     NotConverged {
         /// Iterations of the best search.
         iterations: u64,
@@ -89,13 +97,25 @@ pub enum OptimizeError {
         at: f64,
     },
     /// The curvature does not determine a coordinate.
-    #[error("no standard errors: the Hessian is not negative definite along {coordinate}; the density is flat or rises there: give that latent a tighter prior, or sample instead")]
+    #[error(
+        "no standard errors: the Hessian is not negative definite along {coordinate}; the density is flat or rises there: give that latent a tighter prior, or sample instead"
+    )]
     NotDefinite {
         /// The coordinate that weighs most in the offending direction.
         coordinate: String,
     },
+    /// A constrained latent whose mode lies where its transform ends.
+    #[error(
+        "no standard errors: {coordinate} has its mode at the edge of its support, where no normal approximation holds; try --jacobian, or sample instead"
+    )]
+    AtEdge {
+        /// The coordinate.
+        coordinate: String,
+    },
     /// Too many coordinates for a Hessian.
-    #[error("no standard errors: the Hessian of {dim} coordinates is too large (limit {limit}); sample instead")]
+    #[error(
+        "no standard errors: the Hessian of {dim} coordinates is too large (limit {limit}); sample instead"
+    )]
     TooLarge {
         /// Coordinates.
         dim: usize,
@@ -147,7 +167,9 @@ pub fn maximize(posterior: &Posterior, options: &Options) -> Result<Optimum, Opt
             best = Some(s);
         }
     }
-    let best = best.ok_or(OptimizeError::NoStart { tries: TRIES * options.starts.max(1) })?;
+    let best = best.ok_or(OptimizeError::NoStart {
+        tries: TRIES * options.starts.max(1),
+    })?;
     finish(&compiled, options, best, reached)
 }
 
@@ -161,7 +183,8 @@ fn finish(
     let dim = compiled.dim();
     let curvature = (dim <= MAX_HESSIAN).then(|| Curvature::new(compiled));
     let decrement = curvature.as_ref().and_then(|c| best.polish(compiled, c));
-    if !decrement.is_some_and(|d| d <= DECREMENT) && best.derivative() > DERIVATIVE * (1.0 + best.logp.abs()) {
+    let flat = DERIVATIVE * (1.0 + best.logp.abs()).min(LARGE);
+    if !decrement.is_some_and(|d| d <= DECREMENT) && best.derivative() > flat {
         let worst = best.worst();
         return Err(OptimizeError::NotConverged {
             iterations: best.iterations,
@@ -172,12 +195,21 @@ fn finish(
     }
     let standard_errors = match &curvature {
         _ if !options.standard_errors => Err(OptimizeError::NotWanted),
-        None => Err(OptimizeError::TooLarge { dim, limit: MAX_HESSIAN }),
+        None => Err(OptimizeError::TooLarge {
+            dim,
+            limit: MAX_HESSIAN,
+        }),
         Some(c) => c.standard_errors(compiled, &best.x),
     };
     let mut values = vec![0.0; compiled.width()];
     compiled.values(&best.x, &mut values, &mut vec![]);
-    Ok(Optimum { x: best.x, log_density: best.logp, values, standard_errors, reached })
+    Ok(Optimum {
+        x: best.x,
+        log_density: best.logp,
+        values,
+        standard_errors,
+        reached,
+    })
 }
 
 #[cfg(test)]

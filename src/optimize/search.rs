@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use argmin::core::{CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver};
+use argmin::core::{
+    ArgminError, CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver,
+};
 use argmin::core::{IterState, State};
 use argmin::solver::linesearch::condition::ArmijoCondition;
 use argmin::solver::linesearch::{BacktrackingLineSearch, MoreThuenteLineSearch};
@@ -20,6 +22,15 @@ const MEMORY: usize = 10;
 
 /// Iterations with simple backtracking after a line search that failed.
 const DETOUR: u64 = 20;
+
+/// Factor of a step that backtracking refused.
+const SHRINK: f64 = 0.3;
+
+/// Norm of the gradient at which L-BFGS stops.
+const DERIVATIVE: f64 = 1e-8;
+
+/// Values that a line search may ask for without one that is better than all before.
+const PATIENCE: usize = 60;
 
 /// Newton steps at most.
 const NEWTON: usize = 20;
@@ -39,6 +50,8 @@ pub struct Search {
 /// A density as argmin's problem, with the best point seen.
 struct Problem<'a> {
     target: &'a Compiled,
+    /// Factor of the objective that makes the first step, which is the gradient, no longer than 1.
+    scale: f64,
     seen: RefCell<Seen>,
 }
 
@@ -46,6 +59,8 @@ struct Seen {
     /// The last point: its value and gradient are asked for one after the other.
     last: Search,
     best: Search,
+    /// Values asked for since the best one.
+    stale: usize,
     ws: Vec<f64>,
 }
 
@@ -56,7 +71,9 @@ impl Search {
         let dim = target.posterior.dim;
         let mut ws = vec![];
         for _ in 0..tries {
-            let x = (0..dim).map(|_| options.radius * (2.0 * rng.uniform() - 1.0)).collect();
+            let x = (0..dim)
+                .map(|_| options.radius * (2.0 * rng.uniform() - 1.0))
+                .collect();
             let s = Search::at(target, x, &mut ws);
             if s.is_finite() {
                 return Some(s);
@@ -70,7 +87,12 @@ impl Search {
         ws.resize(target.scratch(), 0.0);
         let mut gradient = vec![0.0; x.len()];
         let logp = target.logp_grad(&x, &mut gradient, ws);
-        Search { x, logp, gradient, iterations: 0 }
+        Search {
+            x,
+            logp,
+            gradient,
+            iterations: 0,
+        }
     }
 
     fn is_finite(&self) -> bool {
@@ -78,13 +100,20 @@ impl Search {
     }
 
     fn copy(&self) -> Search {
-        Search { x: self.x.clone(), logp: self.logp, gradient: self.gradient.clone(), iterations: self.iterations }
+        Search {
+            x: self.x.clone(),
+            logp: self.logp,
+            gradient: self.gradient.clone(),
+            iterations: self.iterations,
+        }
     }
 
     /// The coordinate with the largest derivative.
     pub fn worst(&self) -> usize {
         let size = |j: &usize| self.gradient[*j].abs();
-        (0..self.x.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap_or(0)
+        (0..self.x.len())
+            .max_by(|a, b| size(a).total_cmp(&size(b)))
+            .unwrap_or(0)
     }
 
     /// The largest derivative.
@@ -98,17 +127,17 @@ impl Search {
         if self.x.is_empty() {
             return;
         }
-        let more_thuente = || MoreThuenteLineSearch::new();
         while self.iterations < iterations {
             let before = self.logp;
-            self.run(target, more_thuente(), iterations - self.iterations);
-            if self.derivative() <= f64::EPSILON.sqrt() {
+            self.run(target, MoreThuenteLineSearch::new(), iterations - self.iterations);
+            if self.derivative() <= DERIVATIVE {
                 return;
             }
-            if let Some(armijo) = ArmijoCondition::new(1e-4).ok() {
-                self.run(target, BacktrackingLineSearch::new(armijo), DETOUR);
+            let armijo = ArmijoCondition::new(1e-4).map(BacktrackingLineSearch::new);
+            if let Ok(simple) = armijo.and_then(|b| b.rho(SHRINK)) {
+                self.run(target, simple, DETOUR);
             }
-            if !(self.logp > before + f64::EPSILON * before.abs()) {
+            if self.logp <= before + f64::EPSILON * before.abs() {
                 return;
             }
         }
@@ -118,12 +147,32 @@ impl Search {
     fn run<L>(&mut self, target: &Compiled, line: L, iterations: u64)
     where
         L: Clone + LineSearch<Vec<f64>, f64>,
-        for<'p, 'a> LBFGS<L, Vec<f64>, Vec<f64>, f64>: Solver<&'p Problem<'a>, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>>,
+        for<'p, 'a> LBFGS<L, Vec<f64>, Vec<f64>, f64>:
+            Solver<&'p Problem<'a>, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>>,
     {
-        let seen = Seen { last: self.copy(), best: self.copy(), ws: vec![] };
-        let problem = Problem { target, seen: RefCell::new(seen) };
-        let solver = LBFGS::new(line, MEMORY);
-        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| s.param(self.x.clone()).max_iters(iterations);
+        let seen = Seen {
+            last: self.copy(),
+            best: self.copy(),
+            stale: 0,
+            ws: vec![],
+        };
+        let norm = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let scale = 1.0 / norm.max(1.0);
+        let problem = Problem {
+            target,
+            scale,
+            seen: RefCell::new(seen),
+        };
+        let rounding = f64::EPSILON * (1.0 + self.logp.abs());
+        let solver = LBFGS::new(line, MEMORY)
+            .with_tolerance_grad(DERIVATIVE * scale)
+            .and_then(|s| s.with_tolerance_cost(rounding * scale));
+        let Ok(solver) = solver else {
+            return;
+        };
+        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| {
+            s.param(self.x.clone()).max_iters(iterations)
+        };
         // An error is a line search that met a value that is not finite: the best point counts.
         let done = Executor::new(&problem, solver).configure(start).run();
         let used = done.map_or(1, |d| d.state().get_iter());
@@ -142,7 +191,7 @@ impl Search {
             let g = DVector::from_column_slice(&self.gradient);
             let step = factor.solve(&g);
             let decrement = g.dot(&step);
-            if !(decrement > 0.0) || decrement >= last {
+            if decrement.is_nan() || decrement <= 0.0 || decrement >= last {
                 return Some(decrement.min(last));
             }
             last = decrement;
@@ -153,7 +202,10 @@ impl Search {
             if !next.is_finite() || next.logp < self.logp - slack {
                 return Some(decrement);
             }
-            *self = Search { iterations: self.iterations, ..next };
+            *self = Search {
+                iterations: self.iterations,
+                ..next
+            };
         }
         Some(last)
     }
@@ -168,6 +220,7 @@ impl Problem<'_> {
             seen.last = Search::at(self.target, x.to_vec(), &mut seen.ws);
             if seen.last.is_finite() && seen.last.logp > seen.best.logp {
                 seen.best = seen.last.copy();
+                seen.stale = 0;
             }
         }
         read(&seen.last)
@@ -179,7 +232,24 @@ impl CostFunction for &Problem<'_> {
     type Output = f64;
 
     fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Ok(self.visit(x, |s| if s.is_finite() { -s.logp } else { f64::INFINITY }))
+        let stale = {
+            let mut seen = self.seen.borrow_mut();
+            seen.stale += 1;
+            seen.stale
+        };
+        if stale > PATIENCE {
+            return Err(ArgminError::ConditionViolated {
+                text: "the line search does not advance".into(),
+            }
+            .into());
+        }
+        Ok(self.visit(x, |s| {
+            if s.is_finite() {
+                -s.logp * self.scale
+            } else {
+                f64::INFINITY
+            }
+        }))
     }
 }
 
@@ -188,6 +258,6 @@ impl ArgminGradient for &Problem<'_> {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        Ok(self.visit(x, |s| s.gradient.iter().map(|g| -g).collect()))
+        Ok(self.visit(x, |s| s.gradient.iter().map(|g| -g * self.scale).collect()))
     }
 }
