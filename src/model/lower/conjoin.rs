@@ -111,52 +111,6 @@ impl Lower<'_> {
     fn site_names(&self, sites: &[usize]) -> String {
         names(&self.discrete, sites)
     }
-
-    /// The forward algorithm on probabilities that are scaled to sum to 1 after each step (Rabiner 1989,
-    /// section V.A); the log of the scales is summed.
-    fn forward_scaled(&mut self, start: Var, transition: Var, each: bool, emission: Var, k: usize, steps: usize) -> Var {
-        let g = &mut self.g;
-        let first = g.fold_all(Fold::LogSumExp, start);
-        let from = g.sub(start, first);
-        let from = g.exp(from);
-        let largest = g.fold(Fold::Max, emission, 1);
-        let largest = g.stop_gradient(largest);
-        let wide = g.broadcast_trailing(largest, Shape::new(&[steps, k]));
-        let likely = g.sub(emission, wide);
-        let likely = g.exp(likely);
-        let probability = g.exp(transition);
-        let (body, next, scale) = scaled_body(k, each);
-        let scan = Scan { body, len: steps, xs: if each { 1 } else { 2 }, next: vec![next], ys: vec![scale], reverse: false };
-        let node = match each {
-            true => g.scan(scan, &[from], &[likely], &[probability]),
-            false => g.scan(scan, &[from], &[likely, probability], &[]),
-        };
-        let scales = g.proj(node, 2);
-        let logs = g.log(scales);
-        let logs = g.sum(logs);
-        let shift = g.sum(largest);
-        let total = g.add(first, logs);
-        g.add(total, shift)
-    }
-}
-
-/// alpha'_j = Σ_i alpha_i P_ij e_j / c with c the sum over j.
-fn scaled_body(k: usize, each: bool) -> (Graph, Var, Var) {
-    let mut g = Graph::new();
-    let alpha = g.input("alpha", Shape::new(&[k]), Spread::Particle);
-    let likely = g.input("likelihood", Shape::new(&[k]), Spread::Particle);
-    let name = if each { "probability" } else { "probabilities" };
-    let p = g.input(name, Shape::new(&[k, k]), Spread::Particle);
-    let wide = g.broadcast_trailing(alpha, Shape::new(&[k, k]));
-    let joint = g.mul(wide, p);
-    let moved = g.fold(Fold::Sum, joint, 0);
-    let mass = g.mul(moved, likely);
-    let c = g.fold_all(Fold::Sum, mass);
-    // Nothing is left: c is 0, its log -inf, and the next state stays 0 instead of NaN.
-    let least = g.scalar(f64::MIN_POSITIVE);
-    let divisor = g.binary(crate::graph::Binary::Max, c, least);
-    let next = g.div(mass, divisor);
-    (g, next, c)
 }
 
 /// "`a` and `b`"
