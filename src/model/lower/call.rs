@@ -79,7 +79,7 @@ impl<'m> Lower<'m> {
         match suffix {
             "_lcdf" => self.log_cdf(&use_, &vals[0], false),
             "_lccdf" => self.log_cdf(&use_, &vals[0], true),
-            _ => self.log_density(&use_, &vals[0]),
+            _ => self.guarded_density(&use_, &vals[0]),
         }
     }
 

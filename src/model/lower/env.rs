@@ -6,7 +6,7 @@ use super::{Lower, Res};
 use crate::dsl::ast;
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
-use crate::model::level::LevelId;
+use crate::model::level::{LevelId, ROOT};
 use crate::model::value::Val;
 
 /// What a name stands for.
@@ -104,7 +104,7 @@ impl Env<'_> {
             let outer = self.scopes[..self.barrier].iter().rev().find_map(|s| s.get(name));
             outer.filter(|e| match &e.binding {
                 Binding::Data(_) => true,
-                Binding::Val(v) => v.known().is_some(),
+                Binding::Val(v) => v.known().is_some() && e.level == ROOT,
                 _ => false,
             })
         })

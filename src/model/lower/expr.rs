@@ -210,7 +210,10 @@ impl Lower<'_> {
         match op {
             UnaryOp::Plus => Ok(v),
             UnaryOp::Neg => self.elementwise(span, &[&v], v.int, &mut |g, a| g.neg(a[0])),
-            UnaryOp::Not => self.elementwise(span, &[&v], true, &mut |g, a| g.unary(Unary::Not, a[0])),
+            UnaryOp::Not => self.elementwise(span, &[&v], true, &mut |g, a| {
+                let zero = g.scalar(0.0);
+                g.binary(Binary::Eq, a[0], zero)
+            }),
         }
     }
 

@@ -107,7 +107,8 @@ impl<'m> Lower<'m> {
         self.declare(id, Binding::Val(v))
     }
 
-    fn fits(&self, name: &str, span: Span, v: &Val, t: &super::latent::Ty) -> Res<()> {
+    /// A value has the shape and kind of its declared type.
+    pub fn fits(&self, name: &str, span: Span, v: &Val, t: &super::latent::Ty) -> Res<()> {
         if v.dims != t.dims && !(v.count() == 0 && t.dims.iter().product::<usize>() == 0) {
             return Err(Diagnostic::new(span, format!("`{name}` has shape {:?} by its type, {:?} by its value", t.dims, v.dims)));
         }
@@ -146,6 +147,9 @@ impl<'m> Lower<'m> {
                 if let Some(t) = ty {
                     let t = self.ty(t)?;
                     self.fits(&id.name, value.span, &v, &t)?;
+                }
+                if v.known().is_some() {
+                    self.definitions.insert(&id.name, (value, self.here));
                 }
                 self.declare(id, Binding::Val(v))
             }
