@@ -170,6 +170,13 @@ impl Lower<'_> {
         if parts.is_empty() {
             return Err(Diagnostic::new(c.span, "a mixture of no components"));
         }
+        let kind = |p: &LawUse| (p.leading().is_discrete(), p.leading().event_rank());
+        if let Some(other) = parts.iter().find(|p| kind(p) != kind(&parts[0])) {
+            let (a, b) = (parts[0].leading(), other.leading());
+            let what = if a.is_discrete() != b.is_discrete() { "integers and of real numbers" } else { "numbers and of arrays" };
+            return Err(Diagnostic::new(other.span(), format!("a mixture of laws of {what}: `{}` and `{}`", a.name(), b.name()))
+                .label("all components have values of one kind and shape"));
+        }
         Ok(LawUse::Mixture { weights, parts, span: c.span })
     }
 
@@ -319,6 +326,7 @@ impl Lower<'_> {
                 .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
                 .help("write the type of the target"));
         }
+        self.room(span, level, &[batch, event].concat())?;
         if v.level == ROOT && own.is_empty() {
             return Ok((v.clone(), Shape::new(event)));
         }

@@ -101,7 +101,7 @@ impl Env<'_> {
     fn find(&self, name: &str) -> Option<&Entry> {
         let visible = self.scopes[self.barrier..].iter().rev().find_map(|s| s.get(name));
         visible.or_else(|| {
-            let outer = self.scopes[..self.barrier].iter().rev().find_map(|s| s.get(name));
+            let outer = self.scopes[..self.barrier.min(1)].iter().find_map(|s| s.get(name));
             outer.filter(|e| match &e.binding {
                 Binding::Data(_) => true,
                 Binding::Val(v) => v.known().is_some() && e.level == ROOT,

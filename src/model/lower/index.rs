@@ -54,6 +54,7 @@ impl Lower<'_> {
     fn slice(&mut self, span: Span, level: LevelId, a: &Val, b: &Val) -> Res<SlotIndex> {
         let (a, b) = (self.known_ints(span, a, "a slice")?, self.known_ints(span, b, "a slice")?);
         let n = a.first().map_or(0, |a0| (b[0] as i64 - *a0 as i64 + 1).max(0));
+        self.room(span, level, &[n as usize])?;
         let mut values = Vec::with_capacity(a.len() * n as usize);
         for (a, b) in a.iter().zip(b.iter()) {
             let (a, b) = (*a as i64, *b as i64);
@@ -107,6 +108,9 @@ impl Lower<'_> {
                     .label("indices count from 1"));
             }
         }
+        let mut out: Vec<usize> = evaluated.iter().filter_map(|s| s.size).collect();
+        out.extend_from_slice(&dims[slots.len()..]);
+        self.room(span, level, &out)?;
         Ok(self.tabulate(&evaluated, dims, level))
     }
 

@@ -82,9 +82,7 @@ impl Lower<'_> {
                 }
             }
         }
-        if dims.len() > 4 {
-            return Err(Diagnostic::new(t.span, "a value has at most 4 axes"));
-        }
+        self.room(t.span, self.here, &dims)?;
         let mut ends = [None, None];
         for (end, e) in ends.iter_mut().zip([&t.bounds.lower, &t.bounds.upper]) {
             if let Some(e) = e {
@@ -163,7 +161,7 @@ impl Lower<'_> {
             let ordered = matches!(s, Structure::Ordered | Structure::PositiveOrdered);
             if !own && !ordered && law.name() != "flat" {
                 return Err(Diagnostic::new(span, format!("`{}` is not a law of {}", law.name(), s.name()))
-                    .help("use the type's own law, or `flat()`"));
+                    .help(format!("use {}`flat()`", own_law(s))));
             }
             if matches!(&use_, LawUse::Plain { lower, upper, .. } if lower.is_some() || upper.is_some()) {
                 return Err(Diagnostic::new(span, format!("bounds after the law of a latent of type {}", s.name()))
@@ -538,6 +536,17 @@ impl Lower<'_> {
             _ => Err(Diagnostic::new(id.span, format!("`{}` is not a declared latent", id.name))
                 .help(format!("declare it first: `latent {}: …`", id.name))),
         }
+    }
+}
+
+/// "`dirichlet` or ", for a type that has a law of its own.
+fn own_law(s: Structure) -> &'static str {
+    match s {
+        Structure::Simplex => "`dirichlet` or ",
+        Structure::CorrMatrix => "`lkj_corr` or ",
+        Structure::CholeskyFactorCorr => "`lkj_corr_cholesky` or ",
+        Structure::CovMatrix => "`wishart`, `inv_wishart` or ",
+        _ => "",
     }
 }
 
