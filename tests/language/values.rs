@@ -174,7 +174,7 @@ plate i in 1:2 { factor powers(u * i, 2)[2] }";
     same("fn f(n: int) -> real { if n > 1 { let a = 2 } else { let a = 3 }\n return a }\nfactor f(1) + f(2)", "{}", &[], 5.0);
     refused("latent u ~ normal(0, 1)\nfn f(x: real) -> real { return x + u }\nfactor f(1)", "{}", "`u`");
     refused("fn f(x: real) -> real { return f(x) }\nfactor f(1)", "{}", "calls itself");
-    refused("fn f(x: vector[]) -> real { return sum(x) }\nfactor f(1)", "{}", "axes");
+    refused("fn f(x: vector[]) -> real { return sum(x) }\nfactor f(1)", "{}", "1 axis");
     refused("fn f(x: real) -> vector[] { return x }\nfactor sum(f(1))", "{}", "axes");
     refused("fn f(n: int) -> real { return n }\nfactor f(1.5)", "{}", "int");
 }

@@ -90,7 +90,7 @@ impl<'m> Lower<'m> {
         if vals.len() != f.args.len() {
             return Err(Diagnostic::new(
                 c.span,
-                format!("`{name}` takes {} arguments, found {}", f.args.len(), vals.len()),
+                format!("`{name}` takes {} argument{}, found {}", f.args.len(), if f.args.len() == 1 { "" } else { "s" }, vals.len()),
             )
             .note(f.span, "defined here"));
         }
@@ -210,7 +210,7 @@ impl<'m> Lower<'m> {
         if rank != v.dims.len() {
             return Err(Diagnostic::new(
                 span,
-                format!("argument `{}` of `{f}` has {rank} axes, found {}", a.name.name, v.type_name()),
+                format!("argument `{}` of `{f}` has {rank} {}, found {}", a.name.name, if rank == 1 { "axis" } else { "axes" }, v.type_name()),
             )
             .note(a.name.span, "declared here"));
         }

@@ -156,6 +156,11 @@ impl Lower<'_> {
     }
 
     fn unknown(&self, name: &str, span: Span) -> Diagnostic {
+        if self.env.scopes.iter().any(|s| s.contains_key(name)) {
+            return Diagnostic::new(span, format!("`{name}` cannot be read inside a function"))
+                .label("a function reads its arguments, data and consts")
+                .help(format!("hand it over as an argument: `f(…, {name})`"));
+        }
         let d = Diagnostic::new(span, format!("`{name}` is not declared"))
             .label("no value of this name is in scope here");
         if super::call::is_callable(self, name) {

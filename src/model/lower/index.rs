@@ -77,8 +77,10 @@ impl Lower<'_> {
 
     /// Positions of `slots` within events of shape `dims`, all rows checked against the bounds.
     pub fn positions(&mut self, span: Span, name: &str, dims: &[usize], slots: &[Slot]) -> Res<Positions> {
+        let name = &if name.contains(['`', ' ']) { name.to_string() } else { format!("`{name}`") };
         if slots.len() > dims.len() {
-            return Err(Diagnostic::new(span, format!("{} indices on {name}, which has {} axes", slots.len(), dims.len())));
+            let axes = if dims.len() == 1 { "axis" } else { "axes" };
+            return Err(Diagnostic::new(span, format!("{} indices on {name}, which has {} {axes}", slots.len(), dims.len())));
         }
         let mut evaluated = Vec::with_capacity(slots.len());
         for (slot, &size) in slots.iter().zip(dims) {

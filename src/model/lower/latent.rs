@@ -58,7 +58,7 @@ impl Lower<'_> {
             let e = d.as_ref().ok_or_else(|| Diagnostic::new(span, "a size is missing here"))?;
             let v = self.expr(e)?;
             let n = self.known_int(e.span, &v, "a size")?;
-            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size of {n}")))?);
+            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size must not be negative, found {n}")))?);
         }
         Ok(out)
     }

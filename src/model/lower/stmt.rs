@@ -160,6 +160,10 @@ impl<'m> Lower<'m> {
                 self.declare(id, Binding::Filled(self.filled.len() - 1))
             }
             LetKind::Fill { index, value } => {
+                if self.declared_at(&id.name).is_none() {
+                    return Err(Diagnostic::new(id.span, format!("`{}` is not declared", id.name))
+                        .help(format!("declare the array above: `let {}: vector[…]`", id.name)));
+                }
                 let Binding::Filled(at) = self.lookup(&id.name, id.span)? else {
                     return Err(Diagnostic::new(id.span, format!("`{}` is not a declared array", id.name))
                         .help(format!("declare it first: `let {}: vector[…]`", id.name)));
