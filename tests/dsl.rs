@@ -1,9 +1,13 @@
 //! The text front of the language on files: accepted models, golden messages of wrong ones, random trees and texts.
 
+#[path = "dsl/bind.rs"]
+mod bind;
 #[path = "dsl/golden.rs"]
 mod golden;
 #[path = "dsl/manual.rs"]
 mod manual;
+#[path = "dsl/mutants.rs"]
+mod mutants;
 #[path = "dsl/random_text.rs"]
 mod random_text;
 #[path = "dsl/random_tree.rs"]

@@ -4,6 +4,8 @@
 mod discrete;
 #[path = "language/fill.rs"]
 mod fill;
+#[path = "language/growth.rs"]
+mod growth;
 #[path = "language/hand.rs"]
 mod hand;
 #[path = "language/laws.rs"]

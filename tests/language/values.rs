@@ -134,9 +134,9 @@ fn r9_conditionals() {
 
 #[test]
 fn r10_lists() {
-    gives("factor sum([2^k for k in 1:3])", 14.0);
+    gives("factor sum([2^i for i in 1:3])", 14.0);
     gives("let g = [[i * j for j in 1:3] for i in 1:2]\nfactor g[2, 3]", 6.0);
-    gives("factor size([k for k in 3:2])", 0.0);
+    gives("factor size([i for i in 3:2])", 0.0);
     gives("factor sum([v, w][2])", 60.0);
     same("latent u: vector[3] ~ flat()\nlet s = [u[i]^2 for i in 1:3]\nfactor s[2] + sum([[u[1], u[2]], [u[3], 1]][2])", "{}", &[1.0, 2.0, 3.0], 8.0);
     // Inside a plate, the rows in front.
@@ -174,7 +174,7 @@ plate i in 1:2 { factor powers(u * i, 2)[2] }";
     same("fn f(n: int) -> real { if n > 1 { let a = 2 } else { let a = 3 }\n return a }\nfactor f(1) + f(2)", "{}", &[], 5.0);
     refused("latent u ~ normal(0, 1)\nfn f(x: real) -> real { return x + u }\nfactor f(1)", "{}", "`u`");
     refused("fn f(x: real) -> real { return f(x) }\nfactor f(1)", "{}", "calls itself");
-    refused("fn f(x: vector[]) -> real { return sum(x) }\nfactor f(1)", "{}", "axes");
+    refused("fn f(x: vector[]) -> real { return sum(x) }\nfactor f(1)", "{}", "1 axis");
     refused("fn f(x: real) -> vector[] { return x }\nfactor sum(f(1))", "{}", "axes");
     refused("fn f(n: int) -> real { return n }\nfactor f(1.5)", "{}", "int");
 }

@@ -16,7 +16,30 @@ pub type Build<'f> = &'f mut dyn FnMut(&mut Graph, &[Var]) -> Var;
 /// Builds a result from argument nodes that all have the given leading batch axis.
 pub type BuildBatched<'f> = &'f mut dyn FnMut(&mut Graph, &[Var], Option<usize>) -> Var;
 
+/// Elements of one value, all rows counted, beyond which a model is refused.
+pub const MAX_ELEMENTS: usize = 100_000_000;
+
+/// Axes that a value may have.
+pub const MAX_AXES: usize = 4;
+
+/// Integers beyond 2^53 are not exact.
+const EXACT: f64 = 9007199254740992.0;
+
 impl Lower<'_> {
+    /// Refuses values that are too large to hold, or have too many axes.
+    pub fn room(&self, span: Span, level: LevelId, dims: &[usize]) -> Res<()> {
+        if dims.len() > MAX_AXES {
+            return Err(Diagnostic::new(span, format!("a value has at most {MAX_AXES} axes, here are {}", dims.len())));
+        }
+        let count = dims.iter().fold(self.levels.len(level), |n, d| n.saturating_mul(*d));
+        if count > MAX_ELEMENTS {
+            return Err(Diagnostic::new(span, "this value has too many elements")
+                .label(format!("more than {MAX_ELEMENTS}, counted over all rows"))
+                .help("check the sizes in the data"));
+        }
+        Ok(())
+    }
+
     /// Shape of the node that stores a value.
     pub fn shape(&self, level: LevelId, dims: &[usize]) -> Shape {
         if level == ROOT {
@@ -115,6 +138,7 @@ impl Lower<'_> {
     ) -> Res<Val> {
         let dims = self.joint_dims(span, args)?;
         let level = self.join(span, args)?;
+        self.room(span, level, &dims)?;
         if args.iter().any(|v| matches!(v.home, Home::Step(_))) {
             return self.in_step(span, args, dims, int, build);
         }
@@ -142,6 +166,10 @@ impl Lower<'_> {
         build: BuildBatched<'_>,
     ) -> Res<Val> {
         let level = self.join(span, args)?;
+        self.room(span, level, &dims)?;
+        for a in args {
+            self.room(span, level, &a.dims)?;
+        }
         if args.iter().any(|v| matches!(v.home, Home::Step(_))) {
             return self.in_step(span, args, dims, false, &mut |g, v| build(g, v, None));
         }
@@ -208,6 +236,9 @@ impl Lower<'_> {
         };
         if !v.int {
             return Err(Diagnostic::new(span, format!("{what} must be an integer, found {}", v.type_name())));
+        }
+        if let Some(x) = c.iter().find(|x| !(x.abs() <= EXACT)) {
+            return Err(Diagnostic::new(span, format!("{what} of {x}")).label("integers go up to 2^53"));
         }
         Ok(c.clone())
     }

@@ -4,7 +4,7 @@ use super::env::Binding;
 use super::functions;
 use super::{Lower, Res};
 use crate::dist;
-use crate::dsl::ast::{Block, Call, Expr, ExprKind, LetKind, Stmt, StmtKind};
+use crate::dsl::ast::{BaseType, Block, Call, Expr, ExprKind, LetKind, Stmt, StmtKind};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
 use crate::model::level::ROOT;
@@ -79,7 +79,7 @@ impl<'m> Lower<'m> {
         match suffix {
             "_lcdf" => self.log_cdf(&use_, &vals[0], false),
             "_lccdf" => self.log_cdf(&use_, &vals[0], true),
-            _ => self.log_density(&use_, &vals[0]),
+            _ => self.guarded_density(&use_, &vals[0]),
         }
     }
 
@@ -90,7 +90,7 @@ impl<'m> Lower<'m> {
         if vals.len() != f.args.len() {
             return Err(Diagnostic::new(
                 c.span,
-                format!("`{name}` takes {} arguments, found {}", f.args.len(), vals.len()),
+                format!("`{name}` takes {} argument{}, found {}", f.args.len(), if f.args.len() == 1 { "" } else { "s" }, vals.len()),
             )
             .note(f.span, "defined here"));
         }
@@ -114,9 +114,18 @@ impl<'m> Lower<'m> {
         self.env.pop();
         self.env.depth -= 1;
         self.env.barrier = barrier;
-        result?.ok_or_else(|| {
+        let value = result?.ok_or_else(|| {
             Diagnostic::new(f.span, format!("`{name}` returns no value")).help("end it with `return expr`")
-        })
+        })?;
+        if let Some(ret) = f.ret {
+            let rank = super::latent::declared_rank(ret);
+            if rank != value.dims.len() || matches!(ret.base, BaseType::Int) && !value.int {
+                return Err(Diagnostic::new(ret.span, format!("`{name}` returns {}", value.type_name()))
+                    .label(format!("declared with {rank} axes{}", if matches!(ret.base, BaseType::Int) { " of int" } else { "" }))
+                    .note(c.span, "called here"));
+            }
+        }
+        Ok(value)
     }
 
     fn function_body(&mut self, body: &'m Block) -> Res<Option<Val>> {
@@ -201,9 +210,13 @@ impl<'m> Lower<'m> {
         if rank != v.dims.len() {
             return Err(Diagnostic::new(
                 span,
-                format!("argument `{}` of `{f}` has {rank} axes, found {}", a.name.name, v.type_name()),
+                format!("argument `{}` of `{f}` has {rank} {}, found {}", a.name.name, if rank == 1 { "axis" } else { "axes" }, v.type_name()),
             )
             .note(a.name.span, "declared here"));
+        }
+        if matches!(a.ty.base, BaseType::Int) && !v.int {
+            return Err(Diagnostic::new(span, format!("argument `{}` of `{f}` is int, found {}", a.name.name, v.type_name()))
+                .note(a.name.span, "declared here"));
         }
         Ok(())
     }

@@ -170,6 +170,13 @@ impl Lower<'_> {
         if parts.is_empty() {
             return Err(Diagnostic::new(c.span, "a mixture of no components"));
         }
+        let kind = |p: &LawUse| (p.leading().is_discrete(), p.leading().event_rank());
+        if let Some(other) = parts.iter().find(|p| kind(p) != kind(&parts[0])) {
+            let (a, b) = (parts[0].leading(), other.leading());
+            let what = if a.is_discrete() != b.is_discrete() { "integers and of real numbers" } else { "numbers and of arrays" };
+            return Err(Diagnostic::new(other.span(), format!("a mixture of laws of {what}: `{}` and `{}`", a.name(), b.name()))
+                .label("all components have values of one kind and shape"));
+        }
         Ok(LawUse::Mixture { weights, parts, span: c.span })
     }
 
@@ -211,6 +218,37 @@ impl Lower<'_> {
                 self.censored_density(*span, law, [lower.as_ref(), upper.as_ref()], y)
             }
         }
+    }
+
+    /// The log density of a value that may lie outside the support, where it is -inf.
+    pub fn guarded_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
+        let lp = self.log_density(use_, y)?;
+        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Ok(lp) };
+        let Support::Interval(low, high) = law.support() else { return Ok(lp) };
+        if y.known().is_some() || law.event_rank() > 0 {
+            return Ok(lp);
+        }
+        let own = [self.limit(low, args), self.limit(high, args)];
+        let lp = self.inside(*span, [own[0].as_ref(), own[1].as_ref()], y, lp)?;
+        self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)
+    }
+
+    /// True where a component can give a value the density 0.
+    fn may_exclude(&self, use_: &LawUse, y: &Val) -> bool {
+        let LawUse::Plain { law, args, lower, upper, .. } = use_ else { return true };
+        if law.name() == "dirac" {
+            return true;
+        }
+        let Support::Interval(low, high) = law.support() else { return false };
+        let (low, high) = (self.limit(low, args), self.limit(high, args));
+        let outside = |end: &Option<Val>, below: bool| {
+            let Some(end) = end else { return false };
+            match (end.known_uniform(), y.known()) {
+                (Some(e), Some(y)) => y.iter().any(|y| if below { *y < e } else { *y > e }),
+                _ => true,
+            }
+        };
+        outside(&low, true) || outside(&high, false) || outside(lower, true) || outside(upper, false)
     }
 
     /// log P(Y <= y), or log P(Y > y), elementwise.
@@ -288,6 +326,7 @@ impl Lower<'_> {
                 .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
                 .help("write the type of the target"));
         }
+        self.room(span, level, &[batch, event].concat())?;
         if v.level == ROOT && own.is_empty() {
             return Ok((v.clone(), Shape::new(event)));
         }
@@ -403,7 +442,7 @@ impl Lower<'_> {
                 let l = g.log(v[1]);
                 g.add(l, v[0])
             })?;
-            terms.push((part.leading().name() == "dirac", t));
+            terms.push((self.may_exclude(part, y), t));
         }
         // A component that can be -inf goes second, where -inf does no harm.
         terms.sort_by_key(|t| t.0);

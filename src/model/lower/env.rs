@@ -6,7 +6,7 @@ use super::{Lower, Res};
 use crate::dsl::ast;
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
-use crate::model::level::LevelId;
+use crate::model::level::{LevelId, ROOT};
 use crate::model::value::Val;
 
 /// What a name stands for.
@@ -101,10 +101,10 @@ impl Env<'_> {
     fn find(&self, name: &str) -> Option<&Entry> {
         let visible = self.scopes[self.barrier..].iter().rev().find_map(|s| s.get(name));
         visible.or_else(|| {
-            let outer = self.scopes[..self.barrier].iter().rev().find_map(|s| s.get(name));
+            let outer = self.scopes[..self.barrier.min(1)].iter().find_map(|s| s.get(name));
             outer.filter(|e| match &e.binding {
                 Binding::Data(_) => true,
-                Binding::Val(v) => v.known().is_some(),
+                Binding::Val(v) => v.known().is_some() && e.level == ROOT,
                 _ => false,
             })
         })
@@ -156,6 +156,11 @@ impl Lower<'_> {
     }
 
     fn unknown(&self, name: &str, span: Span) -> Diagnostic {
+        if self.env.scopes.iter().any(|s| s.contains_key(name)) {
+            return Diagnostic::new(span, format!("`{name}` cannot be read inside a function"))
+                .label("a function reads its arguments, data and consts")
+                .help(format!("hand it over as an argument: `f(…, {name})`"));
+        }
         let d = Diagnostic::new(span, format!("`{name}` is not declared"))
             .label("no value of this name is in scope here");
         if super::call::is_callable(self, name) {

@@ -78,7 +78,7 @@ impl Lower<'_> {
     /// Stacks values along a new first axis.
     pub fn stack(&mut self, span: Span, vals: &[Val]) -> Res<Val> {
         let refs: Vec<&Val> = vals.iter().collect();
-        let dims = self.joint_dims(span, &refs)?;
+        let dims = vals.iter().find(|v| !v.is_scalar()).map_or(vec![], |v| v.dims.clone());
         if let Some(v) = vals.iter().find(|v| v.dims != dims) {
             return Err(Diagnostic::new(span, "the elements of a list have one shape")
                 .label(format!("here both {dims:?} and {:?}", v.dims)));
@@ -86,6 +86,7 @@ impl Lower<'_> {
         let n = vals.len();
         let count: usize = dims.iter().product();
         let out_dims = [&[n], &dims[..]].concat();
+        self.room(span, super::ROOT, &out_dims)?;
         let int = vals.iter().all(|v| v.int);
         let v = self.structured(span, &refs, out_dims.clone(), &mut |g, vars, batch| {
             stack_nodes(g, vars, batch, count, &out_dims)
@@ -116,8 +117,13 @@ impl Lower<'_> {
             ends.push(self.known_ints(e.span, &lifted, "the end of a range")?);
         }
         let from: Vec<i64> = ends[0].iter().map(|x| *x as i64).collect();
-        let counts = from.iter().zip(ends[1].iter()).map(|(a, b)| (*b as i64 - a + 1).max(0) as usize);
-        Ok((from.clone(), counts.collect()))
+        let counts: Vec<usize> = from.iter().zip(ends[1].iter()).map(|(a, b)| (*b as i64 - a + 1).max(0) as usize).collect();
+        if counts.iter().fold(0usize, |n, c| n.saturating_add(*c)) > super::algebra::MAX_ELEMENTS {
+            return Err(Diagnostic::new(range.to.span, "this range has too many rows")
+                .label(format!("more than {}", super::algebra::MAX_ELEMENTS))
+                .help("check the sizes in the data"));
+        }
+        Ok((from, counts))
     }
 
     /// Opens a level with a row for each index of a range, and gives the index value.
@@ -176,6 +182,7 @@ impl Lower<'_> {
         let parent = self.levels.parent(level);
         let to = self.levels.with_axes(parent, full);
         let out_dims = [&[n], &dims[..]].concat();
+        self.room(span, parent, &out_dims)?;
         let rows = self.levels.len(parent);
         let states = self.levels.len(to).checked_div(rows).unwrap_or(1);
         let count: usize = dims.iter().product();
@@ -210,7 +217,10 @@ impl Lower<'_> {
         match op {
             UnaryOp::Plus => Ok(v),
             UnaryOp::Neg => self.elementwise(span, &[&v], v.int, &mut |g, a| g.neg(a[0])),
-            UnaryOp::Not => self.elementwise(span, &[&v], true, &mut |g, a| g.unary(Unary::Not, a[0])),
+            UnaryOp::Not => self.elementwise(span, &[&v], true, &mut |g, a| {
+                let zero = g.scalar(0.0);
+                g.binary(Binary::Eq, a[0], zero)
+            }),
         }
     }
 

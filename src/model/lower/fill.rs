@@ -6,7 +6,7 @@ use crate::dsl::ast::{Ident, Slot};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Index, Shape};
-use crate::model::level::LevelId;
+use crate::model::level::{BaseKind, LevelId};
 use crate::model::value::{Home, Val};
 
 /// No value yet.
@@ -154,6 +154,10 @@ impl Lower<'_> {
         let mut table = Vec::with_capacity(elements.len());
         for &e in elements {
             match filled.slots[e as usize] {
+                EMPTY if self.levels.base(self.here).kind == BaseKind::Plate => {
+                    return Err(unfilled(filled, e as usize, span)
+                        .help("an earlier statement may fill it; rows of a `plate` do not see one another, steps of a `for` do"));
+                }
                 EMPTY => return Err(unfilled(filled, e as usize, span)),
                 s => table.push(s),
             }

@@ -54,6 +54,7 @@ impl Lower<'_> {
     fn slice(&mut self, span: Span, level: LevelId, a: &Val, b: &Val) -> Res<SlotIndex> {
         let (a, b) = (self.known_ints(span, a, "a slice")?, self.known_ints(span, b, "a slice")?);
         let n = a.first().map_or(0, |a0| (b[0] as i64 - *a0 as i64 + 1).max(0));
+        self.room(span, level, &[n as usize])?;
         let mut values = Vec::with_capacity(a.len() * n as usize);
         for (a, b) in a.iter().zip(b.iter()) {
             let (a, b) = (*a as i64, *b as i64);
@@ -76,8 +77,10 @@ impl Lower<'_> {
 
     /// Positions of `slots` within events of shape `dims`, all rows checked against the bounds.
     pub fn positions(&mut self, span: Span, name: &str, dims: &[usize], slots: &[Slot]) -> Res<Positions> {
+        let name = &if name.contains(['`', ' ']) { name.to_string() } else { format!("`{name}`") };
         if slots.len() > dims.len() {
-            return Err(Diagnostic::new(span, format!("{} indices on {name}, which has {} axes", slots.len(), dims.len())));
+            let axes = if dims.len() == 1 { "axis" } else { "axes" };
+            return Err(Diagnostic::new(span, format!("{} indices on {name}, which has {} {axes}", slots.len(), dims.len())));
         }
         let mut evaluated = Vec::with_capacity(slots.len());
         for (slot, &size) in slots.iter().zip(dims) {
@@ -107,6 +110,9 @@ impl Lower<'_> {
                     .label("indices count from 1"));
             }
         }
+        let mut out: Vec<usize> = evaluated.iter().filter_map(|s| s.size).collect();
+        out.extend_from_slice(&dims[slots.len()..]);
+        self.room(span, level, &out)?;
         Ok(self.tabulate(&evaluated, dims, level))
     }
 

@@ -4,7 +4,7 @@ use super::dist::LawUse;
 use super::env::Binding;
 use super::fill::Filled;
 use super::{Lower, Mode, Res};
-use crate::dist::Support;
+use crate::dist::{Limit, Support};
 use crate::dsl::ast::{BaseType, Dist, Expr, Ident, Slot, Type};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
@@ -80,7 +80,7 @@ impl Lower<'_> {
             let e = d.as_ref().ok_or_else(|| Diagnostic::new(span, "a size is missing here"))?;
             let v = self.expr(e)?;
             let n = self.known_int(e.span, &v, "a size")?;
-            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size of {n}")))?);
+            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size must not be negative, found {n}")))?);
         }
         Ok(out)
     }
@@ -104,9 +104,7 @@ impl Lower<'_> {
                 }
             }
         }
-        if dims.len() > 4 {
-            return Err(Diagnostic::new(t.span, "a value has at most 4 axes"));
-        }
+        self.room(t.span, self.here, &dims)?;
         let mut ends = [None, None];
         for (end, e) in ends.iter_mut().zip([&t.bounds.lower, &t.bounds.upper]) {
             if let Some(e) = e {
@@ -185,7 +183,22 @@ impl Lower<'_> {
             let ordered = matches!(s, Structure::Ordered | Structure::PositiveOrdered);
             if !own && !ordered && law.name() != "flat" {
                 return Err(Diagnostic::new(span, format!("`{}` is not a law of {}", law.name(), s.name()))
-                    .help("use the type's own law, or `flat()`"));
+                    .help(format!("use {}`flat()`", own_law(s))));
+            }
+            if matches!(&use_, LawUse::Plain { lower, upper, .. } if lower.is_some() || upper.is_some()) {
+                return Err(Diagnostic::new(span, format!("bounds after the law of a latent of type {}", s.name()))
+                    .help("leave them out: the type says where the values lie"));
+            }
+            if let (true, Support::Interval(low, high)) = (ordered && law.name() != "flat", law.support()) {
+                let fits = match low {
+                    Limit::None => true,
+                    Limit::Fixed(x) => x == 0.0 && s == Structure::PositiveOrdered,
+                    _ => false,
+                };
+                if !fits || high != Limit::None {
+                    return Err(Diagnostic::new(span, format!("`{}` does not reach all values of {}", law.name(), s.name()))
+                        .help("use a law on the whole line, or `positive_ordered` for a law of positive numbers"));
+                }
             }
             return Ok((Chart::Structured(s), use_));
         }
@@ -320,6 +333,17 @@ impl Lower<'_> {
         if lower.is_none() && upper.is_none() {
             return Ok(u.clone());
         }
+        if let (Some(l), Some(h)) = (&lower, &upper)
+            && l.known().is_some()
+            && h.known().is_some()
+        {
+            let empty = self.elementwise(span, &[l, h], true, &mut |g, v| g.binary(crate::graph::Binary::Le, v[1], v[0]))?;
+            if empty.known().is_some_and(|c| c.contains(&1.0)) {
+                return Err(Diagnostic::new(span, format!("no value of `{about}` lies between its bounds"))
+                    .label("the lower bound is not below the upper one")
+                    .help("check the law's limits and the bounds of the type"));
+            }
+        }
         let bounds: Vec<&Val> = lower.iter().chain(&upper).collect();
         let mut args = vec![u];
         args.extend(&bounds);
@@ -436,8 +460,9 @@ impl Lower<'_> {
             let mut constant = Val::number(log_factorial * vectors as f64);
             if s == Structure::PositiveOrdered {
                 let above = self.log_cdf(use_, &Val::number(0.0), true)?;
-                let times = (n * vectors) as f64;
-                let c = log_factorial * vectors as f64;
+                // One divisor for each row, where the law differs by row.
+                let each = (vectors / self.levels.len(above.level).max(1)) as f64;
+                let (times, c) = (n as f64 * each, log_factorial * each);
                 constant = self.elementwise(span, &[&above], false, &mut |g, v| {
                     let t = g.scale(-times, v[0]);
                     g.shift(t, c)
@@ -447,8 +472,8 @@ impl Lower<'_> {
             return Ok(());
         }
         let LawUse::Plain { law, args, .. } = use_ else { return Err(self.unordered(span)) };
-        if law.name() == "normal" && n == 2 && s == Structure::Ordered {
-            return self.two_normals(about, args, vectors, span);
+        if law.name() == "normal" && ty.dims == [2] && s == Structure::Ordered {
+            return self.two_normals(about, args, span);
         }
         if args.iter().all(|a| a.known().is_some()) {
             self.note(NoteKind::UpToConstant, span, "ordered components of different laws: the density is known up to a constant");
@@ -463,7 +488,7 @@ impl Lower<'_> {
     }
 
     /// P(x1 < x2) = Phi((m2 - m1) / sqrt(s1² + s2²)).
-    fn two_normals(&mut self, about: &str, args: &[Val], vectors: usize, span: Span) -> Res<()> {
+    fn two_normals(&mut self, about: &str, args: &[Val], span: Span) -> Res<()> {
         let pair = |l: &mut Self, v: &Val| {
             let v = l.lift(v, v.level, &[2]);
             let part = |l: &mut Self, k| l.gathered(&v, &Index::Stride { start: k, stride: 2, len: l.levels.len(v.level) }, v.level, vec![]);
@@ -477,8 +502,10 @@ impl Lower<'_> {
             let s = g.unary(Unary::Sqrt, s);
             let z = g.div(d, s);
             let p = g.unary(Unary::LogPhi, z);
-            g.scale(-(vectors as f64), p)
+            g.neg(p)
         })?;
+        let here = self.here;
+        let value = self.lift(&value, here, &[]);
         self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
         Ok(())
     }
@@ -533,6 +560,17 @@ impl Lower<'_> {
             _ => Err(Diagnostic::new(id.span, format!("`{}` is not a declared latent", id.name))
                 .help(format!("declare it first: `latent {}: …`", id.name))),
         }
+    }
+}
+
+/// "`dirichlet` or ", for a type that has a law of its own.
+fn own_law(s: Structure) -> &'static str {
+    match s {
+        Structure::Simplex => "`dirichlet` or ",
+        Structure::CorrMatrix => "`lkj_corr` or ",
+        Structure::CholeskyFactorCorr => "`lkj_corr_cholesky` or ",
+        Structure::CovMatrix => "`wishart`, `inv_wishart` or ",
+        _ => "",
     }
 }
 

@@ -77,6 +77,7 @@ impl Lower<'_> {
             ("rep_array", [_, ..]) if args.len() > 1 => self.repeat(c, args, args.len() - 1),
             ("identity_matrix", [_]) => {
                 let n = self.int_arg(c, args, 0)?;
+                self.room(span, ROOT, &[n, n])?;
                 let data: Vec<f64> = (0..n * n).map(|j| (j % (n + 1) == 0) as u8 as f64).collect();
                 Ok(Val::constant(data, vec![n, n]))
             }
@@ -84,7 +85,7 @@ impl Lower<'_> {
             ("to_vector", [x]) => self.reshaped(x, vec![x.count()]),
             ("reshape", [x, ..]) => {
                 let dims = (1..args.len()).map(|k| self.int_arg(c, args, k)).collect::<Res<Vec<_>>>()?;
-                if dims.iter().product::<usize>() != x.count() {
+                if dims.len() > 4 || dims.iter().fold(1usize, |n, d| n.saturating_mul(*d)) != x.count() {
                     return Err(shape_error());
                 }
                 self.reshaped(x, dims)
@@ -262,9 +263,10 @@ impl Lower<'_> {
     fn repeat(&mut self, c: &Call, args: &[Val], axes: usize) -> Res<Val> {
         let x = &args[0];
         let mut dims = (1..=axes).map(|k| self.int_arg(c, args, k)).collect::<Res<Vec<_>>>()?;
-        let times: usize = dims.iter().product();
-        let count = x.count();
         dims.extend_from_slice(&x.dims);
+        self.room(c.span, x.level, &dims)?;
+        let times: usize = dims[..axes].iter().product();
+        let count = x.count();
         let len = self.levels.len(x.level) * times * count;
         let table = (0..len).map(|j| {
             let (row, e) = (j / (times * count), j % count);
@@ -275,6 +277,7 @@ impl Lower<'_> {
 
     fn linspaced(&mut self, c: &Call, args: &[Val]) -> Res<Val> {
         let n = self.int_arg(c, args, 0)?;
+        self.room(c.span, ROOT, &[n])?;
         let steps: Vec<f64> = (0..n).map(|k| k as f64 / (n.max(2) - 1) as f64).collect();
         let t = Val::constant(steps, vec![n]);
         self.elementwise(c.span, &[&args[1], &args[2], &t], false, &mut |g, v| {

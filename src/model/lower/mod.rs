@@ -34,7 +34,8 @@ use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
 use crate::dsl::ast;
-use crate::dsl::diagnostic::Diagnostic;
+use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
+use crate::dsl::span::Span;
 use crate::graph::Graph;
 use crate::model::data::DataFile;
 
@@ -104,6 +105,12 @@ pub struct Lower<'m> {
     pub asked: Vec<String>,
     /// Only the statements that fill arrays count.
     pub lets: bool,
+    /// Data that expressions in plates and loops have read, and where.
+    pub reads: Vec<(usize, index::Positions, Span)>,
+    /// Data that observes in plates and loops have as their targets.
+    pub targets: Vec<(usize, index::Positions)>,
+    /// What the lets of data stand for, with the level of their declaration.
+    pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
 }
 
 impl<'m> Lower<'m> {
@@ -136,12 +143,34 @@ impl<'m> Lower<'m> {
             prefilled: vec![],
             asked: vec![],
             lets: false,
+            reads: vec![],
+            targets: vec![],
+            definitions: HashMap::new(),
         }
     }
 
     /// Walks the whole model.
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
+        self.check_set(file)?;
         self.block(file)
+    }
+
+    /// Every `--set` names a const of the model.
+    fn check_set(&self, file: &ast::Block) -> Res<()> {
+        let consts = || {
+            file.stmts.iter().filter_map(|s| match &s.kind {
+                ast::StmtKind::Const { name, .. } => Some(name.name.as_str()),
+                _ => None,
+            })
+        };
+        let mut unknown: Vec<&String> = self.set.keys().filter(|k| consts().all(|c| c != k.as_str())).collect();
+        unknown.sort();
+        let Some(name) = unknown.first() else { return Ok(()) };
+        let d = Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
+        Err(match did_you_mean(name, consts()) {
+            Some(n) => d.help(format!("did you mean `{n}`?")),
+            None => d.help("declare it: `const NAME = VALUE`"),
+        })
     }
 
     /// Keys of the data file that no data statement has asked for.

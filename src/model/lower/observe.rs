@@ -60,7 +60,14 @@ impl Lower<'_> {
                 let v = Val { int: t.int, ..Val::constant(raw.values.clone(), t.dims.clone()) };
                 (v, raw.nulls.clone(), false)
             }
-            (None, Some(e)) => (self.expr(e)?, vec![], false),
+            (None, Some(e)) => {
+                let v = self.expr(e)?;
+                self.fits(&id.name, e.span, &v, &t)?;
+                if v.known().is_none() {
+                    return Err(Diagnostic::new(e.span, "the default of data must not depend on latents or params"));
+                }
+                (Val { int: t.int, dims: t.dims.clone(), ..v }, vec![], false)
+            }
             (None, None) if matches!(self.mode, Mode::Simulate { .. }) => {
                 let v = Val { int: t.int, ..Val::constant(vec![f64::NAN; count], t.dims.clone()) };
                 (v, vec![], true)
@@ -136,6 +143,9 @@ impl Lower<'_> {
     /// Elements of a data variable.
     pub fn read_data(&mut self, i: usize, span: Span, p: &Positions) -> Res<Val> {
         let simulate = matches!(self.mode, Mode::Simulate { .. });
+        if !simulate && self.here != ROOT {
+            self.reads.push((i, p.clone(), span));
+        }
         let d = &self.data[i];
         if simulate || d.has_nulls {
             if let Some(&e) = p.table.iter().find(|e| !d.available[**e as usize]) {
@@ -179,14 +189,21 @@ impl Lower<'_> {
         };
         let mut y = match (&missing, &found) {
             (Some(filler), Some(t)) => self.without_nulls(t, *filler, span)?,
-            _ => self.expr(target)?,
+            _ => {
+                let before = self.reads.len();
+                let y = self.expr(target)?;
+                if found.is_some() {
+                    self.reads.truncate(before);
+                }
+                y
+            }
         };
         let here = self.here;
         let dims = y.dims.clone();
         let level = self.levels.with_axes(here, y.level);
         y = self.lift(&y, level, &dims);
         self.check_support(&use_, &y, target)?;
-        let mut value = self.log_density(&use_, &y)?;
+        let mut value = self.guarded_density(&use_, &y)?;
         if let (Some(_), Some(t)) = (&missing, &found) {
             value = self.masked(t, value, span)?;
         }
@@ -203,9 +220,15 @@ impl Lower<'_> {
         for &e in &t.positions.table {
             if std::mem::replace(&mut d.observed[e as usize], true) {
                 let name = element(&d.name, &d.value.dims, e as usize);
-                return Err(Diagnostic::new(span, format!("{name} is observed twice")).note(d.span, "declared here"));
+                return Err(Diagnostic::new(span, format!("{name} is observed twice"))
+                    .note(d.span, "declared here")
+                    .help("an element of data is the target of one `observe`"));
             }
         }
+        if self.here != ROOT {
+            self.targets.push((t.data, t.positions.clone()));
+        }
+        let d = &self.data[t.data];
         if !t.positions.table.iter().any(|e| !d.available[*e as usize]) {
             return Ok(None);
         }
@@ -240,10 +263,11 @@ impl Lower<'_> {
     /// Observed values that no argument could make possible.
     fn check_support(&mut self, use_: &LawUse, y: &Val, target: &Expr) -> Res<()> {
         use crate::dist::Support;
-        let LawUse::Plain { law, args, .. } = use_ else { return Ok(()) };
+        let LawUse::Plain { law, args, lower, upper, .. } = use_ else { return Ok(()) };
         let (Support::Interval(low, high), Some(c)) = (law.support(), y.known().cloned()) else { return Ok(()) };
-        for (limit, lower) in [(low, true), (high, false)] {
-            let Some(x) = self.limit(limit, args).and_then(|l| l.known_uniform()) else { continue };
+        let own = [self.limit(low, args), self.limit(high, args)];
+        for (limit, lower) in [(&own[0], true), (&own[1], false), (lower, true), (upper, false)] {
+            let Some(x) = limit.as_ref().and_then(|l| l.known_uniform()) else { continue };
             if let Some(v) = c.iter().find(|v| if lower { **v < x } else { **v > x }) {
                 return Err(Diagnostic::new(target.span, format!("the observed value {v} is outside the support of `{}`", law.name()))
                     .label(format!("its values are {} {x}", if lower { "not below" } else { "not above" })));
@@ -271,6 +295,13 @@ impl Lower<'_> {
                 positions.level = here;
             }
             return Ok(Some(Target { data, positions, maps: vec![] }));
+        }
+        if let ExprKind::Name(n) = &e.kind
+            && let Some((definition, level)) = self.definitions.get(n.as_str()).copied()
+            && level == self.here
+            && matches!(self.lookup(n, e.span)?, Binding::Val(_))
+        {
+            return self.target(definition);
         }
         match &e.kind {
             ExprKind::Call(c) if matches!(c.name.name.as_str(), "log" | "log10" | "exp" | "sqrt" | "logit") && c.args.len() == 1 => {

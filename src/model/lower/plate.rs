@@ -5,7 +5,10 @@ use super::{Lower, Mode, Res};
 use crate::dsl::ast::{Block, Ident, Range};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use crate::model::level::{BaseKind, LevelId};
+use std::collections::HashMap;
+
+use super::index::Positions;
+use crate::model::level::{BaseId, BaseKind, LevelId, ROOT};
 
 impl<'m> Lower<'m> {
     /// `plate index in range { … }`
@@ -19,10 +22,16 @@ impl<'m> Lower<'m> {
         let regular = self.levels.base(level).each.filter(|_| from.iter().all(|f| *f == 1));
         self.env.push();
         self.here = level;
+        let (reads, targets) = (self.reads.len(), self.targets.len());
         let done = self.declare(index, Binding::Val(i)).and_then(|()| self.block(body));
         self.here = outer;
         let names = self.env.pop();
         done?;
+        self.independent(level, reads, targets)?;
+        if outer == ROOT {
+            self.reads.clear();
+            self.targets.clear();
+        }
         for (name, binding, span) in names {
             if name == index.name {
                 continue;
@@ -32,6 +41,56 @@ impl<'m> Lower<'m> {
             self.declare(&id, exported)?;
         }
         Ok(())
+    }
+
+    /// No row reads data that another row of the plate observes.
+    fn independent(&self, level: LevelId, reads: usize, targets: usize) -> Res<()> {
+        let plate = self.levels.base_id(level);
+        if self.levels.base(level).len < 2 || self.targets.len() == targets {
+            return Ok(());
+        }
+        let mut owner: HashMap<(usize, u32), usize> = HashMap::new();
+        for (data, p) in &self.targets[targets..] {
+            if !self.reads[reads..].iter().any(|r| r.0 == *data) {
+                continue;
+            }
+            self.each_row(plate, p, &mut |row, e| {
+                owner.insert((*data, e), row);
+                true
+            });
+        }
+        for (data, p, span) in &self.reads[reads..] {
+            let mut own = true;
+            self.each_row(plate, p, &mut |row, e| {
+                own = owner.get(&(*data, e)).is_none_or(|r| *r == row);
+                own
+            });
+            let shared = p.level == ROOT && p.table.iter().any(|e| owner.contains_key(&(*data, *e)));
+            if !own || shared {
+                let name = &self.data[*data].name;
+                return Err(Diagnostic::new(*span, format!("this row reads elements of `{name}` that other rows of the plate observe"))
+                    .label("rows of a plate are independent")
+                    .help("a sequence is written with `for` instead of `plate`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls with the plate's row and the element for each position, until the answer is no.
+    fn each_row(&self, plate: BaseId, p: &Positions, found: &mut dyn FnMut(usize, u32) -> bool) {
+        let base = self.levels.base_id(p.level);
+        if !self.levels.is_ancestor(plate, base) {
+            return;
+        }
+        let up = self.levels.ancestor_rows(plate, base);
+        let width: usize = p.dims.iter().product();
+        let states = (self.levels.len(p.level) / up.len().max(1)).max(1);
+        for (r, row) in p.table.chunks(width.max(1)).enumerate() {
+            let at = up.at(r / states);
+            if !row.iter().all(|e| found(at, *e)) {
+                return;
+            }
+        }
     }
 
     /// What a row's local name is after its plate: an array with the plate's axis in front.

@@ -107,7 +107,8 @@ impl<'m> Lower<'m> {
         self.declare(id, Binding::Val(v))
     }
 
-    fn fits(&self, name: &str, span: Span, v: &Val, t: &super::latent::Ty) -> Res<()> {
+    /// A value has the shape and kind of its declared type.
+    pub fn fits(&self, name: &str, span: Span, v: &Val, t: &super::latent::Ty) -> Res<()> {
         if v.dims != t.dims && !(v.count() == 0 && t.dims.iter().product::<usize>() == 0) {
             return Err(Diagnostic::new(span, format!("`{name}` has shape {:?} by its type, {:?} by its value", t.dims, v.dims)));
         }
@@ -147,6 +148,9 @@ impl<'m> Lower<'m> {
                     let t = self.ty(t)?;
                     self.fits(&id.name, value.span, &v, &t)?;
                 }
+                if v.known().is_some() {
+                    self.definitions.insert(&id.name, (value, self.here));
+                }
                 self.declare(id, Binding::Val(v))
             }
             LetKind::Declare { ty } => {
@@ -156,6 +160,10 @@ impl<'m> Lower<'m> {
                 self.declare(id, Binding::Filled(self.filled.len() - 1))
             }
             LetKind::Fill { index, value } => {
+                if self.declared_at(&id.name).is_none() {
+                    return Err(Diagnostic::new(id.span, format!("`{}` is not declared", id.name))
+                        .help(format!("declare the array above: `let {}: vector[…]`", id.name)));
+                }
                 let Binding::Filled(at) = self.lookup(&id.name, id.span)? else {
                     return Err(Diagnostic::new(id.span, format!("`{}` is not a declared array", id.name))
                         .help(format!("declare it first: `let {}: vector[…]`", id.name)));
