@@ -5,8 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const NORMAL: &str =
-    "data n: int\ndata y: vector[n]\nlatent mu ~ normal(1, 3)\nobserve y ~ normal(mu, 2)\n";
+const NORMAL: &str = "data n: int\ndata y: vector[n]\nlatent mu ~ normal(1, 3)\nobserve y ~ normal(mu, 2)\n";
 const DATA: &str = r#"{"n": 5, "y": [3.1, -0.4, 2.2, 5.0, 1.7]}"#;
 
 /// Files of one test, in a folder of its own.
@@ -27,27 +26,16 @@ impl Folder {
 }
 
 fn schools() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("models/eight_schools")
-        .display()
-        .to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/eight_schools").display().to_string()
 }
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_thalweg"))
-        .args(args)
-        .output()
-        .expect("the binary runs")
+    Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().expect("the binary runs")
 }
 
 fn out(args: &[&str]) -> String {
     let o = run(args);
-    assert_eq!(
-        o.status.code(),
-        Some(0),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&o.stderr)
-    );
+    assert_eq!(o.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
     String::from_utf8(o.stdout).expect("text")
 }
 
@@ -58,21 +46,12 @@ fn json(args: &[&str]) -> Value {
 /// The message of a run that must fail with exit code 1.
 fn failure(args: &[&str]) -> String {
     let o = run(args);
-    assert_eq!(
-        o.status.code(),
-        Some(1),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&o.stdout)
-    );
+    assert_eq!(o.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&o.stdout));
     String::from_utf8(o.stderr).expect("text")
 }
 
 fn keys(v: &Value) -> Vec<&str> {
-    v.as_object()
-        .expect("object")
-        .keys()
-        .map(|k| k.as_str())
-        .collect()
+    v.as_object().expect("object").keys().map(|k| k.as_str()).collect()
 }
 
 fn near(v: &Value, x: f64, tolerance: f64) {
@@ -100,17 +79,15 @@ fn check_describes_a_model() {
 #[test]
 fn check_names_what_stands_in_the_way() {
     let f = Folder::new("standing");
-    let model = f.file("m.thal", "data y: real\nlatent a: real ~ flat()\nlatent b ~ normal(0, 1)\nobserve y ~ normal(a, 1)\nfactor -a^2\n");
+    let model = f.file(
+        "m.thal",
+        "data y: real\nlatent a: real ~ flat()\nlatent b ~ normal(0, 1)\nobserve y ~ normal(a, 1)\nfactor -a^2\n",
+    );
     let data = f.file("d.json", r#"{"y": 1, "spare": 2}"#);
     let text = out(&["check", &model, "--data", &data]);
-    for part in [
-        "known up to a constant",
-        "simulation: not possible",
-        "5:1",
-        "`spare` is not used",
-        "warning: 3:8",
-        "`b`",
-    ] {
+    for part in
+        ["known up to a constant", "simulation: not possible", "5:1", "`spare` is not used", "warning: 3:8", "`b`"]
+    {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(!text.contains("reads `a`"), "{text}");
@@ -119,10 +96,7 @@ fn check_names_what_stands_in_the_way() {
 #[test]
 fn discrete_latents_are_listed() {
     let f = Folder::new("discrete");
-    let model = f.file(
-        "m.thal",
-        "data y: real\nlatent z ~ bernoulli(0.3)\nobserve y ~ normal(z, 1)\n",
-    );
+    let model = f.file("m.thal", "data y: real\nlatent z ~ bernoulli(0.3)\nobserve y ~ normal(z, 1)\n");
     let data = f.file("d.json", r#"{"y": 1}"#);
     assert!(out(&["check", &model, "--data", &data]).contains("summed out: z"));
     assert!(out(&["check", &model, "--data", &data, "--plan"]).contains("2 states summed out"));
@@ -142,12 +116,7 @@ fn check_without_data_says_what_is_needed() {
 #[test]
 fn gradients_and_plan() {
     let text = out(&["check", &schools(), "--gradient", "--plan"]);
-    for part in [
-        "all 30 derivatives agree",
-        "likelihood  y      8      11:3",
-        "jacobian    tau",
-        "16 lanes",
-    ] {
+    for part in ["all 30 derivatives agree", "likelihood  y      8      11:3", "jacobian    tau", "16 lanes"] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
 }
@@ -164,7 +133,7 @@ fn a_gradient_that_differs_fails() {
 #[test]
 fn points_have_the_documented_keys_and_the_known_density() {
     let f = Folder::new("at");
-    let point = vec!["0.1"; 10].join(",");
+    let point = ["0.1"; 10].join(",");
     let points = f.file("p.json", &format!("{{\"points\": [[{point}], [{point}]]}}"));
     let v = json(&["check", &schools(), "--at", &points, "--json"]);
     assert_eq!(keys(&v), ["names", "points"]);
@@ -194,12 +163,7 @@ fn malformed_points_are_refused() {
 fn wrong_arguments_and_files() {
     let f = Folder::new("wrong");
     assert_eq!(run(&["check"]).status.code(), Some(2));
-    assert_eq!(
-        run(&["optimize", &schools(), "--starts", "0"])
-            .status
-            .code(),
-        Some(2)
-    );
+    assert_eq!(run(&["optimize", &schools(), "--starts", "0"]).status.code(), Some(2));
     assert!(failure(&["check", "no/such.thal"]).contains("no/such.thal"));
     assert!(failure(&["check", &schools(), "--data", "no.json"]).contains("no.json"));
     assert!(failure(&["check", &schools(), "--json"]).contains("--at"));
@@ -219,20 +183,13 @@ fn optimum_of_a_normal_mean() {
     let precision: f64 = 5.0 / 4.0 + 1.0 / 9.0;
     let v = json(&["optimize", &model, "--data", &data, "--json"]);
     assert_eq!(v["names"][0], "mu");
-    near(
-        &v["estimate"][0],
-        (11.6 / 4.0 + 1.0 / 9.0) / precision,
-        1e-10,
-    );
+    near(&v["estimate"][0], (11.6 / 4.0 + 1.0 / 9.0) / precision, 1e-10);
     near(&v["se"][0], precision.powf(-0.5), 1e-10);
     let v = json(&["optimize", &model, "--data", &data, "--mle", "--json"]);
     near(&v["estimate"][0], 11.6 / 5.0, 1e-10);
     near(&v["se"][0], 2.0 / 5f64.sqrt(), 1e-10);
     let text = out(&["optimize", &model, "--data", &data]);
-    assert!(
-        text.contains("2.212245  0.857143") && text.contains("4 of 4 searches"),
-        "{text}"
-    );
+    assert!(text.contains("2.212245  0.857143") && text.contains("4 of 4 searches"), "{text}");
 }
 
 #[test]

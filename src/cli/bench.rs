@@ -38,10 +38,7 @@ fn cpu() -> f64 {
 #[cfg(not(unix))]
 fn cpu() -> f64 {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START
-        .get_or_init(std::time::Instant::now)
-        .elapsed()
-        .as_secs_f64()
+    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
 }
 
 /// Nanoseconds per particle over the batches.
@@ -89,17 +86,10 @@ pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
         eprintln!("checksum {checksum:e}");
         return Ok(());
     }
-    println!(
-        "{}: {dim} coordinates, {} nodes with the gradient",
-        text.file,
-        compiled.nodes()
-    );
+    println!("{}: {dim} coordinates, {} nodes with the gradient", text.file, compiled.nodes());
     println!("bound after {bind_ms:.2} ms, first gradient after {first_gradient_ms:.2} ms");
     println!("CPU nanoseconds per particle, smallest of {BATCHES} batches (median)");
-    print!(
-        "{}",
-        table(&["width", "density", "density and gradient"], &rows)
-    );
+    print!("{}", table(&["width", "density", "density and gradient"], &rows));
     println!("checksum {checksum:e}");
     print!("{}", profile(&compiled, &points[0]));
     Ok(())
@@ -109,11 +99,7 @@ pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
 fn points(compiled: &Compiled) -> Vec<Vec<f64>> {
     let mut rng = Stream::new(1, "bench", 0);
     let mut ws = vec![0.0; compiled.scratch()];
-    let mut draw = || -> Vec<f64> {
-        (0..compiled.dim())
-            .map(|_| 2.0 * rng.uniform() - 1.0)
-            .collect()
-    };
+    let mut draw = || -> Vec<f64> { (0..compiled.dim()).map(|_| 2.0 * rng.uniform() - 1.0).collect() };
     (0..POINTS)
         .map(|_| {
             let mut x = draw();
@@ -129,19 +115,12 @@ fn points(compiled: &Compiled) -> Vec<Vec<f64>> {
 }
 
 /// Times the density, then the density with its gradient, on blocks of `width` particles.
-fn time_width(
-    compiled: &Compiled,
-    points: &[Vec<f64>],
-    width: usize,
-    checksum: &mut f64,
-) -> [Timing; 2] {
+fn time_width(compiled: &Compiled, points: &[Vec<f64>], width: usize, checksum: &mut f64) -> [Timing; 2] {
     let dim = compiled.dim();
     // Blocks are coordinate-major and take the points in turn.
     let count = POINTS.div_ceil(width);
     let block = |b: usize| -> Vec<f64> {
-        (0..dim * width)
-            .map(|i| points[(b * width + i % width) % POINTS][i / width])
-            .collect()
+        (0..dim * width).map(|i| points[(b * width + i % width) % POINTS][i / width]).collect()
     };
     let blocks: Vec<Vec<f64>> = (0..count).map(block).collect();
     let mut ws = vec![0.0; compiled.scratch().max(compiled.lanes_scratch())];
@@ -189,10 +168,7 @@ fn time(width: usize, call: &mut dyn FnMut(usize)) -> Timing {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    Timing {
-        min: times[0],
-        median: times[BATCHES / 2],
-    }
+    Timing { min: times[0], median: times[BATCHES / 2] }
 }
 
 /// The operations of the gradient at one point that take longest.
@@ -209,14 +185,7 @@ fn profile(compiled: &Compiled, x: &[f64]) -> String {
     let rows: Vec<Vec<String>> = all
         .into_iter()
         .take(SHOWN)
-        .map(|(name, (n, ns))| {
-            vec![
-                name,
-                n.to_string(),
-                format!("{ns:.1}"),
-                format!("{:.1} %", 100.0 * ns / total),
-            ]
-        })
+        .map(|(name, (n, ns))| vec![name, n.to_string(), format!("{ns:.1}"), format!("{:.1} %", 100.0 * ns / total)])
         .collect();
     format!(
         "density and gradient at one point, each operation timed alone\n{}",

@@ -78,16 +78,9 @@ struct Need<'m> {
 /// The data statements without a default, where there is no data file.
 fn needs(model: &Model, no_data: bool) -> Vec<Need<'_>> {
     let all = model.tree.stmts.iter().filter_map(|s| match &s.kind {
-        StmtKind::Data {
-            name,
-            ty,
-            from,
-            default: None,
-        } => Some(Need {
-            key: from.as_deref().unwrap_or(&name.name),
-            name,
-            ty,
-        }),
+        StmtKind::Data { name, ty, from, default: None } => {
+            Some(Need { key: from.as_deref().unwrap_or(&name.name), name, ty })
+        }
         _ => None,
     });
     if no_data { all.collect() } else { vec![] }
@@ -96,23 +89,13 @@ fn needs(model: &Model, no_data: bool) -> Vec<Need<'_>> {
 /// What can be said without data.
 fn unbound(args: &CheckArgs, model: &Model, needs: &[Need]) -> Result<(), CliError> {
     if args.at.is_some() || args.gradient || args.plan {
-        return Err(CliError::Other(format!(
-            "{} needs data for this; give --data FILE",
-            model.file
-        )));
+        return Err(CliError::Other(format!("{} needs data for this; give --data FILE", model.file)));
     }
     println!("{}: the syntax is right. It needs data:", model.file);
-    let rows = needs.iter().map(|n| {
-        vec![
-            n.key.to_string(),
-            text(model, n.ty.span).to_string(),
-            place(&model.source, n.name.span),
-        ]
-    });
-    print!(
-        "{}",
-        table(&["name", "type", "line"], &rows.collect::<Vec<_>>())
-    );
+    let rows = needs
+        .iter()
+        .map(|n| vec![n.key.to_string(), text(model, n.ty.span).to_string(), place(&model.source, n.name.span)]);
+    print!("{}", table(&["name", "type", "line"], &rows.collect::<Vec<_>>()));
     println!("Names, shapes and laws are checked with data: give --data FILE");
     Ok(())
 }
@@ -127,31 +110,19 @@ pub fn place(source: &str, span: Span) -> String {
 }
 
 fn text(model: &Model, span: Span) -> &str {
-    model
-        .source
-        .get(span.start as usize..span.end as usize)
-        .unwrap_or("")
+    model.source.get(span.start as usize..span.end as usize).unwrap_or("")
 }
 
 /// Columns aligned on the left, two spaces between them, indented by two.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let count = |s: &str| s.chars().count();
-    let width = |k: usize| {
-        rows.iter()
-            .map(|r| count(&r[k]))
-            .chain([count(header[k])])
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |k: usize| rows.iter().map(|r| count(&r[k])).chain([count(header[k])]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let mut out = String::new();
     let header: Vec<String> = header.iter().map(|h| h.to_string()).collect();
     for row in std::iter::once(&header).chain(rows) {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(c, w)| format!("{c}{}", " ".repeat(w - count(c))))
-            .collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(c, w)| format!("{c}{}", " ".repeat(w - count(c)))).collect();
         let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
     }
     out
@@ -169,10 +140,7 @@ fn describe(model: &Model, p: &Posterior, keys: Vec<&str>) -> String {
     if !discrete.is_empty() {
         let _ = writeln!(out, "summed out: {}", list(&discrete));
     }
-    let used: Vec<&str> = keys
-        .into_iter()
-        .filter(|k| !p.unused.iter().any(|u| u == k))
-        .collect();
+    let used: Vec<&str> = keys.into_iter().filter(|k| !p.unused.iter().any(|u| u == k)).collect();
     let _ = writeln!(out, "data: {}", list(&used));
     let reports: Vec<&str> = p.reports.iter().map(|(n, _)| n.as_str()).collect();
     let _ = writeln!(out, "reports: {}", list(&reports));
@@ -183,12 +151,7 @@ fn describe(model: &Model, p: &Posterior, keys: Vec<&str>) -> String {
             NoteKind::Warning => "warning",
             NoteKind::UpToConstant | NoteKind::NoSimulator => continue,
         };
-        let _ = writeln!(
-            out,
-            "{kind}: {}: {}",
-            place(&model.source, note.span),
-            note.text
-        );
+        let _ = writeln!(out, "{kind}: {}: {}", place(&model.source, note.span), note.text);
     }
     for key in &p.unused {
         let _ = writeln!(out, "note: the data file's `{key}` is not used");
@@ -205,21 +168,13 @@ fn describe(model: &Model, p: &Posterior, keys: Vec<&str>) -> String {
 }
 
 fn list(names: &[&str]) -> String {
-    if names.is_empty() {
-        "none".to_string()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
 }
 
 /// Names of the discrete latents.
 fn summed(p: &Posterior) -> Vec<&str> {
     let mut names: Vec<&str> = vec![];
-    for t in p
-        .terms
-        .iter()
-        .filter(|t| t.kind == FactorKind::Prior && t.states > 1)
-    {
+    for t in p.terms.iter().filter(|t| t.kind == FactorKind::Prior && t.states > 1) {
         if !names.contains(&t.about.as_str()) && p.sites.iter().all(|s| s.name != t.about) {
             names.push(&t.about);
         }
@@ -241,35 +196,21 @@ fn standing(out: &mut String, model: &Model, p: &Posterior) {
         "density: normalised (the evidence is defined)",
         "density: known up to a constant (no evidence), because of",
     );
-    say(
-        NoteKind::NoSimulator,
-        "simulation: possible",
-        "simulation: not possible, because of",
-    );
+    say(NoteKind::NoSimulator, "simulation: possible", "simulation: not possible, because of");
 }
 
 fn site(model: &Model, s: &Site) -> Vec<String> {
     let laws = laws(&model.tree, &s.name);
     let law = match laws.as_slice() {
         [] => s.law.clone(),
-        laws => laws
-            .iter()
-            .map(|l| squeeze(text(model, *l)))
-            .collect::<Vec<_>>()
-            .join("; "),
+        laws => laws.iter().map(|l| squeeze(text(model, *l))).collect::<Vec<_>>().join("; "),
     };
     let shape = match (&s.filled, s.dims.as_slice()) {
         (Some(e), dims) => format!("{dims:?}, {} filled", e.len()),
         (None, []) => "scalar".to_string(),
         (None, dims) => format!("{dims:?}"),
     };
-    vec![
-        s.name.clone(),
-        law,
-        shape,
-        s.free.to_string(),
-        s.constraint.clone(),
-    ]
+    vec![s.name.clone(), law, shape, s.free.to_string(), s.constraint.clone()]
 }
 
 /// Text on one line, cut where it is long.
@@ -287,17 +228,11 @@ fn laws(block: &Block, latent: &str) -> Vec<Span> {
     for s in &block.stmts {
         match &s.kind {
             StmtKind::Latent { name, kind } if name.name == latent => match kind {
-                LatentKind::Draw { dist, .. } | LatentKind::Fill { dist, .. } => {
-                    found.push(dist.span)
-                }
+                LatentKind::Draw { dist, .. } | LatentKind::Fill { dist, .. } => found.push(dist.span),
                 LatentKind::Declare { .. } => {}
             },
-            StmtKind::Plate { body, .. } | StmtKind::For { body, .. } => {
-                found.extend(laws(body, latent))
-            }
-            StmtKind::If {
-                then, otherwise, ..
-            } => {
+            StmtKind::Plate { body, .. } | StmtKind::For { body, .. } => found.extend(laws(body, latent)),
+            StmtKind::If { then, otherwise, .. } => {
                 found.extend(laws(then, latent));
                 found.extend(otherwise.iter().flat_map(|b| laws(b, latent)));
             }
@@ -311,12 +246,8 @@ fn laws(block: &Block, latent: &str) -> Vec<Span> {
 fn uninformed(p: &Posterior) -> Vec<&Site> {
     let reads = |s: &Site| {
         let on = dependents(&p.graph, s);
-        let own = |kind, about: &str| {
-            matches!(kind, FactorKind::Prior | FactorKind::Jacobian) && about == s.name
-        };
-        p.terms
-            .iter()
-            .any(|t| on[t.node.index()] && !own(t.kind, &t.about))
+        let own = |kind, about: &str| matches!(kind, FactorKind::Prior | FactorKind::Jacobian) && about == s.name;
+        p.terms.iter().any(|t| on[t.node.index()] && !own(t.kind, &t.about))
     };
     p.sites.iter().filter(|s| s.free > 0 && !reads(s)).collect()
 }
@@ -337,38 +268,17 @@ fn plan(model: &Model, p: &Posterior) -> String {
         .terms
         .iter()
         .map(|t| {
-            let states = if t.states == 1 {
-                String::new()
-            } else {
-                format!("{} states summed out", t.states)
-            };
-            vec![
-                kind(t.kind).to_string(),
-                t.about.clone(),
-                t.count.to_string(),
-                place(&model.source, t.span),
-                states,
-            ]
+            let states = if t.states == 1 { String::new() } else { format!("{} states summed out", t.states) };
+            vec![kind(t.kind).to_string(), t.about.clone(), t.count.to_string(), place(&model.source, t.span), states]
         })
         .collect();
     let compiled = Compiled::new(p.clone());
     let mut out = "factors\n".to_string();
     out += &table(&["kind", "of", "terms", "line", ""], &rows);
-    let _ = writeln!(
-        out,
-        "graph: {} nodes, {} with the gradient",
-        p.graph.nodes().len(),
-        compiled.nodes()
-    );
-    for (name, program) in [
-        ("one point", compiled.gradient_program()),
-        ("a batch of points", compiled.lane_program()),
-    ] {
-        let _ = write!(
-            out,
-            "density and gradient at {name}: {}",
-            program.describe()
-        );
+    let _ = writeln!(out, "graph: {} nodes, {} with the gradient", p.graph.nodes().len(), compiled.nodes());
+    for (name, program) in [("one point", compiled.gradient_program()), ("a batch of points", compiled.lane_program())]
+    {
+        let _ = write!(out, "density and gradient at {name}: {}", program.describe());
     }
     out
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
 
@@ -76,10 +75,5 @@ impl ModelArgs {
     /// Reads and binds.
     pub fn bind(&self) -> Result<Posterior, CliError> {
         Ok(self.load()?.bind_with(&self.load_data()?, &self.settings()?)?)
-    }
-
-    /// Reads, binds and compiles.
-    pub fn compile(&self) -> Result<Compiled, CliError> {
-        Ok(Compiled::new(self.bind()?))
     }
 }

@@ -51,24 +51,13 @@ pub fn run(args: &OptimizeArgs) -> Result<(), CliError> {
     let best = maximize(&posterior, &options).map_err(|e| CliError::Other(e.to_string()))?;
     let names = posterior.value_names();
     if args.json {
-        println!(
-            "{}",
-            report(&posterior.coordinate_names(), &names, &best, objective)
-        );
+        println!("{}", report(&posterior.coordinate_names(), &names, &best, objective));
         return Ok(());
     }
     println!("{}: {:.6}", title(objective), best.log_density);
     print!("{}", rows(&names, &best));
-    let same = best
-        .reached
-        .iter()
-        .flatten()
-        .filter(|l| **l > best.log_density - 1e-3)
-        .count();
-    println!(
-        "{same} of {} searches reached this maximum",
-        best.reached.len()
-    );
+    let same = best.reached.iter().flatten().filter(|l| **l > best.log_density - 1e-3).count();
+    println!("{same} of {} searches reached this maximum", best.reached.len());
     match &best.standard_errors {
         Err(e) if *e != OptimizeError::NotWanted => println!("{e}"),
         _ => {}

@@ -47,12 +47,7 @@ pub fn at(compiled: &Compiled, path: &Path, json: bool) -> Result<(), CliError> 
     }
     println!("coordinates: {}", names.join(", "));
     for (k, row) in rows.iter().enumerate() {
-        println!(
-            "point {}: lp {}, without Jacobians {}",
-            k + 1,
-            row["lp"],
-            row["lp_nojac"]
-        );
+        println!("point {}: lp {}, without Jacobians {}", k + 1, row["lp"], row["lp_nojac"]);
         println!("  gradient {}", row["grad"]);
         for (name, value) in row["constrained"].as_object().into_iter().flatten() {
             println!("  {name} = {value}");
@@ -75,13 +70,9 @@ fn read(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>, CliError> {
     let wrong = |what: String| CliError::Other(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
     let file: Value = serde_json::from_str(&text).map_err(|e| wrong(format!("not JSON: {e}")))?;
-    let points = file["points"]
-        .as_array()
-        .ok_or_else(|| wrong("expected {\"points\": [[…], …]}".into()))?;
+    let points = file["points"].as_array().ok_or_else(|| wrong("expected {\"points\": [[…], …]}".into()))?;
     let point = |(k, p): (usize, &Value)| {
-        let list = p
-            .as_array()
-            .ok_or_else(|| wrong(format!("point {} is not a list of numbers", k + 1)))?;
+        let list = p.as_array().ok_or_else(|| wrong(format!("point {} is not a list of numbers", k + 1)))?;
         if list.len() != names.len() {
             let (found, n) = (list.len(), names.len());
             return Err(wrong(format!(
@@ -91,13 +82,7 @@ fn read(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>, CliError> {
             )));
         }
         let numbers = list.iter().enumerate().map(|(j, x)| {
-            x.as_f64().ok_or_else(|| {
-                wrong(format!(
-                    "point {}: {} is {x}, not a number",
-                    k + 1,
-                    names[j]
-                ))
-            })
+            x.as_f64().ok_or_else(|| wrong(format!("point {}: {} is {x}, not a number", k + 1, names[j])))
         });
         numbers.collect()
     };
@@ -119,10 +104,7 @@ fn constrained(compiled: &Compiled, x: &[f64]) -> Map<String, Value> {
             None => own.iter().map(|v| number(*v)).collect(),
             Some(places) => {
                 let mut all = vec![Value::Null; s.dims.iter().product()];
-                places
-                    .iter()
-                    .zip(own)
-                    .for_each(|(at, v)| all[*at as usize] = number(*v));
+                places.iter().zip(own).for_each(|(at, v)| all[*at as usize] = number(*v));
                 all
             }
         };
@@ -142,11 +124,7 @@ fn nested(flat: &[Value], dims: &[usize]) -> Value {
         return flat.first().cloned().unwrap_or(Value::Null);
     };
     let size: usize = inner.iter().product();
-    Value::Array(
-        (0..*n)
-            .map(|i| nested(&flat[i * size..(i + 1) * size], inner))
-            .collect(),
-    )
+    Value::Array((0..*n).map(|i| nested(&flat[i * size..(i + 1) * size], inner)).collect())
 }
 
 /// A coordinate of the gradient check.
@@ -184,18 +162,9 @@ pub fn gradient(compiled: &Compiled, seed: u64) -> Result<(), CliError> {
     };
     let rows: Vec<Vec<String>> = all.iter().take(SHOWN).map(row).collect();
     println!("gradient against finite differences, {POINTS} points, worst coordinates first");
-    print!(
-        "{}",
-        table(
-            &["coordinate", "point", "gradient", "difference", "error", ""],
-            &rows
-        )
-    );
+    print!("{}", table(&["coordinate", "point", "gradient", "difference", "error", ""], &rows));
     if failed > 0 {
-        return Err(CliError::Other(format!(
-            "{failed} of {} derivatives differ from finite differences",
-            all.len()
-        )));
+        return Err(CliError::Other(format!("{failed} of {} derivatives differ from finite differences", all.len())));
     }
     println!("all {} derivatives agree", all.len());
     Ok(())
@@ -212,16 +181,12 @@ fn start(compiled: &Compiled, seed: u64, point: u64) -> Result<Vec<f64>, CliErro
     let mut rng = Stream::new(seed, "check", point);
     let mut ws = vec![0.0; compiled.scratch()];
     for _ in 0..TRIES {
-        let x: Vec<f64> = (0..compiled.dim())
-            .map(|_| 2.0 * rng.uniform() - 1.0)
-            .collect();
+        let x: Vec<f64> = (0..compiled.dim()).map(|_| 2.0 * rng.uniform() - 1.0).collect();
         if compiled.logp(&x, &mut ws).is_finite() {
             return Ok(x);
         }
     }
-    Err(CliError::Other(format!(
-        "none of {TRIES} random points has a finite density; look at one with --at"
-    )))
+    Err(CliError::Other(format!("none of {TRIES} random points has a finite density; look at one with --at")))
 }
 
 fn compare(compiled: &Compiled, point: u64, x: &[f64]) -> Vec<Compared> {

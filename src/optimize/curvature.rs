@@ -55,14 +55,7 @@ impl Curvature {
             .collect();
         let outputs = jvp(&mut g, &outputs, &inputs, &tangents);
         Curvature {
-            program: Program::compile(
-                &g,
-                &outputs,
-                &Options {
-                    lanes: 1,
-                    isa: Isa::detect(),
-                },
-            ),
+            program: Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() }),
             free: p.sites.iter().map(|s| s.free).collect(),
             counts,
             dim: p.dim,
@@ -94,10 +87,7 @@ impl Curvature {
             direction[j] = 0.0;
         }
         let transposed = hessian.transpose();
-        Derivatives {
-            hessian: (hessian + transposed) * 0.5,
-            jacobian,
-        }
+        Derivatives { hessian: (hessian + transposed) * 0.5, jacobian }
     }
 
     fn parts<'a>(&self, x: &'a [f64]) -> Vec<&'a [f64]> {
@@ -112,22 +102,14 @@ impl Curvature {
     }
 
     /// sqrt(diag(J (-H)^-1 Jᵀ)) for the values at a maximum.
-    pub fn standard_errors(
-        &self,
-        compiled: &Compiled,
-        x: &[f64],
-    ) -> Result<Vec<f64>, OptimizeError> {
+    pub fn standard_errors(&self, compiled: &Compiled, x: &[f64]) -> Result<Vec<f64>, OptimizeError> {
         debug_assert_eq!(compiled.dim(), self.dim);
         let d = self.at(x);
         let name = |j: usize| compiled.posterior.coordinate_names().swap_remove(j);
         if let Some(j) = self.edge(compiled, &d.hessian) {
-            return Err(OptimizeError::AtEdge {
-                coordinate: name(j),
-            });
+            return Err(OptimizeError::AtEdge { coordinate: name(j) });
         }
-        let refuse = |j| OptimizeError::NotDefinite {
-            coordinate: name(j),
-        };
+        let refuse = |j| OptimizeError::NotDefinite { coordinate: name(j) };
         let factor = precision_factor(&d.hessian).ok_or_else(|| refuse(weakest(&d.hessian)))?;
         let half = factor
             .l_dirty()
@@ -143,10 +125,7 @@ impl Curvature {
             let own = start..start + site.free;
             start = own.end;
             let constrained = site.constraint != "real";
-            if let Some(j) = own
-                .clone()
-                .find(|&j| constrained && hessian[(j, j)].abs() < EDGE)
-            {
+            if let Some(j) = own.clone().find(|&j| constrained && hessian[(j, j)].abs() < EDGE) {
                 return Some(j);
             }
         }

@@ -70,9 +70,7 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OptimizeError {
     /// Nothing to maximise.
-    #[error(
-        "the model has no `observe` and no `factor`, so there is no likelihood to maximise; leave out --mle"
-    )]
+    #[error("the model has no `observe` and no `factor`, so there is no likelihood to maximise; leave out --mle")]
     NoLikelihood,
     /// No point to start from.
     #[error(
@@ -113,9 +111,7 @@ pub enum OptimizeError {
         coordinate: String,
     },
     /// Too many coordinates for a Hessian.
-    #[error(
-        "no standard errors: the Hessian of {dim} coordinates is too large (limit {limit}); sample instead"
-    )]
+    #[error("no standard errors: the Hessian of {dim} coordinates is too large (limit {limit}); sample instead")]
     TooLarge {
         /// Coordinates.
         dim: usize,
@@ -167,9 +163,7 @@ pub fn maximize(posterior: &Posterior, options: &Options) -> Result<Optimum, Opt
             best = Some(s);
         }
     }
-    let best = best.ok_or(OptimizeError::NoStart {
-        tries: TRIES * options.starts.max(1),
-    })?;
+    let best = best.ok_or(OptimizeError::NoStart { tries: TRIES * options.starts.max(1) })?;
     finish(&compiled, options, best, reached)
 }
 
@@ -195,21 +189,12 @@ fn finish(
     }
     let standard_errors = match &curvature {
         _ if !options.standard_errors => Err(OptimizeError::NotWanted),
-        None => Err(OptimizeError::TooLarge {
-            dim,
-            limit: MAX_HESSIAN,
-        }),
+        None => Err(OptimizeError::TooLarge { dim, limit: MAX_HESSIAN }),
         Some(c) => c.standard_errors(compiled, &best.x),
     };
     let mut values = vec![0.0; compiled.width()];
     compiled.values(&best.x, &mut values, &mut vec![]);
-    Ok(Optimum {
-        x: best.x,
-        log_density: best.logp,
-        values,
-        standard_errors,
-        reached,
-    })
+    Ok(Optimum { x: best.x, log_density: best.logp, values, standard_errors, reached })
 }
 
 #[cfg(test)]

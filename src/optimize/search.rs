@@ -2,9 +2,7 @@
 
 use std::cell::RefCell;
 
-use argmin::core::{
-    ArgminError, CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver,
-};
+use argmin::core::{ArgminError, CostFunction, Error, Executor, Gradient as ArgminGradient, LineSearch, Solver};
 use argmin::core::{IterState, State};
 use argmin::solver::linesearch::condition::ArmijoCondition;
 use argmin::solver::linesearch::{BacktrackingLineSearch, MoreThuenteLineSearch};
@@ -71,9 +69,7 @@ impl Search {
         let dim = target.posterior.dim;
         let mut ws = vec![];
         for _ in 0..tries {
-            let x = (0..dim)
-                .map(|_| options.radius * (2.0 * rng.uniform() - 1.0))
-                .collect();
+            let x = (0..dim).map(|_| options.radius * (2.0 * rng.uniform() - 1.0)).collect();
             let s = Search::at(target, x, &mut ws);
             if s.is_finite() {
                 return Some(s);
@@ -87,12 +83,7 @@ impl Search {
         ws.resize(target.scratch(), 0.0);
         let mut gradient = vec![0.0; x.len()];
         let logp = target.logp_grad(&x, &mut gradient, ws);
-        Search {
-            x,
-            logp,
-            gradient,
-            iterations: 0,
-        }
+        Search { x, logp, gradient, iterations: 0 }
     }
 
     fn is_finite(&self) -> bool {
@@ -100,20 +91,13 @@ impl Search {
     }
 
     fn copy(&self) -> Search {
-        Search {
-            x: self.x.clone(),
-            logp: self.logp,
-            gradient: self.gradient.clone(),
-            iterations: self.iterations,
-        }
+        Search { x: self.x.clone(), logp: self.logp, gradient: self.gradient.clone(), iterations: self.iterations }
     }
 
     /// The coordinate with the largest derivative.
     pub fn worst(&self) -> usize {
         let size = |j: &usize| self.gradient[*j].abs();
-        (0..self.x.len())
-            .max_by(|a, b| size(a).total_cmp(&size(b)))
-            .unwrap_or(0)
+        (0..self.x.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap_or(0)
     }
 
     /// The largest derivative.
@@ -150,19 +134,10 @@ impl Search {
         for<'p, 'a> LBFGS<L, Vec<f64>, Vec<f64>, f64>:
             Solver<&'p Problem<'a>, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>>,
     {
-        let seen = Seen {
-            last: self.copy(),
-            best: self.copy(),
-            stale: 0,
-            ws: vec![],
-        };
+        let seen = Seen { last: self.copy(), best: self.copy(), stale: 0, ws: vec![] };
         let norm = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let scale = 1.0 / norm.max(1.0);
-        let problem = Problem {
-            target,
-            scale,
-            seen: RefCell::new(seen),
-        };
+        let problem = Problem { target, scale, seen: RefCell::new(seen) };
         let rounding = f64::EPSILON * (1.0 + self.logp.abs());
         let solver = LBFGS::new(line, MEMORY)
             .with_tolerance_grad(DERIVATIVE * scale)
@@ -170,9 +145,7 @@ impl Search {
         let Ok(solver) = solver else {
             return;
         };
-        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| {
-            s.param(self.x.clone()).max_iters(iterations)
-        };
+        let start = |s: IterState<Vec<f64>, Vec<f64>, (), (), (), f64>| s.param(self.x.clone()).max_iters(iterations);
         // An error is a line search that met a value that is not finite: the best point counts.
         let done = Executor::new(&problem, solver).configure(start).run();
         let used = done.map_or(1, |d| d.state().get_iter());
@@ -202,10 +175,7 @@ impl Search {
             if !next.is_finite() || next.logp < self.logp - slack {
                 return Some(decrement);
             }
-            *self = Search {
-                iterations: self.iterations,
-                ..next
-            };
+            *self = Search { iterations: self.iterations, ..next };
         }
         Some(last)
     }
@@ -238,18 +208,9 @@ impl CostFunction for &Problem<'_> {
             seen.stale
         };
         if stale > PATIENCE {
-            return Err(ArgminError::ConditionViolated {
-                text: "the line search does not advance".into(),
-            }
-            .into());
+            return Err(ArgminError::ConditionViolated { text: "the line search does not advance".into() }.into());
         }
-        Ok(self.visit(x, |s| {
-            if s.is_finite() {
-                -s.logp * self.scale
-            } else {
-                f64::INFINITY
-            }
-        }))
+        Ok(self.visit(x, |s| if s.is_finite() { -s.logp * self.scale } else { f64::INFINITY }))
     }
 }
 

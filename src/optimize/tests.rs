@@ -4,15 +4,12 @@ use super::*;
 use crate::model::data::DataFile;
 use crate::model::posterior::Model;
 
-const NORMAL: &str =
-    "data n: int\ndata y: vector[n]\nlatent mu ~ normal(1, 3)\nobserve y ~ normal(mu, 2)\n";
+const NORMAL: &str = "data n: int\ndata y: vector[n]\nlatent mu ~ normal(1, 3)\nobserve y ~ normal(mu, 2)\n";
 const DATA: &str = r#"{"n": 5, "y": [3.1, -0.4, 2.2, 5.0, 1.7]}"#;
 
 fn bind(model: &str, data: &str) -> Posterior {
     let data = DataFile::from_json(data).expect("data");
-    Model::from_text("m", model)
-        .and_then(|m| m.bind(&data))
-        .unwrap_or_else(|e| panic!("{e}"))
+    Model::from_text("m", model).and_then(|m| m.bind(&data)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn best(model: &str, data: &str, options: &Options) -> Optimum {
@@ -32,14 +29,7 @@ fn normal_mean_has_its_closed_form() {
 
 #[test]
 fn likelihood_drops_the_prior() {
-    let o = best(
-        NORMAL,
-        DATA,
-        &Options {
-            objective: Objective::Likelihood,
-            ..Options::default()
-        },
-    );
+    let o = best(NORMAL, DATA, &Options { objective: Objective::Likelihood, ..Options::default() });
     assert!((o.values[0] - 11.6 / 5.0).abs() < 1e-12);
     assert!((o.standard_errors.expect("definite")[0] - (4.0f64 / 5.0).sqrt()).abs() < 1e-12);
 }
@@ -54,14 +44,7 @@ fn gamma_modes_with_and_without_jacobian() {
     assert!((o.values[0] - 1.5).abs() < 1e-12 && (o.values[1] - 3.0).abs() < 1e-12);
     assert!((se[0] - 3.0f64.sqrt() / 2.0).abs() < 1e-11, "{se:?}");
     assert!((se[1] - 3.0f64.sqrt()).abs() < 1e-11, "{se:?}");
-    let o = best(
-        model,
-        "{}",
-        &Options {
-            objective: Objective::Unconstrained,
-            ..Options::default()
-        },
-    );
+    let o = best(model, "{}", &Options { objective: Objective::Unconstrained, ..Options::default() });
     assert!((o.values[0] - 2.0).abs() < 1e-12);
     assert!((o.standard_errors.expect("definite")[0] - 1.0).abs() < 1e-11);
 }
@@ -84,54 +67,20 @@ fn correlated_coordinates_have_marginal_errors() {
 #[test]
 fn a_flat_direction_is_named() {
     let model = "data y: real\nlatent a ~ normal(0, 1)\nlatent b ~ normal(0, 1)\nobserve y ~ normal(a, 1)\n";
-    let o = best(
-        model,
-        r#"{"y": 3}"#,
-        &Options {
-            objective: Objective::Likelihood,
-            ..Options::default()
-        },
-    );
-    assert_eq!(
-        o.standard_errors,
-        Err(OptimizeError::NotDefinite {
-            coordinate: "b".into()
-        })
-    );
+    let o = best(model, r#"{"y": 3}"#, &Options { objective: Objective::Likelihood, ..Options::default() });
+    assert_eq!(o.standard_errors, Err(OptimizeError::NotDefinite { coordinate: "b".into() }));
     let both = model.replace("normal(a, 1)", "normal(a + b, 1)");
-    let o = best(
-        &both,
-        r#"{"y": 3}"#,
-        &Options {
-            objective: Objective::Likelihood,
-            ..Options::default()
-        },
-    );
-    assert!(matches!(
-        o.standard_errors,
-        Err(OptimizeError::NotDefinite { .. })
-    ));
+    let o = best(&both, r#"{"y": 3}"#, &Options { objective: Objective::Likelihood, ..Options::default() });
+    assert!(matches!(o.standard_errors, Err(OptimizeError::NotDefinite { .. })));
 }
 
 #[test]
 fn an_unbounded_density_is_refused() {
-    let e = maximize(
-        &bind("latent x ~ normal(0, 1)\nfactor x^4\n", "{}"),
-        &Options::default(),
-    );
-    assert!(
-        matches!(
-            e,
-            Err(OptimizeError::NotConverged { .. } | OptimizeError::NoStart { .. })
-        ),
-        "{e:?}"
-    );
+    let e = maximize(&bind("latent x ~ normal(0, 1)\nfactor x^4\n", "{}"), &Options::default());
+    assert!(matches!(e, Err(OptimizeError::NotConverged { .. } | OptimizeError::NoStart { .. })), "{e:?}");
     let e = maximize(
         &bind("latent x ~ normal(0, 1)\n", "{}"),
-        &Options {
-            objective: Objective::Likelihood,
-            ..Options::default()
-        },
+        &Options { objective: Objective::Likelihood, ..Options::default() },
     );
     assert_eq!(e.err(), Some(OptimizeError::NoLikelihood));
 }
@@ -139,16 +88,21 @@ fn an_unbounded_density_is_refused() {
 /// half_normal(0, 1) has its mode at 0, which no coordinate reaches.
 #[test]
 fn a_mode_at_the_edge_has_no_standard_error() {
-    let o = best(
-        "latent s ~ half_normal(0, 1)\nfactor 0\n",
-        "{}",
-        &Options::default(),
-    );
+    let o = best("latent s ~ half_normal(0, 1)\nfactor 0\n", "{}", &Options::default());
     assert!(o.values[0].abs() < 1e-3);
-    assert_eq!(
-        o.standard_errors,
-        Err(OptimizeError::AtEdge {
-            coordinate: "s".into()
-        })
-    );
+    assert_eq!(o.standard_errors, Err(OptimizeError::AtEdge { coordinate: "s".into() }));
+}
+
+/// Data far from every start, where the first gradient is of the order 1e8: mean and root mean square
+/// deviation s, with the errors s / √n and s / √(2n).
+#[test]
+fn normal_with_unknown_scale_far_from_the_start() {
+    let model =
+        "data y: vector[4]\nlatent mu: real ~ flat()\nlatent s: real<lower=0> ~ flat()\nobserve y ~ normal(mu, s)\n";
+    let o = best(model, r#"{"y": [5000, 5100, 5300, 5400]}"#, &Options::default());
+    let s = 25_000f64.sqrt();
+    assert!((o.values[0] / 5200.0 - 1.0).abs() < 1e-10, "{:?}", o.values);
+    assert!((o.values[1] / s - 1.0).abs() < 1e-10, "{:?}", o.values);
+    let se = o.standard_errors.expect("definite");
+    assert!((se[0] / (s / 2.0) - 1.0).abs() < 1e-8 && (se[1] / (s / 8f64.sqrt()) - 1.0).abs() < 1e-8, "{se:?}");
 }
