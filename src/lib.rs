@@ -10,4 +10,6 @@ pub mod graph;
 pub mod io;
 pub mod mcmc;
 pub mod model;
+pub mod report;
 pub mod testing;
+pub mod workflow;

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod common;
+mod sample;
 
 use std::process::ExitCode;
 
@@ -17,18 +18,31 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Posterior draws by NUTS
+    Sample(sample::SampleArgs),
+}
 
 /// Runs the command line; 0 on success, 1 where the model, the data or the run is at fault, 2 for
 /// wrong arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done: Result<(), CliError> = match cli.command {};
+    let done: Result<(), CliError> = match cli.command {
+        Command::Sample(a) => a.run(),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints to standard output; a reader that has gone away ends the program quietly.
+fn out(text: &str) {
+    use std::io::Write;
+    if std::io::stdout().write_all(text.as_bytes()).is_err() {
+        std::process::exit(0);
     }
 }

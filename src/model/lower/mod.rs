@@ -101,6 +101,10 @@ pub struct Lower<'m> {
     pub asked: Vec<String>,
     /// Only the statements that fill arrays count.
     pub lets: bool,
+    /// Latents drawn or given, with plate axes in front (simulation only).
+    pub latents: Vec<Report>,
+    /// Observed data keep the values of the file (simulation only).
+    pub keep_data: bool,
 }
 
 impl<'m> Lower<'m> {
@@ -133,6 +137,8 @@ impl<'m> Lower<'m> {
             prefilled: vec![],
             asked: vec![],
             lets: false,
+            latents: vec![],
+            keep_data: false,
         }
     }
 
