@@ -1,7 +1,9 @@
 //! The command line: one file per command.
 
 mod common;
+mod run;
 mod sample;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,10 @@ struct Cli {
 enum Command {
     /// Posterior draws by NUTS
     Sample(sample::SampleArgs),
+    /// Draws from the priors, data from them, or predictions from posterior draws
+    Simulate(simulate::SimulateArgs),
+    /// Samples, and says whether the draws can be trusted
+    Run(run::RunArgs),
 }
 
 /// Runs the command line; 0 on success, 1 where the model, the data or the run is at fault, 2 for
@@ -29,6 +35,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done: Result<(), CliError> = match cli.command {
         Command::Sample(a) => a.run(),
+        Command::Simulate(a) => a.run(),
+        Command::Run(a) => a.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,8 @@ use crate::model::posterior::{Model, Settings};
 use crate::model::site::NoteKind;
 use crate::workflow::fit::Fit;
 use crate::workflow::layout::Layout;
-use crate::workflow::sample::{Drawable, Output, Predict, WorkflowError, sample};
+use crate::workflow::predict::{Drawable, Predict};
+use crate::workflow::sample::{Output, WorkflowError, sample};
 use crate::workflow::verdict::{Finding, findings};
 
 impl From<WorkflowError> for CliError {
@@ -160,7 +161,7 @@ impl SampleArgs {
         compiled: &Compiled,
         notes: &mut Vec<String>,
     ) -> Option<Box<Predict<'a>>> {
-        match Predict::find(model, data, settings, &Layout::new(compiled)) {
+        match Predict::find(model, data, settings, compiled, &Layout::new(compiled)) {
             Drawable::Nothing => None,
             Drawable::Yes(p) => Some(p),
             Drawable::No(why) => {
@@ -206,13 +207,18 @@ impl SampleArgs {
         Ok(())
     }
 
+    /// Summary, warnings and notes.
+    pub fn summary(&self, done: &Done) -> serde_json::Value {
+        let mut json = done.fit.json();
+        json["warnings"] = done.findings.iter().map(|f| format!("{}; {}", f.text, f.next)).collect();
+        json["notes"] = done.notes.clone().into();
+        json
+    }
+
     /// Table, accounts, remarks; or JSON.
     pub fn print(&self, done: &Done) {
         if self.json {
-            let mut json = done.fit.json();
-            json["warnings"] = done.findings.iter().map(|f| format!("{}; {}", f.text, f.next)).collect();
-            json["notes"] = done.notes.clone().into();
-            super::out(&format!("{json:#}\n"));
+            super::out(&format!("{:#}\n", self.summary(done)));
             return;
         }
         let mut text = format!("{}\n{}\n", done.fit.table(self.all), done.fit.accounts());

@@ -69,7 +69,74 @@ impl Layout {
     }
 }
 
+/// The array that element names belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elements {
+    /// Name of the array.
+    pub name: String,
+    /// Sizes, as far as elements are named.
+    pub dims: Vec<usize>,
+    /// Flat position in the array, and place among the names.
+    pub places: Vec<(usize, usize)>,
+}
+
+impl Elements {
+    /// Groups the names `x[2,3]` or `x.2.3` by array.
+    pub fn group(names: &[String]) -> Vec<Elements> {
+        let mut out: Vec<(Elements, Vec<Vec<usize>>)> = vec![];
+        for (at, name) in names.iter().enumerate() {
+            let dotted = crate::io::dotted(name);
+            let mut parts = dotted.split('.');
+            let base = parts.next().unwrap_or_default();
+            let index: Vec<usize> = parts.filter_map(|p| p.parse().ok()).collect();
+            let k = out.iter().rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
+            let k = k.unwrap_or_else(|| {
+                let dims = vec![0; index.len()];
+                out.push((Elements { name: base.to_string(), dims, places: vec![] }, vec![]));
+                out.len() - 1
+            });
+            let (e, indices) = &mut out[k];
+            e.dims.iter_mut().zip(&index).for_each(|(d, i)| *d = (*d).max(*i));
+            e.places.push((0, at));
+            indices.push(index);
+        }
+        let place = |(mut e, indices): (Elements, Vec<Vec<usize>>)| {
+            for (p, index) in e.places.iter_mut().zip(indices) {
+                p.0 = index.iter().zip(&e.dims).fold(0, |a, (i, d)| a * d + i.saturating_sub(1));
+            }
+            e
+        };
+        out.into_iter().map(place).collect()
+    }
+
+    /// The array from one row of values; NaN where an element has no name.
+    pub fn collect(&self, row: &[f64]) -> Vec<f64> {
+        let mut out = vec![f64::NAN; self.dims.iter().product()];
+        self.places.iter().for_each(|&(j, at)| out[j] = row[at]);
+        out
+    }
+}
+
 fn reports_in(posterior: &Posterior) -> usize {
     let count = |d: &Vec<usize>| d.iter().product::<usize>();
     posterior.reports.iter().map(|(_, k)| count(&k.dims)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Elements;
+
+    #[test]
+    fn names_come_back_as_arrays() {
+        let names: Vec<String> = ["a", "b.1.1", "b.1.2", "b.2.2", "c[2]"].map(String::from).into();
+        let groups = Elements::group(&names);
+        let row = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(groups.len(), 3);
+        assert_eq!(groups[0].collect(&row), [1.0]);
+        assert_eq!((groups[1].name.as_str(), &groups[1].dims[..]), ("b", &[2, 2][..]));
+        let b = groups[1].collect(&row);
+        assert!(b[2].is_nan());
+        assert_eq!([b[0], b[1], b[3]], [2.0, 3.0, 4.0]);
+        assert_eq!(groups[2].collect(&row)[1], 5.0);
+    }
 }

@@ -3,6 +3,8 @@
 pub mod fit;
 pub mod layout;
 pub mod locate;
+pub mod predict;
 pub mod sample;
+pub mod simulate;
 pub mod store;
 pub mod verdict;

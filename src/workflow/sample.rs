@@ -5,19 +5,16 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::base::rng::Stream;
 use crate::diagnostics::summary::summarize_all;
 use crate::io::{IoError, NUTS_COLUMNS, StanCsvWriter, dotted};
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
 use crate::model::compiled::Compiled;
-use crate::model::data::DataFile;
-use crate::model::lower::element;
-use crate::model::posterior::{Model, ModelError, Settings};
-use crate::model::simulate::Latents;
+use crate::model::posterior::{Model, ModelError};
 use crate::workflow::fit::Fit;
 use crate::workflow::layout::Layout;
+use crate::workflow::predict::Predict;
 use crate::workflow::store::{ChainStore, Columns};
 
 /// Why a workflow ended without its result.
@@ -37,86 +34,6 @@ pub enum WorkflowError {
     Model(#[from] ModelError),
 }
 
-/// Draws `report n ~ law` for each draw of the latents.
-pub struct Predict<'a> {
-    model: &'a Model,
-    data: &'a DataFile,
-    settings: &'a Settings,
-    /// Latent, its number of elements, and where each is in a row of kept values.
-    latents: Vec<(String, usize, Vec<(usize, usize)>)>,
-    /// Drawn reports with their element names.
-    pub reports: Vec<(String, Vec<String>)>,
-}
-
-/// What can be done about drawn reports and discrete latents.
-pub enum Drawable<'a> {
-    /// There are none.
-    Nothing,
-    /// They are drawn.
-    Yes(Box<Predict<'a>>),
-    /// They are left out, and why.
-    No(String),
-}
-
-impl<'a> Predict<'a> {
-    /// Finds the drawn reports of a model by running it forwards once.
-    pub fn find(model: &'a Model, data: &'a DataFile, settings: &'a Settings, layout: &Layout) -> Drawable<'a> {
-        if !model.source.contains("report") {
-            return Drawable::Nothing;
-        }
-        let probe = model.predict_reports(data, settings, &mut Stream::new(0, "probe", 0), &Latents::new());
-        let probe = match probe {
-            Ok(p) => p,
-            Err(_) if !model.source.lines().any(drawn_report) => return Drawable::Nothing,
-            Err(e) => return Drawable::No(format!("drawn reports are left out: the model does not run forwards\n{e}")),
-        };
-        let drawn: Vec<_> = probe.reports.iter().filter(|r| r.drawn).collect();
-        if drawn.is_empty() {
-            return Drawable::Nothing;
-        }
-        let mut latents = vec![];
-        for l in &probe.latents {
-            let name = |j| element(&l.name, &l.dims, j);
-            let at = |j| layout.names.iter().position(|n| *n == name(j));
-            let places: Vec<(usize, usize)> = (0..l.values.len()).filter_map(|j| Some((j, at(j)?))).collect();
-            if places.is_empty() && !l.values.is_empty() {
-                return Drawable::No(format!(
-                    "drawn reports are left out: the discrete latent `{}` is summed out, so it has no draws to predict from",
-                    l.name
-                ));
-            }
-            latents.push((l.name.clone(), l.values.len(), places));
-        }
-        let names = |r: &&crate::model::simulate::Drawn| {
-            let elements = (0..r.values.len()).map(|j| element(&r.name, &r.dims, j));
-            (r.name.clone(), elements.collect())
-        };
-        let reports = drawn.iter().map(names).collect();
-        Drawable::Yes(Box::new(Predict { model, data, settings, latents, reports }))
-    }
-
-    /// Draws the reports for one row of kept values; stream ("report", `index`) of the seed.
-    pub fn draw(&self, seed: u64, index: u64, known: &[f64], out: &mut [f64]) -> Result<(), ModelError> {
-        let mut given = Latents::new();
-        for (name, len, places) in &self.latents {
-            let mut values = vec![f64::NAN; *len];
-            places.iter().for_each(|&(j, at)| values[j] = known[at]);
-            given.insert(name.clone(), values);
-        }
-        let mut rng = Stream::new(seed, "report", index);
-        let s = self.model.predict_reports(self.data, self.settings, &mut rng, &given)?;
-        let drawn = s.reports.iter().filter(|r| r.drawn);
-        for (o, v) in out.iter_mut().zip(drawn.flat_map(|r| &r.values)) {
-            *o = *v;
-        }
-        Ok(())
-    }
-}
-
-fn drawn_report(line: &str) -> bool {
-    line.trim_start().starts_with("report") && line.contains('~')
-}
-
 /// Where a run writes.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
@@ -124,6 +41,11 @@ pub struct Output {
     pub folder: Option<PathBuf>,
     /// `# key = value` lines of the files.
     pub header: Vec<(String, String)>,
+}
+
+/// Samples a posterior from random starts and keeps the draws in memory alone.
+pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
+    sample(model, compiled, nuts, &Init::default(), None, &Output::default(), &Control::default())
 }
 
 /// Samples a posterior and summarises the draws.

@@ -7,7 +7,7 @@ use crate::io::{IoError, NutsRow, StanCsvWriter};
 use crate::mcmc::sink::{Draw, Sink};
 use crate::model::compiled::Compiled;
 use crate::workflow::layout::Layout;
-use crate::workflow::sample::Predict;
+use crate::workflow::predict::Predict;
 
 /// The sink of one chain.
 pub struct ChainStore<'a> {

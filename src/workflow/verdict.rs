@@ -13,6 +13,9 @@ const ESS: f64 = 400.0;
 /// E-BFMI below which energies are explored too slowly (Betancourt 2016).
 const EBFMI: f64 = 0.3;
 
+/// Share of divergent transitions up to which the draws are usable with care.
+const FEW: f64 = 0.002;
+
 /// A remark on a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -42,6 +45,15 @@ impl Verdict {
             [] => Verdict::Trust,
             f if f.iter().any(|f| f.serious) => Verdict::Distrust,
             _ => Verdict::Care,
+        }
+    }
+
+    /// The verdict in a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Trust => "trust",
+            Verdict::Care => "care",
+            Verdict::Distrust => "distrust",
         }
     }
 
@@ -155,17 +167,18 @@ fn divergent(model: &Model, compiled: &Compiled, fit: &Fit) -> Option<Finding> {
     }
     let all: usize = fit.runs.iter().map(|r| r.iterations).sum();
     let share = significant(100.0 * n as f64 / all as f64, 2);
-    let mut text = format!("{n} divergent transitions ({share} % of draws): the draws miss a region of strong curvature");
+    let plural = if n == 1 { "" } else { "s" };
+    let mut text = format!("{n} divergent transition{plural} ({share} % of draws): the draws miss a region of strong curvature");
     let mut next = "raise --target-accept to 0.95 or 0.99, or reparameterise the model".to_string();
     if let Some(scale) = small_scale(compiled, fit) {
         text.push_str(&format!("; they gather at small values of {scale}"));
         let name = scale.split('[').next().unwrap_or(&scale);
         next = match centred_line(&model.source, name) {
             Some(line) => format!("write `{line} noncentred`, or raise --target-accept to 0.95"),
-            None => format!("raise --target-accept to 0.95, write the latents that {name} scales `noncentred`, or keep {name} away from 0 by its prior"),
+            None => format!("raise --target-accept to 0.95, or keep {name} away from 0 by its prior"),
         };
     }
-    Some(Finding { serious: true, text, next })
+    Some(Finding { serious: n as f64 > FEW * all as f64, text, next })
 }
 
 /// A positive latent whose median at the divergences lies in the lowest fifth of its draws.
