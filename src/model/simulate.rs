@@ -42,8 +42,48 @@ pub type Latents = HashMap<String, Vec<f64>>;
 impl Model {
     /// Draws latents from their laws, then data and reports given them. `data` must hold what is not
     /// observed: sizes and covariates; observed data in it are replaced.
-    pub fn simulate(&self, data: &DataFile, settings: &Settings, rng: &mut Stream) -> Result<Simulated, ModelError> {
+    pub fn simulate(
+        &self,
+        data: &DataFile,
+        settings: &Settings,
+        rng: &mut Stream,
+    ) -> Result<Simulated, ModelError> {
         self.forwards(data, settings, rng, None, false)
+    }
+
+    /// The data file without what `observe` statements simulate: a model that reads such data before
+    /// it simulates them is then refused rather than mixed with the file's values.
+    pub fn without_observed(
+        &self,
+        data: &DataFile,
+        settings: &Settings,
+        rng: &mut Stream,
+    ) -> Result<DataFile, ModelError> {
+        let mut l = Lower::new(
+            Mode::Simulate { rng, given: None },
+            data,
+            &settings.set,
+            &settings.params,
+        );
+        l.run(&self.tree)
+            .map_err(|d| wrong(&self.file, &self.source, d))?;
+        let mut out = DataFile::default();
+        for key in data.keys() {
+            let Some(raw) = data.get(key) else { continue };
+            let var = l.asked.iter().position(|a| a == key).map(|i| &l.data[i]);
+            let observed = |e: &usize| var.is_some_and(|v| v.observed[*e]);
+            let blank: Vec<usize> = (0..raw.values.len()).filter(observed).collect();
+            if !blank.is_empty() && blank.len() == raw.values.len() {
+                continue;
+            }
+            let mut raw = raw.clone();
+            blank.iter().for_each(|&e| raw.values[e] = f64::NAN);
+            raw.nulls.extend(blank);
+            raw.nulls.sort_unstable();
+            raw.nulls.dedup();
+            out.insert(key, raw);
+        }
+        Ok(out)
     }
 
     /// Draws data and reports given values of latents; latents that are not among them are drawn.
@@ -77,7 +117,12 @@ impl Model {
         keep_data: bool,
     ) -> Result<Simulated, ModelError> {
         let wrap = |d| wrong(&self.file, &self.source, d);
-        let mut l = Lower::new(Mode::Simulate { rng, given }, data, &settings.set, &settings.params);
+        let mut l = Lower::new(
+            Mode::Simulate { rng, given },
+            data,
+            &settings.set,
+            &settings.params,
+        );
         l.keep_data = keep_data;
         l.run(&self.tree).map_err(wrap)?;
         l.keep_filled_latents();
@@ -91,23 +136,51 @@ impl Model {
     }
 }
 
-fn finish(l: &Lower<'_>, file: &DataFile, given: Option<&Latents>) -> Result<Simulated, Diagnostic> {
-    let mut out = Simulated { latents: vec![], reports: vec![], data: file.clone(), observed: vec![] };
-    for (from, to) in [(&l.latents, &mut out.latents), (&l.reports, &mut out.reports)] {
+fn finish(
+    l: &Lower<'_>,
+    file: &DataFile,
+    given: Option<&Latents>,
+) -> Result<Simulated, Diagnostic> {
+    let mut out = Simulated {
+        latents: vec![],
+        reports: vec![],
+        data: file.clone(),
+        observed: vec![],
+    };
+    for (from, to) in [
+        (&l.latents, &mut out.latents),
+        (&l.reports, &mut out.reports),
+    ] {
         for r in from {
             let Some(values) = r.value.known() else {
-                return Err(Diagnostic::new(Span::default(), format!("`{}` could not be computed in simulation", r.name)));
+                return Err(Diagnostic::new(
+                    Span::default(),
+                    format!("`{}` could not be computed in simulation", r.name),
+                ));
             };
             let (name, dims) = (r.name.clone(), r.value.dims.clone());
-            to.push(Drawn { name, dims, values: values.to_vec(), drawn: r.drawn });
+            to.push(Drawn {
+                name,
+                dims,
+                values: values.to_vec(),
+                drawn: r.drawn,
+            });
         }
     }
     for d in &out.latents {
-        let Some(values) = given.and_then(|g| g.get(&d.name)) else { continue };
+        let Some(values) = given.and_then(|g| g.get(&d.name)) else {
+            continue;
+        };
         if values.len() != d.values.len() {
             let (n, m) = (values.len(), d.values.len());
-            return Err(Diagnostic::new(Span::default(), format!("`{}` has {n} elements in the draws, {m} with these data", d.name))
-                .help("new data may have other covariates and observations, but the same groups"));
+            return Err(Diagnostic::new(
+                Span::default(),
+                format!(
+                    "`{}` has {n} elements in the draws, {m} with these data",
+                    d.name
+                ),
+            )
+            .help("new data may have other covariates and observations, but the same groups"));
         }
     }
     for (key, d) in l.asked.iter().zip(&l.data) {
@@ -118,9 +191,14 @@ fn finish(l: &Lower<'_>, file: &DataFile, given: Option<&Latents>) -> Result<Sim
             }
             continue;
         }
-        let nulls = (0..d.available.len()).filter(|&e| !d.available[e]).collect::<Vec<_>>();
+        let nulls = (0..d.available.len())
+            .filter(|&e| !d.available[e])
+            .collect::<Vec<_>>();
         out.observed.push(key.clone());
-        let raw = Raw { nulls, ..Raw::new(&d.value.dims, d.simulated.clone()) };
+        let raw = Raw {
+            nulls,
+            ..Raw::new(&d.value.dims, d.simulated.clone())
+        };
         out.data.insert(key.clone(), raw);
     }
     Ok(out)

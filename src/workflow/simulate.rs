@@ -39,7 +39,10 @@ impl PosteriorDraws {
 
     /// Number of draws of all chains.
     pub fn len(&self) -> usize {
-        self.chains.iter().map(|c| c.columns.first().map_or(0, |x| x.len())).sum()
+        self.chains
+            .iter()
+            .map(|c| c.columns.first().map_or(0, |x| x.len()))
+            .sum()
     }
 
     /// Whether there is no draw.
@@ -59,7 +62,10 @@ impl PosteriorDraws {
             i -= n;
         }
         let row: Vec<f64> = chain.columns.iter().map(|x| x[i]).collect();
-        self.arrays.iter().map(|a| (a.name.clone(), a.collect(&row))).collect()
+        self.arrays
+            .iter()
+            .map(|a| (a.name.clone(), a.collect(&row)))
+            .collect()
     }
 }
 
@@ -95,6 +101,24 @@ pub struct Forwards<'a> {
 impl Forwards<'_> {
     /// Runs all draws; draw `k` uses the random stream (seed, "simulate", k) alone.
     pub fn run(&self) -> Result<Forward, WorkflowError> {
+        let blank;
+        let this = match self.posterior {
+            Some(_) => self,
+            None => {
+                let mut rng = Stream::new(self.seed, "simulate", 0);
+                blank = self
+                    .model
+                    .without_observed(self.data, self.settings, &mut rng)?;
+                &Forwards {
+                    data: &blank,
+                    ..*self
+                }
+            }
+        };
+        this.all()
+    }
+
+    fn all(&self) -> Result<Forward, WorkflowError> {
         let first = self.one(0)?;
         let mut groups = vec![];
         for d in first.latents.iter().chain(&first.reports) {
@@ -106,7 +130,10 @@ impl Forwards<'_> {
                 groups.push((key.clone(), names(key, &raw.dims, raw.values.len())));
             }
         }
-        let rows: Vec<Vec<f64>> = (0..self.draws).into_par_iter().map(|k| self.row(k)).collect::<Result<_, _>>()?;
+        let rows: Vec<Vec<f64>> = (0..self.draws)
+            .into_par_iter()
+            .map(|k| self.row(k))
+            .collect::<Result<_, _>>()?;
         Ok(Forward { groups, kept, rows })
     }
 
@@ -117,10 +144,14 @@ impl Forwards<'_> {
             return Ok(self.model.simulate(self.data, self.settings, &mut rng)?);
         };
         if p.is_empty() {
-            return Err(WorkflowError::Start("error: the posterior files have no draws; run `thalweg sample` to its end".into()));
+            return Err(WorkflowError::Start(
+                "error: the posterior files have no draws; run `thalweg sample` to its end".into(),
+            ));
         }
         let given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
-        let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
+        let s = self
+            .model
+            .predict(self.data, self.settings, &mut rng, &given)?;
         match s.latents.iter().find(|l| !given.contains_key(&l.name)) {
             Some(l) => Err(WorkflowError::Start(format!(
                 "error: the posterior files have no draws of `{}`: it is a discrete latent that was summed out, or they belong to another model",
@@ -134,10 +165,16 @@ impl Forwards<'_> {
         let s = self.one(k)?;
         if let Some(folder) = self.folder {
             let path: PathBuf = folder.join(format!("data_{}.json", k + 1));
-            std::fs::write(&path, s.data.to_json()).map_err(|source| crate::io::IoError::Write { path, source })?;
+            std::fs::write(&path, s.data.to_json())
+                .map_err(|source| crate::io::IoError::Write { path, source })?;
         }
         let values = |d: &Drawn| d.values.clone();
-        let mut row: Vec<f64> = s.latents.iter().chain(&s.reports).flat_map(values).collect();
+        let mut row: Vec<f64> = s
+            .latents
+            .iter()
+            .chain(&s.reports)
+            .flat_map(values)
+            .collect();
         for key in &s.observed {
             row.extend(s.data.get(key).iter().flat_map(|r| &r.values));
         }
@@ -152,7 +189,10 @@ fn names(name: &str, dims: &[usize], count: usize) -> Vec<String> {
 impl Forward {
     /// Element names in the order of the rows.
     pub fn names(&self) -> Vec<String> {
-        self.groups.iter().flat_map(|g| g.1.iter().cloned()).collect()
+        self.groups
+            .iter()
+            .flat_map(|g| g.1.iter().cloned())
+            .collect()
     }
 
     /// Value `j` of every draw.
@@ -163,7 +203,13 @@ impl Forward {
     /// Mean, standard deviation and quantiles (5, 50, 95 %) of value `j`.
     fn row_of(&self, j: usize) -> [f64; 5] {
         let x = self.column(j);
-        [mean(&x), sd(&x), quantile(&x, 0.05), quantile(&x, 0.5), quantile(&x, 0.95)]
+        [
+            mean(&x),
+            sd(&x),
+            quantile(&x, 0.05),
+            quantile(&x, 0.5),
+            quantile(&x, 0.95),
+        ]
     }
 
     /// A table of all values; long arrays are shortened unless `all`.
@@ -193,7 +239,10 @@ impl Forward {
         let mut values = serde_json::Map::new();
         for (j, name) in self.names().into_iter().enumerate() {
             let [mean, sd, q05, q50, q95] = self.row_of(j);
-            values.insert(name, serde_json::json!({ "mean": mean, "sd": sd, "q05": q05, "q50": q50, "q95": q95 }));
+            values.insert(
+                name,
+                serde_json::json!({ "mean": mean, "sd": sd, "q05": q05, "q50": q50, "q95": q95 }),
+            );
         }
         serde_json::json!({ "values": values, "draws": self.rows.len() })
     }

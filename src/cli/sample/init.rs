@@ -15,10 +15,17 @@ const HALVINGS: usize = 64;
 
 /// Reads `--init`. The file holds values of latents by name, on their own scale, or all coordinates
 /// under the key `unconstrained`; coordinates not in it start at random within 2 of 0.
-pub fn read(text: &str, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, CliError> {
+pub fn read(
+    text: &str,
+    compiled: &Compiled,
+    chains: usize,
+    seed: u64,
+) -> Result<Init<'static>, CliError> {
     if let Ok(radius) = text.parse::<f64>() {
         if !(radius >= 0.0 && radius.is_finite()) {
-            return Err(CliError::Other(format!("--init {text}: the radius must be a number from 0")));
+            return Err(CliError::Other(format!(
+                "--init {text}: the radius must be a number from 0"
+            )));
         }
         return Ok(Init::Uniform { radius, tries: 100 });
     }
@@ -30,7 +37,9 @@ pub fn read(text: &str, compiled: &Compiled, chains: usize, seed: u64) -> Result
         place(&file, compiled, &mut x)?;
         Ok(x)
     };
-    Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
+    Ok(Init::Given(
+        (0..chains).map(start).collect::<Result<_, _>>()?,
+    ))
 }
 
 fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliError> {
@@ -38,7 +47,10 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliE
     for key in file.keys() {
         if key != "unconstrained" && !sites.iter().any(|s| s.name == key) {
             let names: Vec<&str> = sites.iter().map(|s| s.name.as_str()).collect();
-            return Err(CliError::Other(format!("--init: the model has no latent `{key}`; it has {}", names.join(", "))));
+            return Err(CliError::Other(format!(
+                "--init: the model has no latent `{key}`; it has {}",
+                names.join(", ")
+            )));
         }
     }
     if let Some(raw) = file.get("unconstrained") {
@@ -53,7 +65,11 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliE
                 Some(e) => e.iter().map(|&e| e as usize).collect(),
                 None => (0..width).collect(),
             };
-            let values = if raw.values.len() == width { at.iter().map(|&e| raw.values[e]).collect() } else { raw.values.clone() };
+            let values = if raw.values.len() == width {
+                at.iter().map(|&e| raw.values[e]).collect()
+            } else {
+                raw.values.clone()
+            };
             check(&site.name, values.len(), at.len())?;
             let at: Vec<usize> = at.iter().map(|e| offset + e).collect();
             invert(site, compiled, x, base, &at, &values)?;
@@ -67,13 +83,22 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliE
 fn check(name: &str, found: usize, expected: usize) -> Result<(), CliError> {
     match found == expected {
         true => Ok(()),
-        false => Err(CliError::Other(format!("--init: `{name}` has {found} numbers; expected {expected}"))),
+        false => Err(CliError::Other(format!(
+            "--init: `{name}` has {found} numbers; expected {expected}"
+        ))),
     }
 }
 
 /// Coordinates of one site such that its values are `values`: each value is a monotone function of
 /// its own coordinate, so all are bisected at once.
-fn invert(site: &Site, compiled: &Compiled, x: &mut [f64], base: usize, at: &[usize], values: &[f64]) -> Result<(), CliError> {
+fn invert(
+    site: &Site,
+    compiled: &Compiled,
+    x: &mut [f64],
+    base: usize,
+    at: &[usize],
+    values: &[f64],
+) -> Result<(), CliError> {
     if !site.elementwise || site.free != values.len() {
         let name = &site.name;
         return Err(CliError::Other(format!(
@@ -98,17 +123,55 @@ fn invert(site: &Site, compiled: &Compiled, x: &mut [f64], base: usize, at: &[us
         let now = eval(x, &mid);
         for k in 0..n {
             let rising = last[k] > first[k];
-            if (now[k] < values[k]) == rising { low[k] = mid[k] } else { high[k] = mid[k] }
+            if (now[k] < values[k]) == rising {
+                low[k] = mid[k]
+            } else {
+                high[k] = mid[k]
+            }
         }
     }
     let mid: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 0.5 * (l + h)).collect();
     let reached = eval(x, &mid);
     for k in 0..n {
         let scale = 1.0 + values[k].abs();
-        if !((reached[k] - values[k]).abs() <= 1e-8 * scale) {
+        let close = (reached[k] - values[k]).abs() <= 1e-8 * scale;
+        if !close {
             let name = &site.value_names()[k];
-            return Err(CliError::Other(format!("--init: {name} cannot be {}; is it inside its bounds?", values[k])));
+            return Err(CliError::Other(format!(
+                "--init: {name} cannot be {}; is it inside its bounds?",
+                values[k]
+            )));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::posterior::Model;
+
+    #[test]
+    fn values_come_back() {
+        let text = "latent m ~ normal(0, 5)\nlatent s ~ half_normal(0, 2)\nlatent p ~ beta(2, 2)\n\
+            latent b: vector<upper=1>[2] ~ normal(m, s)\nlatent c: vector[2] ~ normal(m, s) noncentred\n";
+        let model = Model::from_text("m", text).unwrap();
+        let compiled = Compiled::new(model.bind(&DataFile::default()).unwrap());
+        let given = "{\"m\": 2, \"s\": 0.5, \"p\": 0.25, \"b\": [0.75, -3], \"c\": [1, 4]}";
+        let mut x = vec![0.3; compiled.posterior.dim];
+        place(&DataFile::from_json(given).unwrap(), &compiled, &mut x).unwrap();
+        let mut values = vec![0.0; compiled.width()];
+        compiled.values(&x, &mut values, &mut vec![]);
+        for (v, expected) in values.iter().zip([2.0, 0.5, 0.25, 0.75, -3.0, 1.0, 4.0]) {
+            assert!((v - expected).abs() < 1e-9, "{values:?}");
+        }
+        assert!(
+            place(
+                &DataFile::from_json("{\"p\": 2}").unwrap(),
+                &compiled,
+                &mut x
+            )
+            .is_err()
+        );
+    }
 }
