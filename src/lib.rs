@@ -11,7 +11,9 @@ pub mod io;
 pub mod mcmc;
 pub mod model;
 pub mod optimize;
+pub mod report;
 pub mod testing;
+pub mod workflow;
 
 /// The example of the README, so that it is compiled and run.
 #[cfg(doctest)]

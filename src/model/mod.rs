@@ -5,6 +5,7 @@ pub mod data;
 pub mod level;
 pub mod lower;
 pub mod posterior;
+pub mod simulate;
 pub mod site;
 pub mod transform;
 pub mod value;

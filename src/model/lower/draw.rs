@@ -11,7 +11,8 @@ use crate::dsl::ast::{Dist, Ident};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::Index;
-use crate::model::level::LevelId;
+use crate::model::level::{LevelId, ROOT};
+use crate::model::site::Report;
 use crate::model::transform::Structure;
 use crate::model::value::Val;
 
@@ -38,6 +39,24 @@ impl Lower<'_> {
             return Ok(Val { level: here, int: ty.int, ..Val::constant(data, ty.dims.clone()) });
         }
         self.sampled(use_, ty)
+    }
+
+    /// Records a simulated latent, which has a value for each row of `here`.
+    pub fn keep_latent(&mut self, name: &str, v: &Val) {
+        let data = v.known().cloned().unwrap_or_default();
+        let dims = self.site_dims(&v.dims).unwrap_or_else(|| vec![data.len()]);
+        let value = Val { int: v.int, ..Val::constant(data, dims) };
+        self.latents.push(Report { name: name.to_string(), value, drawn: true });
+    }
+
+    /// Records the simulated latents that statements fill; elements without a law are NaN.
+    pub fn keep_filled_latents(&mut self) {
+        for f in self.filled.iter().filter(|f| f.latent.is_some()) {
+            let Some(data) = f.known_or_nan() else { continue };
+            let dims = if f.level == ROOT { f.dims.clone() } else { vec![data.len()] };
+            let value = Val { int: f.int, ..Val::constant(data, dims) };
+            self.latents.push(Report { name: f.name.clone(), value, drawn: true });
+        }
     }
 
     /// Elements of a filled latent in simulation.

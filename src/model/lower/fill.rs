@@ -73,6 +73,17 @@ impl Filled {
         self.pieces.iter().all(|p| matches!(p.1, Piece::Known(_)))
     }
 
+    /// All elements where they are known at binding, NaN for those without a value.
+    pub fn known_or_nan(&self) -> Option<Vec<f64>> {
+        let mut all = Vec::with_capacity(self.total);
+        for (_, piece) in &self.pieces {
+            let Piece::Known(k) = piece else { return None };
+            all.extend_from_slice(k);
+        }
+        let value = |s: &u32| all.get(*s as usize).copied().unwrap_or(f64::NAN);
+        Some(self.slots.iter().map(value).collect())
+    }
+
     /// Appends a piece of `count` elements; returns the position of its first.
     pub fn push(&mut self, v: &Val, count: usize) -> usize {
         let start = self.total;

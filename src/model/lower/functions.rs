@@ -19,7 +19,7 @@ pub const NAMES: &[&str] = &[
     "mdivide_left", "mdivide_left_spd", "mdivide_left_tri_low", "mean", "min", "multiply_log",
     "multiply_lower_tri_self_transpose", "num_elements", "outer", "Phi", "Phi_approx", "pi", "pow", "prod", "quad_form",
     "rep_array", "rep_matrix", "rep_vector", "reshape", "reverse", "round", "rows", "sd", "sin", "sinh", "size",
-    "softmax", "sqrt", "sqrt2", "square", "squared_distance", "standardise", "step", "sub_col", "sub_row", "sum",
+    "softmax", "sqrt", "sqrt2", "square", "squared_distance", "step", "sub_col", "sub_row", "sum",
     "tail", "tan", "tanh", "tcrossprod", "tgamma", "to_vector", "trace", "transpose", "trigamma", "trunc", "variance",
 ];
 

@@ -132,6 +132,7 @@ impl Lower<'_> {
         }
         if let Mode::Simulate { .. } = self.mode {
             let v = self.drawn(id, &use_, &ty)?;
+            self.keep_latent(&id.name, &v);
             return self.declare(id, Binding::Val(v));
         }
         if ty.int {

@@ -116,7 +116,6 @@ impl Lower<'_> {
                 self.structured(span, &[x], x.dims.clone(), &mut |g, v, _| g.cumsum(v[0], false))
             }
             ("softmax" | "log_softmax", [x]) if x.dims.len() == 1 => self.softmax(span, name == "softmax", x),
-            ("standardise", [x]) if x.dims.len() == 1 => self.standardise(span, x),
             _ => self.matrix_builtin(c, name, args)?.ok_or_else(shape_error),
         }
     }
@@ -337,25 +336,6 @@ impl Lower<'_> {
             let l = if batch.is_some() { g.broadcast_trailing(l, full) } else { l };
             let d = g.sub(v[0], l);
             if exponentiate { g.exp(d) } else { d }
-        })
-    }
-
-    /// (x - mean) / sd
-    fn standardise(&mut self, span: Span, x: &Val) -> Res<Val> {
-        let n = x.count();
-        self.structured(span, &[x], x.dims.clone(), &mut |g, v, batch| {
-            let (full, row) = (g.shape(v[0]), batched(batch, &[]));
-            let spread = |g: &mut Graph, a: Var| if batch.is_some() { g.broadcast_trailing(a, full) } else { a };
-            let s = sum_rows(g, v[0], (batch.unwrap_or(1), n, row));
-            let m = g.scale(1.0 / n as f64, s);
-            let m = spread(g, m);
-            let d = g.sub(v[0], m);
-            let q = g.square(d);
-            let ss = sum_rows(g, q, (batch.unwrap_or(1), n, row));
-            let var = g.scale(1.0 / (n as f64 - 1.0), ss);
-            let sd = g.unary(Unary::Sqrt, var);
-            let sd = spread(g, sd);
-            g.div(d, sd)
         })
     }
 }

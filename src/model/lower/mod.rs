@@ -111,6 +111,10 @@ pub struct Lower<'m> {
     pub targets: Vec<(usize, index::Positions)>,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
+    /// Latents drawn or given, with plate axes in front (simulation only).
+    pub latents: Vec<Report>,
+    /// Observed data keep the values of the file (simulation only).
+    pub keep_data: bool,
 }
 
 impl<'m> Lower<'m> {
@@ -146,6 +150,8 @@ impl<'m> Lower<'m> {
             reads: vec![],
             targets: vec![],
             definitions: HashMap::new(),
+            latents: vec![],
+            keep_data: false,
         }
     }
 

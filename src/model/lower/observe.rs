@@ -170,6 +170,9 @@ impl Lower<'_> {
     pub fn observe_stmt(&mut self, span: Span, target: &Expr, dist: &Dist) -> Res<()> {
         let found = self.target(target)?;
         if let Mode::Simulate { .. } = self.mode {
+            if self.keep_data {
+                return Ok(());
+            }
             let t = found.ok_or_else(|| {
                 Diagnostic::new(target.span, "this target cannot be simulated")
                     .help("observe a data name, an element, a slice, or a monotone function of one")

@@ -210,6 +210,11 @@ impl<'m> Lower<'m> {
             self.fits(&id.name, id.span, &v, &t)?;
         }
         let root = self.to_root(id.span, &v)?;
+        if root.level != ROOT {
+            let text = format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
+            self.note(NoteKind::Warning, id.span, text);
+            return self.declare(id, Binding::Val(v));
+        }
         self.reports.push(Report { name: id.name.clone(), value: root, drawn });
         self.declare(id, Binding::Val(v))
     }
