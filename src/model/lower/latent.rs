@@ -249,7 +249,14 @@ impl Lower<'_> {
             Chart::Interval { .. } => (ty.dims.iter().product::<usize>(), true),
             Chart::Structured(s) => {
                 let rank = s.event_rank();
+                if ty.dims.len() < rank {
+                    return Err(Diagnostic::new(dist.span, format!("a {} has {rank} axes, the type has {}", s.name(), ty.dims.len())));
+                }
                 let (outer, event) = ty.dims.split_at(ty.dims.len() - rank);
+                if event.contains(&0) && matches!(s, Structure::Simplex | Structure::UnitVector) {
+                    return Err(Diagnostic::new(dist.span, format!("a {} of no elements", s.name()))
+                        .help("its elements cannot have the sum or length 1"));
+                }
                 (outer.iter().product::<usize>() * s.free_dim(event), false)
             }
         };
