@@ -237,7 +237,7 @@ impl Lower<'_> {
         if !v.int {
             return Err(Diagnostic::new(span, format!("{what} must be an integer, found {}", v.type_name())));
         }
-        if let Some(x) = c.iter().find(|x| !(x.abs() <= EXACT)) {
+        if let Some(x) = c.iter().find(|x| x.is_nan() || x.abs() > EXACT) {
             return Err(Diagnostic::new(span, format!("{what} of {x}")).label("integers go up to 2^53"));
         }
         Ok(c.clone())

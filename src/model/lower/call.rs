@@ -102,7 +102,7 @@ impl<'m> Lower<'m> {
             self.check_argument(&c.name.name, a, v, c.span)?;
         }
         let barrier = self.env.barrier;
-        self.env.barrier = self.env.len();
+        self.env.barrier = self.env.open_scopes();
         self.env.depth += 1;
         self.env.push();
         let result = f
@@ -118,7 +118,7 @@ impl<'m> Lower<'m> {
             Diagnostic::new(f.span, format!("`{name}` returns no value")).help("end it with `return expr`")
         })?;
         if let Some(ret) = f.ret {
-            let rank = super::latent::declared_rank(ret);
+            let rank = super::types::declared_rank(ret);
             if rank != value.dims.len() || matches!(ret.base, BaseType::Int) && !value.int {
                 return Err(Diagnostic::new(ret.span, format!("`{name}` returns {}", value.type_name()))
                     .label(format!("declared with {rank} axes{}", if matches!(ret.base, BaseType::Int) { " of int" } else { "" }))
@@ -206,7 +206,7 @@ impl<'m> Lower<'m> {
 
     /// Checks a value against the declared type of a function argument.
     fn check_argument(&mut self, f: &str, a: &crate::dsl::ast::Arg, v: &Val, span: Span) -> Res<()> {
-        let rank = super::latent::declared_rank(&a.ty);
+        let rank = super::types::declared_rank(&a.ty);
         if rank != v.dims.len() {
             return Err(Diagnostic::new(
                 span,

@@ -3,7 +3,8 @@
 use super::dist::LawUse;
 use super::fill::{EMPTY, Filled};
 use super::index::Positions;
-use super::latent::{Chart, Ty};
+use super::latent::Chart;
+use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dsl::ast::{Dist, Ident, Slot};
 use crate::dsl::diagnostic::Diagnostic;

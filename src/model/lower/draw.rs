@@ -2,7 +2,7 @@
 
 use super::dist::LawUse;
 use super::index::Positions;
-use super::latent::Ty;
+use super::types::Ty;
 use super::observe::{Monotone, Target};
 use super::{Lower, Mode, Res};
 use crate::base::rng::Stream;

@@ -2,7 +2,7 @@
 
 use super::dist::LawUse;
 use super::env::Binding;
-use super::latent::Ty;
+use super::types::Ty;
 use super::{Lower, Res};
 use crate::dsl::ast::{Dist, Ident, Slot};
 use crate::dsl::diagnostic::Diagnostic;

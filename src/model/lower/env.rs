@@ -94,7 +94,7 @@ impl Env<'_> {
     }
 
     /// Number of open scopes.
-    pub fn len(&self) -> usize {
+    pub fn open_scopes(&self) -> usize {
         self.scopes.len()
     }
 

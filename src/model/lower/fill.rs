@@ -38,7 +38,7 @@ pub struct Filled {
 #[derive(Clone)]
 pub struct LatentFill {
     /// Declared type.
-    pub ty: super::latent::Ty,
+    pub ty: super::types::Ty,
     /// Place in `Lower::sites`.
     pub site: usize,
     /// Elements with a law, in the order of the statements.

@@ -234,7 +234,7 @@ impl Lower<'_> {
             return self.elementwise(c.span, &[x], int, &mut |g, v| f(g, v[0]));
         }
         if let (Some(f), [a, b]) = (two(name), args) {
-            let int = name == "choose" && a.int && b.int || matches!(name, "fmin" | "fmax") && a.int && b.int;
+            let int = matches!(name, "choose" | "fmin" | "fmax") && a.int && b.int;
             return self.elementwise(c.span, &[a, b], int, &mut |g, v| f(g, v[0], v[1]));
         }
         match (name, args) {

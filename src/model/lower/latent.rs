@@ -3,40 +3,17 @@
 use super::dist::LawUse;
 use super::env::Binding;
 use super::fill::Filled;
+use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dist::{Limit, Support};
-use crate::dsl::ast::{BaseType, Dist, Expr, Ident, Slot, Type};
-use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
+use crate::dsl::ast::{Dist, Ident, Slot, Type};
+use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use crate::graph::{Index, Shape, Spread, Unary};
+use crate::graph::{Shape, Spread};
 use crate::model::level::ROOT;
 use crate::model::site::{Factor, FactorKind, NoteKind, Site};
 use crate::model::transform::{self, Structure};
 use crate::model::value::{Home, Val};
-
-/// A declared type with its sizes evaluated.
-#[derive(Clone)]
-pub struct Ty {
-    /// Full shape.
-    pub dims: Vec<usize>,
-    /// Constraint of the trailing axes.
-    pub structure: Option<Structure>,
-    /// Lower bound of every element.
-    pub lower: Option<Val>,
-    /// Upper bound of every element.
-    pub upper: Option<Val>,
-    /// Integers.
-    pub int: bool,
-}
-
-/// Number of axes of a declared type.
-pub fn declared_rank(t: &Type) -> usize {
-    let base = match &t.base {
-        BaseType::Int | BaseType::Real => 0,
-        BaseType::Named { name, dims } => Structure::from_type(&name.name).map_or(dims.len(), |s| s.event_rank()),
-    };
-    t.array.len() + base
-}
 
 /// How the coordinates of a latent map to its values.
 pub enum Chart {
@@ -74,50 +51,6 @@ pub fn interval_name(ends: &[Option<f64>; 2]) -> String {
 }
 
 impl Lower<'_> {
-    fn sizes(&mut self, dims: &[Option<Expr>], span: Span) -> Res<Vec<usize>> {
-        let mut out = vec![];
-        for d in dims {
-            let e = d.as_ref().ok_or_else(|| Diagnostic::new(span, "a size is missing here"))?;
-            let v = self.expr(e)?;
-            let n = self.known_int(e.span, &v, "a size")?;
-            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size must not be negative, found {n}")))?);
-        }
-        Ok(out)
-    }
-
-    /// Evaluates a declared type.
-    pub fn ty(&mut self, t: &Type) -> Res<Ty> {
-        let mut dims = self.sizes(&t.array, t.span)?;
-        let mut structure = None;
-        match &t.base {
-            BaseType::Int | BaseType::Real => {}
-            BaseType::Named { name, dims: d } => {
-                let declared = self.sizes(d, t.span)?;
-                structure = Structure::from_type(&name.name);
-                match (structure, name.name.as_str(), declared.len()) {
-                    (Some(s), ..) => dims.extend(s.event_dims(&declared).map_err(|m| Diagnostic::new(t.span, m))?),
-                    (None, "vector", 1) | (None, "matrix", 2) => dims.extend(declared),
-                    (None, "vector" | "matrix", n) => {
-                        return Err(Diagnostic::new(t.span, format!("`{}` with {n} sizes", name.name)));
-                    }
-                    _ => return Err(unknown_type(name)),
-                }
-            }
-        }
-        self.room(t.span, self.here, &dims)?;
-        let mut ends = [None, None];
-        for (end, e) in ends.iter_mut().zip([&t.bounds.lower, &t.bounds.upper]) {
-            if let Some(e) = e {
-                *end = Some(self.expr(e)?);
-            }
-        }
-        let [lower, upper] = ends;
-        if structure.is_some() && (lower.is_some() || upper.is_some()) {
-            return Err(Diagnostic::new(t.bounds.span, "this type has its own constraint and takes no bounds"));
-        }
-        Ok(Ty { dims, structure, lower, upper, int: matches!(t.base, BaseType::Int) })
-    }
-
     /// `latent x[: T] ~ law`
     pub fn latent_draw(&mut self, id: &Ident, ty: Option<&Type>, dist: &Dist) -> Res<()> {
         let use_ = self.law_use(dist)?;
@@ -272,7 +205,14 @@ impl Lower<'_> {
             Chart::Interval { .. } => (ty.dims.iter().product::<usize>(), true),
             Chart::Structured(s) => {
                 let rank = s.event_rank();
+                if ty.dims.len() < rank {
+                    return Err(Diagnostic::new(dist.span, format!("a {} has {rank} axes, the type has {}", s.name(), ty.dims.len())));
+                }
                 let (outer, event) = ty.dims.split_at(ty.dims.len() - rank);
+                if event.contains(&0) && matches!(s, Structure::Simplex | Structure::UnitVector) {
+                    return Err(Diagnostic::new(dist.span, format!("a {} of no elements", s.name()))
+                        .help("its elements cannot have the sum or length 1"));
+                }
                 (outer.iter().product::<usize>() * s.free_dim(event), false)
             }
         };
@@ -397,120 +337,6 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// t = (x - m) / s is the coordinate: its density is the standard law's.
-    fn noncentred(&mut self, about: &str, use_: &LawUse, u: Val, ends: [Option<Val>; 2], span: Span) -> Res<Val> {
-        let (mean, scale, standard) = self.location_scale(use_, span)?;
-        let mut std_ends = [None, None];
-        for (k, end) in ends.iter().enumerate() {
-            if let Some(end) = end {
-                std_ends[k] = Some(self.elementwise(span, &[end, &mean, &scale], false, &mut |g, v| {
-                    if v[0] == v[1] {
-                        return g.scalar(0.0);
-                    }
-                    let d = g.sub(v[0], v[1]);
-                    g.div(d, v[2])
-                })?);
-            }
-        }
-        let standard = match standard {
-            LawUse::Plain { law, args, lower, upper, span } => LawUse::Plain {
-                lower: lower.and(std_ends[0].clone()),
-                upper: upper.and(std_ends[1].clone()),
-                law,
-                args,
-                span,
-            },
-            other => other,
-        };
-        let t = self.interval(about, &u, std_ends, span)?;
-        self.prior(about, &standard, &t, span)?;
-        self.elementwise(span, &[&mean, &scale, &t], false, &mut |g, v| {
-            let p = g.mul(v[1], v[2]);
-            g.add(v[0], p)
-        })
-    }
-
-    /// Location, scale, and the law with location 0 and scale 1.
-    pub fn location_scale(&self, use_: &LawUse, span: Span) -> Res<(Val, Val, LawUse)> {
-        let refuse = || {
-            Diagnostic::new(span, format!("`{}` is not a location-scale law", use_.leading().name()))
-                .help("`noncentred` needs one, such as normal or student_t")
-        };
-        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Err(refuse()) };
-        let (m, s) = law.location_scale().ok_or_else(refuse)?;
-        let mut standard = args.clone();
-        standard[m] = Val::number(0.0);
-        standard[s] = Val::number(1.0);
-        let standard = LawUse::Plain { law: *law, args: standard, lower: lower.clone(), upper: upper.clone(), span: *span };
-        Ok((args[m].clone(), args[s].clone(), standard))
-    }
-
-    /// Normalisation of a density on ordered vectors (rule R18).
-    fn order_constant(&mut self, about: &str, s: Structure, use_: &LawUse, ty: &Ty, span: Span) -> Res<()> {
-        if !matches!(s, Structure::Ordered | Structure::PositiveOrdered) || use_.leading().name() == "flat" {
-            return Ok(());
-        }
-        let n = ty.dims.last().copied().unwrap_or(0);
-        let vectors = self.levels.len(self.here) * ty.dims[..ty.dims.len() - 1].iter().product::<usize>();
-        let exchangeable = match use_ {
-            LawUse::Plain { law, args, .. } => args.iter().zip(law.params()).all(|(a, p)| a.dims.len() == p.event_rank),
-            _ => false,
-        };
-        if exchangeable {
-            let log_factorial: f64 = (1..=n).map(|k| (k as f64).ln()).sum();
-            let mut constant = Val::number(log_factorial * vectors as f64);
-            if s == Structure::PositiveOrdered {
-                let above = self.log_cdf(use_, &Val::number(0.0), true)?;
-                // One divisor for each row, where the law differs by row.
-                let each = (vectors / self.levels.len(above.level).max(1)) as f64;
-                let (times, c) = (n as f64 * each, log_factorial * each);
-                constant = self.elementwise(span, &[&above], false, &mut |g, v| {
-                    let t = g.scale(-times, v[0]);
-                    g.shift(t, c)
-                })?;
-            }
-            self.factors.push(Factor { value: constant, kind: FactorKind::Prior, span, about: about.to_string() });
-            return Ok(());
-        }
-        let LawUse::Plain { law, args, .. } = use_ else { return Err(self.unordered(span)) };
-        if law.name() == "normal" && ty.dims == [2] && s == Structure::Ordered {
-            return self.two_normals(about, args, span);
-        }
-        if args.iter().all(|a| a.known().is_some()) {
-            self.note(NoteKind::UpToConstant, span, "ordered components of different laws: the density is known up to a constant");
-            return Ok(());
-        }
-        Err(self.unordered(span))
-    }
-
-    fn unordered(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(span, "the normalising constant of these ordered components depends on latents and has no closed form")
-            .help("give all components one law, or fixed arguments")
-    }
-
-    /// P(x1 < x2) = Phi((m2 - m1) / sqrt(s1² + s2²)).
-    fn two_normals(&mut self, about: &str, args: &[Val], span: Span) -> Res<()> {
-        let pair = |l: &mut Self, v: &Val| {
-            let v = l.lift(v, v.level, &[2]);
-            let part = |l: &mut Self, k| l.gathered(&v, &Index::Stride { start: k, stride: 2, len: l.levels.len(v.level) }, v.level, vec![]);
-            (part(l, 0), part(l, 1))
-        };
-        let ((m1, m2), (s1, s2)) = (pair(self, &args[0]), pair(self, &args[1]));
-        let value = self.elementwise(span, &[&m1, &m2, &s1, &s2], false, &mut |g, v| {
-            let d = g.sub(v[1], v[0]);
-            let (a, b) = (g.square(v[2]), g.square(v[3]));
-            let s = g.add(a, b);
-            let s = g.unary(Unary::Sqrt, s);
-            let z = g.div(d, s);
-            let p = g.unary(Unary::LogPhi, z);
-            g.neg(p)
-        })?;
-        let here = self.here;
-        let value = self.lift(&value, here, &[]);
-        self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
-        Ok(())
-    }
-
     /// The value of a param without an initial one: all coordinates 0.
     pub fn default_param(&mut self, id: &Ident, ty: &Ty) -> Res<Val> {
         if let Some(s) = ty.structure {
@@ -572,17 +398,5 @@ fn own_law(s: Structure) -> &'static str {
         Structure::CholeskyFactorCorr => "`lkj_corr_cholesky` or ",
         Structure::CovMatrix => "`wishart`, `inv_wishart` or ",
         _ => "",
-    }
-}
-
-fn unknown_type(name: &Ident) -> Diagnostic {
-    let known = [
-        "int", "real", "vector", "matrix", "array", "simplex", "ordered", "positive_ordered", "unit_vector",
-        "cholesky_factor_corr", "corr_matrix", "cov_matrix", "cholesky_factor_cov",
-    ];
-    let d = Diagnostic::new(name.span, format!("there is no type `{}`", name.name));
-    match did_you_mean(&name.name, known.into_iter()) {
-        Some(n) => d.help(format!("did you mean `{n}`?")),
-        None => d.help(format!("the types are {}", known.join(", "))),
     }
 }

@@ -9,6 +9,7 @@ mod call;
 mod cond;
 mod conjoin;
 mod coordinates;
+mod density;
 pub mod dist;
 mod draw;
 mod eliminate;
@@ -25,7 +26,10 @@ mod observe;
 mod plate;
 mod scan;
 mod sequence;
+mod standard;
+mod step;
 mod stmt;
+mod types;
 
 use std::collections::HashMap;
 
@@ -43,7 +47,7 @@ pub use observe::element;
 pub use env::{Binding, DataVar, Env};
 pub use coordinates::FillPlan;
 use fill::Filled;
-use scan::StepBody;
+use step::StepBody;
 
 /// What a step of the lowering returns.
 pub type Res<T> = Result<T, Diagnostic>;

@@ -3,7 +3,7 @@
 use super::dist::LawUse;
 use super::env::{Binding, DataVar};
 use super::index::Positions;
-use super::latent::Ty;
+use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dsl::ast::{BinaryOp, Dist, Expr, ExprKind, Ident, Type, UnaryOp};
 use crate::dsl::diagnostic::Diagnostic;
@@ -147,15 +147,15 @@ impl Lower<'_> {
             self.reads.push((i, p.clone(), span));
         }
         let d = &self.data[i];
-        if simulate || d.has_nulls {
-            if let Some(&e) = p.table.iter().find(|e| !d.available[**e as usize]) {
-                let name = element(&d.name, &d.value.dims, e as usize);
-                return Err(match simulate {
-                    true => Diagnostic::new(span, format!("{name} is read before it is simulated, and the data file does not have it")),
-                    false => Diagnostic::new(span, format!("{name} is missing (null)"))
-                        .help("a missing value may only be the target of an `observe`; make it a latent instead"),
-                });
-            }
+        if (simulate || d.has_nulls)
+            && let Some(&e) = p.table.iter().find(|e| !d.available[**e as usize])
+        {
+            let name = element(&d.name, &d.value.dims, e as usize);
+            return Err(match simulate {
+                true => Diagnostic::new(span, format!("{name} is read before it is simulated, and the data file does not have it")),
+                false => Diagnostic::new(span, format!("{name} is missing (null)"))
+                    .help("a missing value may only be the target of an `observe`; make it a latent instead"),
+            });
         }
         if simulate {
             let data: Vec<f64> = p.table.iter().map(|e| d.simulated[*e as usize]).collect();

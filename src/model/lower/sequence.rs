@@ -9,6 +9,9 @@ use super::eliminate::{Element, Net, Rows, Touch, components};
 use super::forward::{advance, may_vanish, run_logs, run_scaled};
 use crate::graph::{Shape, Var};
 
+/// Sites of the elements held fixed, and of each layer.
+type Shapes = (Vec<usize>, Vec<Vec<usize>>);
+
 /// A connected group of elements in layers, and the elements held fixed that it meets.
 struct Layers {
     fixed: Vec<Element>,
@@ -22,7 +25,7 @@ impl Net<'_> {
     /// Eliminates all elements that are left, but for those held fixed meanwhile.
     pub fn sequences(&mut self, touch: &Touch) -> Res<()> {
         let mut fixed = BTreeSet::new();
-        let mut groups: BTreeMap<(Vec<usize>, Vec<Vec<usize>>), Vec<Layers>> = BTreeMap::new();
+        let mut groups: BTreeMap<Shapes, Vec<Layers>> = BTreeMap::new();
         let mut waiting = components(touch, &fixed);
         while let Some(group) = waiting.pop() {
             match self.layers(touch, &group, &fixed) {

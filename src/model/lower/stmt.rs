@@ -108,7 +108,7 @@ impl<'m> Lower<'m> {
     }
 
     /// A value has the shape and kind of its declared type.
-    pub fn fits(&self, name: &str, span: Span, v: &Val, t: &super::latent::Ty) -> Res<()> {
+    pub fn fits(&self, name: &str, span: Span, v: &Val, t: &super::types::Ty) -> Res<()> {
         if v.dims != t.dims && !(v.count() == 0 && t.dims.iter().product::<usize>() == 0) {
             return Err(Diagnostic::new(span, format!("`{name}` has shape {:?} by its type, {:?} by its value", t.dims, v.dims)));
         }
@@ -209,25 +209,21 @@ impl<'m> Lower<'m> {
             let t = self.ty(t)?;
             self.fits(&id.name, id.span, &v, &t)?;
         }
-        let root = self.to_root(id.span, &v)?;
-        if root.level != ROOT {
+        let full = self.levels.with_axes(self.here, v.level);
+        if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
             let text = format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
             self.note(NoteKind::Warning, id.span, text);
             return self.declare(id, Binding::Val(v));
         }
+        let root = self.at_root(id.span, &v)?;
         self.reports.push(Report { name: id.name.clone(), value: root, drawn });
         self.declare(id, Binding::Val(v))
     }
 
     /// A value with the axes of all enclosing plates in front.
-    fn to_root(&mut self, span: Span, v: &Val) -> Res<Val> {
+    fn at_root(&mut self, span: Span, v: &Val) -> Res<Val> {
         let dims = v.dims.clone();
         let full = self.levels.with_axes(self.here, v.level);
-        if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
-            return Err(Diagnostic::new(span, "a report that reads a discrete latent is not available in this version")
-                .label("the latent is summed out: it has no value here")
-                .help("report the continuous quantities"));
-        }
         let v = if self.here == ROOT { v.clone() } else { self.lift(v, full, &dims) };
         if self.here == ROOT {
             return Ok(v);
