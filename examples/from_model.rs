@@ -17,11 +17,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let data = DataFile::load(&folder.join("data.json"))?;
     let compiled = Compiled::new(model.bind(&data)?);
 
-    let nuts = Nuts {
-        seed: 1,
-        target_accept: 0.95,
-        ..Nuts::default()
-    };
+    let nuts = Nuts { seed: 1, target_accept: 0.95, ..Nuts::default() };
     let fit = sample_model(&model, &compiled, &nuts)?;
     println!("{}\n{}", fit.table(false), fit.accounts());
 

@@ -29,20 +29,13 @@ impl Gradient for Banana {
 
 /// Samples and prints.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    let nuts = Nuts {
-        seed: 1,
-        target_accept: 0.9,
-        ..Nuts::default()
-    };
+    let nuts = Nuts { seed: 1, target_accept: 0.9, ..Nuts::default() };
     let samples = nuts.sample(&Banana, &Init::default(), &Control::default())?;
     for (j, name) in ["x", "y"].into_iter().enumerate() {
         let columns: Vec<Vec<f64>> = samples.draws.iter().map(|d| d.coordinate(j)).collect();
         let chains: Vec<&[f64]> = columns.iter().map(|c| &c[..]).collect();
         let s = summarize(&chains, &[0.05, 0.95]);
-        println!(
-            "{name}: mean {:.2} (MCSE {:.2}), sd {:.2}, R-hat {:.3}",
-            s.mean, s.mcse_mean, s.sd, s.rhat
-        );
+        println!("{name}: mean {:.2} (MCSE {:.2}), sd {:.2}, R-hat {:.3}", s.mean, s.mcse_mean, s.sd, s.rhat);
         assert!(s.rhat < 1.05, "the chains disagree");
     }
     Ok(())
