@@ -164,10 +164,71 @@ fn coupled_chains() {
     same(second, DATA, &[0.6], expected);
 }
 
+/// A class for each sequence, read at every step, so long that only holding it fixed is narrow.
+#[test]
+fn a_class_for_each_chain() {
+    let (n, t) = (3, 30);
+    let model = format!("data w: matrix[{n}, {t}]\nlatent m: real ~ flat()\nplate i in 1:{n} {{\n  latent c ~ bernoulli(0.3)\n  latent z: array[{t}] int\n  for t in 1:{t} {{\n    latent z[t] ~ bernoulli(t == 1 ? 0.5 : 0.2 + 0.3 * z[t - 1] + 0.3 * c)\n    observe w[i, t] ~ normal(m * z[t] + c, 1)\n  }}\n}}");
+    let w = |i: usize, s: usize| ((i * t + s) as f64).sin();
+    let rows: Vec<Vec<f64>> = (0..n).map(|i| (0..t).map(|s| w(i, s)).collect()).collect();
+    let chain = |i: usize, c: f64| {
+        let emit = |s: usize, z: f64| normal(w(i, s), 0.6 * z + c, 1.0);
+        let mut alpha = [0.0, 1.0].map(|z| 0.5f64.ln() + emit(0, z));
+        for s in 1..t {
+            alpha = [0.0, 1.0].map(|z| emit(s, z) + log_sum(&[0, 1].map(|b| alpha[b] + bernoulli(z, 0.2 + 0.3 * b as f64 + 0.3 * c))));
+        }
+        bernoulli(c, 0.3) + log_sum(&alpha)
+    };
+    let expected = (0..n).map(|i| log_sum(&[chain(i, 0.0), chain(i, 1.0)])).sum();
+    same(&model, &format!(r#"{{"w": {rows:?}}}"#), &[0.6], expected);
+}
+
 #[test]
 fn limits() {
     let wide = "data y: vector[4]\nlatent a: int<lower=1, upper=200> ~ poisson(3)\nlatent b: int<lower=1, upper=200> ~ poisson(3)\nobserve y ~ normal(a + b, 1)";
     refused(wide, DATA, "`a` and `b`");
     refused("latent z ~ poisson(3)", "{}", "two bounds");
     assert!(lp_of(bound("latent a: int<lower=1, upper=90> ~ poisson(3)\nlatent b: int<lower=1, upper=90> ~ poisson(3)\nfactor 0.1 * (a == b)", "{}", &[]).unwrap(), &[]) > 0.0);
+}
+
+/// Random nets of scalars and elements of an array, summed by brute force.
+#[test]
+fn random_nets() {
+    use thalweg::base::rng::Stream;
+    for case in 0..150 {
+        let mut rng = Stream::new(7, "nets", case);
+        let mut pick = |n: usize| (rng.uniform() * n as f64) as usize % n;
+        let (scalars, elements) = (1 + pick(4), 1 + pick(5));
+        let n = scalars + elements;
+        let mut model = String::new();
+        for i in 0..scalars {
+            model += &format!("latent s{i} ~ categorical([0.2, 0.3, 0.5])\n");
+        }
+        model += &format!("latent w: array[{elements}] int ~ categorical([0.2, 0.3, 0.5])\n");
+        let name = |v: usize| if v < scalars { format!("s{v}") } else { format!("w[{}]", v - scalars + 1) };
+        let mut factors = vec![];
+        for _ in 0..pick(9) {
+            let scope: Vec<usize> = (0..1 + pick(3)).map(|_| pick(n)).collect();
+            let product: Vec<String> = scope.iter().map(|v| name(*v)).collect();
+            model += &format!("factor 0.1 * {}\n", product.join(" * "));
+            factors.push(scope);
+        }
+        let expected = sum_over(n, 3, |z| {
+            z.iter().map(|z| P[z - 1].ln()).sum::<f64>() + factors.iter().map(|f| 0.1 * f.iter().map(|v| z[*v] as f64).product::<f64>()).sum::<f64>()
+        });
+        same(&model, "{}", &[], expected);
+    }
+}
+
+/// A tree in which every node has its parent's index, and a grid that no order makes narrow.
+#[test]
+fn trees_and_grids() {
+    let tree = "data parent: array[7] int\nlatent z: array[7] int\nlatent z[1] ~ categorical([0.2, 0.3, 0.5])\nlet A = [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]\nfor i in 2:7 { latent z[i] ~ categorical(A[z[parent[i]]]) }\nfor i in 1:7 { factor 0.1 * i * z[i] }";
+    let parent = [1, 1, 1, 1, 2, 2, 4];
+    let expected = sum_over(7, 3, |z| {
+        P[z[0] - 1].ln() + (1..7).map(|i| A[z[parent[i] - 1] - 1][z[i] - 1].ln()).sum::<f64>() + (0..7).map(|i| 0.1 * (i + 1) as f64 * z[i] as f64).sum::<f64>()
+    });
+    same(tree, r#"{"parent": [1, 1, 1, 1, 2, 2, 4]}"#, &[], expected);
+    let grid = "latent z: array[30, 30] int ~ bernoulli(0.5)\nfor i in 1:30 { for j in 2:30 { factor z[i, j] * z[i, j - 1] + z[j, i] * z[j - 1, i] } }";
+    refused(grid, "{}", "`z` cannot be summed out");
 }

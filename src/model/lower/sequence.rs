@@ -9,6 +9,9 @@ use super::eliminate::{Element, Net, Rows, Touch, components};
 use super::forward::{advance, may_vanish, run_logs, run_scaled};
 use crate::graph::{Shape, Var};
 
+/// Elements of one connected group held fixed at a time, beyond which a net is refused.
+const MAX_FIXED: usize = 64;
+
 /// Sites of the elements held fixed, and of each layer.
 type Shapes = (Vec<usize>, Vec<Vec<usize>>);
 
@@ -26,8 +29,8 @@ impl Net<'_> {
     pub fn sequences(&mut self, touch: &Touch) -> Res<()> {
         let mut fixed = BTreeSet::new();
         let mut groups: BTreeMap<Shapes, Vec<Layers>> = BTreeMap::new();
-        let mut waiting = components(touch, &fixed);
-        while let Some(group) = waiting.pop() {
+        let mut waiting: Vec<_> = components(touch, &fixed).into_iter().map(|g| (g, 0)).collect();
+        while let Some((group, held)) = waiting.pop() {
             match self.layers(touch, &group, &fixed) {
                 Some(l) => {
                     let sites = |v: &[Element]| v.iter().map(|e| e.0).collect::<Vec<_>>();
@@ -37,13 +40,13 @@ impl Net<'_> {
                 None => {
                     // The element with most neighbours is held fixed while the others are summed out.
                     let hub = *group.iter().max_by_key(|e| touch.near[e].len()).expect("not empty");
-                    if touch.near[&hub].len() <= 2 || group.len() == 1 {
+                    if touch.near[&hub].len() <= 2 || group.len() == 1 || held >= MAX_FIXED {
                         return Err(self.too_wide(&group));
                     }
                     fixed.insert(hub);
                     let inside: BTreeSet<Element> = group.iter().copied().collect();
                     let parts = components(touch, &fixed);
-                    waiting.extend(parts.into_iter().filter(|p| inside.contains(&p[0])));
+                    waiting.extend(parts.into_iter().filter(|p| inside.contains(&p[0])).map(|p| (p, held + 1)));
                 }
             }
         }
