@@ -51,8 +51,9 @@ fn gradient_ns(model: &Path, data: &Path, oracle: &Path) -> Result<f64, Box<dyn 
     let oracle: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(oracle)?)?;
     let point = oracle["nuts_points"].get(0).or(oracle["points"].get(0)).ok_or("no point")?;
     let x: Vec<f64> = point["x"].as_array().ok_or("no x")?.iter().filter_map(|v| v.as_f64()).collect();
-    let points: Vec<Vec<f64>> =
-        (0..64).map(|k| x.iter().enumerate().map(|(j, v)| v + 1e-3 * ((k * 7 + j * 3) % 11) as f64).collect()).collect();
+    let points: Vec<Vec<f64>> = (0..64)
+        .map(|k| x.iter().enumerate().map(|(j, v)| v + 1e-3 * ((k * 7 + j * 3) % 11) as f64).collect())
+        .collect();
     let mut grad = vec![0.0; post.dim()];
     let mut ws = vec![0.0; post.scratch()];
     let mut sum = 0.0;
@@ -73,7 +74,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let timings = read(folder.join("stan_timings.json"))?;
     let index = read(folder.join("index.json"))?;
     let speed = exp_ns() / EXP_NS_THEN;
-    println!("glibc exp here / then: {speed:.3}\n{:<58} {:>10} {:>10} {:>7}", "posterior", "ours us", "Stan us", "ratio");
+    println!(
+        "glibc exp here / then: {speed:.3}\n{:<58} {:>10} {:>10} {:>7}",
+        "posterior", "ours us", "Stan us", "ratio"
+    );
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/posteriordb");
     let mut logs = vec![];
     for row in timings["results"].as_array().or(timings["posteriors"].as_array()).ok_or("no rows")? {
@@ -83,7 +87,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             continue;
         }
         let Some(stan) = row["gradient_cpp_loop"]["grad_full"]["cpu_min_us"].as_f64() else { continue };
-        let entry = index.as_array().and_then(|a| a.iter().find(|p| p["posterior"] == name)).ok_or("not in the index")?;
+        let entry =
+            index.as_array().and_then(|a| a.iter().find(|p| p["posterior"] == name)).ok_or("not in the index")?;
         let data = folder.join(entry["data_file"].as_str().unwrap_or_default());
         let ours = gradient_ns(&model, &data, &folder.join(format!("oracle/{name}.json")))? / 1e3;
         let ratio = stan * speed / ours;

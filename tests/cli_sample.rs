@@ -10,30 +10,20 @@ use thalweg::model::posterior::Model;
 const SCHOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/eight_schools");
 
 fn thalweg(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_thalweg"))
-        .args(args)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().unwrap()
 }
 
 /// Runs; gives standard output, or panics with the error.
 fn ok(args: &[&str]) -> String {
     let o = thalweg(args);
-    assert!(
-        o.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&o.stderr)
-    );
+    assert!(o.status.success(), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
     String::from_utf8(o.stdout).unwrap()
 }
 
 /// Runs; gives the exit code and the error text.
 fn fails(args: &[&str]) -> (i32, String) {
     let o = thalweg(args);
-    (
-        o.status.code().unwrap(),
-        String::from_utf8(o.stderr).unwrap(),
-    )
+    (o.status.code().unwrap(), String::from_utf8(o.stderr).unwrap())
 }
 
 /// An empty folder of this test.
@@ -52,40 +42,17 @@ fn file(dir: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn json_has_its_keys() {
-    let json: Value = serde_json::from_str(&ok(&[
-        "sample", SCHOOLS, "--json", "--draws", "300", "--warmup", "300",
-    ]))
-    .unwrap();
-    for key in [
-        "mean",
-        "sd",
-        "mcse_mean",
-        "mcse_sd",
-        "q05",
-        "q50",
-        "q95",
-        "ess_bulk",
-        "ess_tail",
-        "rhat",
-    ] {
+    let json: Value =
+        serde_json::from_str(&ok(&["sample", SCHOOLS, "--json", "--draws", "300", "--warmup", "300"])).unwrap();
+    for key in ["mean", "sd", "mcse_mean", "mcse_sd", "q05", "q50", "q95", "ess_bulk", "ess_tail", "rhat"] {
         assert!(json["parameters"]["theta[8]"][key].is_number(), "{key}");
     }
-    for key in [
-        "chains",
-        "draws",
-        "warmup",
-        "divergences",
-        "gradients",
-        "seconds",
-    ] {
+    for key in ["chains", "draws", "warmup", "divergences", "gradients", "seconds"] {
         assert!(json[key].is_number(), "{key}");
     }
     assert_eq!(json["draws"], 300);
     let names: Vec<&String> = json["parameters"].as_object().unwrap().keys().collect();
-    assert_eq!(
-        (names.len(), names[0].as_str(), names[10].as_str()),
-        (11, "mu", "shrinkage")
-    );
+    assert_eq!((names.len(), names[0].as_str(), names[10].as_str()), (11, "mu", "shrinkage"));
 }
 
 #[test]
@@ -93,23 +60,8 @@ fn threads_do_not_matter_and_seeds_do() {
     let dir = folder("threads");
     let run = |name: &str, threads: &str, seed: &str| {
         let out = dir.join(name);
-        let args = [
-            "sample",
-            SCHOOLS,
-            "--draws",
-            "50",
-            "--warmup",
-            "60",
-            "--chains",
-            "2",
-            "--threads",
-            threads,
-        ];
-        ok(&[
-            &args[..],
-            &["--seed", seed, "--out", out.to_str().unwrap(), "--quiet"],
-        ]
-        .concat());
+        let args = ["sample", SCHOOLS, "--draws", "50", "--warmup", "60", "--chains", "2", "--threads", threads];
+        ok(&[&args[..], &["--seed", seed, "--out", out.to_str().unwrap(), "--quiet"]].concat());
         [1, 2].map(|c| std::fs::read(out.join(format!("chain_{c}.csv"))).unwrap())
     };
     let (a, b, c) = (run("a", "1", "5"), run("b", "2", "5"), run("c", "2", "6"));
@@ -125,24 +77,15 @@ fn wrong_use_is_explained() {
     assert_eq!(fails(&["sample", SCHOOLS, "--no-such-flag"]).0, 2);
     assert_eq!(fails(&["sample", SCHOOLS, "--metric", "round"]).0, 2);
     let (code, text) = fails(&["sample", SCHOOLS, "--target-accept", "1.5"]);
-    assert!(
-        code == 1 && text.contains("target_accept") && text.contains("between 0 and 1"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("target_accept") && text.contains("between 0 and 1"), "{text}");
     let (code, text) = fails(&["sample", "no_such_model.thal"]);
     assert!(code == 1 && text.contains("no_such_model.thal"), "{text}");
     let model = format!("{SCHOOLS}/model.thal");
     let (code, text) = fails(&["sample", &model]);
-    assert!(
-        code == 1 && text.contains("`J`") && text.contains("data file"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("`J`") && text.contains("data file"), "{text}");
     let init = file(&dir, "init.json", "{\"tua\": 1}");
     let (code, text) = fails(&["sample", SCHOOLS, "--init", &init]);
-    assert!(
-        code == 1 && text.contains("tua") && text.contains("tau"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("tua") && text.contains("tau"), "{text}");
     let init = file(&dir, "init2.json", "{\"tau\": -1}");
     let (code, text) = fails(&["sample", SCHOOLS, "--init", &init]);
     assert!(code == 1 && text.contains("tau cannot be -1"), "{text}");
@@ -159,14 +102,8 @@ fn a_density_that_is_no_number_is_located() {
     let data = file(&dir, "d.json", "{\"y\": 1}");
     let (code, text) = fails(&["sample", &model, "--data", &data]);
     assert_eq!(code, 1);
-    assert!(
-        text.contains("no usable starting point") && text.contains("not finite in a"),
-        "{text}"
-    );
-    assert!(
-        text.contains("m.thal:3") && text.contains("log(-1 - a^2)"),
-        "{text}"
-    );
+    assert!(text.contains("no usable starting point") && text.contains("not finite in a"), "{text}");
+    assert!(text.contains("m.thal:3") && text.contains("log(-1 - a^2)"), "{text}");
 }
 
 #[test]
@@ -174,16 +111,10 @@ fn a_report_of_a_summed_out_latent_is_named() {
     let dir = folder("discrete");
     let text = "data y: real\nlatent m: ordered[2] ~ normal(0, 5)\nlatent z: int<lower=1, upper=2> ~ categorical([0.5, 0.5])\n\
         observe y ~ normal(m[z], 1)\nreport last = z\nreport n ~ normal(m[z], 1)\n";
-    let (model, data) = (
-        file(&dir, "m.thal", text),
-        file(&dir, "d.json", "{\"y\": 1}"),
-    );
-    let text = ok(&[
-        "sample", &model, "--data", &data, "--draws", "50", "--warmup", "100",
-    ]);
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": 1}"));
+    let text = ok(&["sample", &model, "--data", &data, "--draws", "50", "--warmup", "100"]);
     assert!(
-        text.contains("report `last` reads a discrete latent")
-            && text.contains("drawn reports are left out"),
+        text.contains("report `last` reads a discrete latent") && text.contains("drawn reports are left out"),
         "{text}"
     );
 }
@@ -192,15 +123,9 @@ fn a_report_of_a_summed_out_latent_is_named() {
 fn data_read_before_they_are_simulated_are_refused() {
     let dir = folder("early");
     let text = "data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nobserve y[2:N] ~ normal(a * y[1:N - 1], 1)\n";
-    let (model, data) = (
-        file(&dir, "m.thal", text),
-        file(&dir, "d.json", "{\"N\": 3, \"y\": [1, 2, 3]}"),
-    );
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"N\": 3, \"y\": [1, 2, 3]}"));
     let (code, text) = fails(&["simulate", &model, "--data", &data]);
-    assert!(
-        code == 1 && text.contains("y[2]") && text.contains("before it is simulated"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("y[2]") && text.contains("before it is simulated"), "{text}");
 }
 
 const LINE: &str = "data N: int\ndata x: vector[N]\ndata y: vector[N]\nlatent a ~ normal(3, 2)\nlatent s ~ gamma(9, 3)\n\
@@ -212,9 +137,7 @@ fn simulated_data_bind_and_prior_means_match() {
     let model = file(&dir, "m.thal", LINE);
     let data = file(&dir, "d.json", "{\"N\": 3, \"x\": [0, 1, 2]}");
     let out = dir.join("out");
-    let args = [
-        "simulate", &model, "--data", &data, "--draws", "4000", "--json", "--seed", "3",
-    ];
+    let args = ["simulate", &model, "--data", &data, "--draws", "4000", "--json", "--seed", "3"];
     let text = ok(&args);
     assert_eq!(text, ok(&args));
     let json: Value = serde_json::from_str(&text).unwrap();
@@ -222,31 +145,16 @@ fn simulated_data_bind_and_prior_means_match() {
     // 4 + E s^2 = 4 + 10. A law's parameters read in another order fail.
     let near = |name: &str, mean: f64, sd: f64| {
         let found = json["values"][name]["mean"].as_f64().unwrap();
-        assert!(
-            (found - mean).abs() < 5.0 * sd / 4000f64.sqrt(),
-            "{name}: {found}, expected {mean}"
-        );
+        assert!((found - mean).abs() < 5.0 * sd / 4000f64.sqrt(), "{name}: {found}, expected {mean}");
     };
     near("a", 3.0, 2.0);
     near("s", 3.0, 1.0);
     near("r", 6.0, 4.0);
     near("y[3]", 5.0, 14f64.sqrt());
     near("next", 3.0, 14f64.sqrt());
-    ok(&[
-        "simulate",
-        &model,
-        "--data",
-        &data,
-        "--draws",
-        "2",
-        "--out",
-        out.to_str().unwrap(),
-    ]);
+    ok(&["simulate", &model, "--data", &data, "--draws", "2", "--out", out.to_str().unwrap()]);
     let simulated = out.join("data_2.json");
-    let bound = Model::load(&model)
-        .unwrap()
-        .bind(&DataFile::load(&simulated).unwrap())
-        .unwrap();
+    let bound = Model::load(&model).unwrap().bind(&DataFile::load(&simulated).unwrap()).unwrap();
     assert_eq!(bound.dim, 2);
     let fit = dir.join("fit");
     let text = ok(&[
@@ -284,11 +192,7 @@ fn simulated_data_bind_and_prior_means_match() {
 #[test]
 fn drawn_reports_have_the_predictive_moments() {
     let dir = folder("reports");
-    let model = file(
-        &dir,
-        "m.thal",
-        "latent a ~ normal(1, 2)\nreport n ~ normal(a, 3)\n",
-    );
+    let model = file(&dir, "m.thal", "latent a ~ normal(1, 2)\nreport n ~ normal(a, 3)\n");
     let json: Value = serde_json::from_str(&ok(&["sample", &model, "--json"])).unwrap();
     let n = &json["parameters"]["n"];
     let at = |k: &str| n[k].as_f64().unwrap();
@@ -300,21 +204,10 @@ fn drawn_reports_have_the_predictive_moments() {
 #[test]
 fn densities_without_a_simulator_are_refused() {
     let dir = folder("refused");
-    let flat = file(
-        &dir,
-        "flat.thal",
-        "latent a: real ~ flat()\nobserve 0.5 ~ normal(a, 1)\n",
-    );
+    let flat = file(&dir, "flat.thal", "latent a: real ~ flat()\nobserve 0.5 ~ normal(a, 1)\n");
     let (code, text) = fails(&["simulate", &flat]);
-    assert!(
-        code == 1 && text.contains("flat.thal:1") && text.contains("improper"),
-        "{text}"
-    );
-    let factor = file(
-        &dir,
-        "factor.thal",
-        "latent a ~ normal(0, 1)\nfactor -a^2\n",
-    );
+    assert!(code == 1 && text.contains("flat.thal:1") && text.contains("improper"), "{text}");
+    let factor = file(&dir, "factor.thal", "latent a ~ normal(0, 1)\nfactor -a^2\n");
     let (code, text) = fails(&["simulate", &factor]);
     assert!(code == 1 && text.contains("factor.thal:2"), "{text}");
 }
@@ -324,16 +217,7 @@ fn run_gives_a_verdict() {
     let dir = folder("run");
     let good = file(&dir, "good.thal", "latent a ~ normal(0, 1)\n");
     assert!(ok(&["run", &good]).contains("verdict: the draws can be trusted"));
-    let bad = file(
-        &dir,
-        "bad.thal",
-        "latent m ~ mixture([0.5, 0.5], [normal(-30, 1), normal(30, 1)])\n",
-    );
-    let text = ok(&[
-        "run", &bad, "--init", "40", "--draws", "200", "--warmup", "200",
-    ]);
-    assert!(
-        text.contains("verdict: do not use") && text.contains("R-hat"),
-        "{text}"
-    );
+    let bad = file(&dir, "bad.thal", "latent m ~ mixture([0.5, 0.5], [normal(-30, 1), normal(30, 1)])\n");
+    let text = ok(&["run", &bad, "--init", "40", "--draws", "200", "--warmup", "200"]);
+    assert!(text.contains("verdict: do not use") && text.contains("R-hat"), "{text}");
 }

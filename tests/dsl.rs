@@ -35,11 +35,7 @@ fn assert_round_trip(name: &str, source: &str) {
     let tree = parse(source).unwrap_or_else(|d| panic!("\n{}", d.render(name, source)));
     let printed = format(&tree);
     let again = parse(&printed).unwrap_or_else(|d| panic!("\n{}", d.render(name, &printed)));
-    assert_eq!(
-        skeleton(&again),
-        skeleton(&tree),
-        "{name} printed as\n{printed}"
-    );
+    assert_eq!(skeleton(&again), skeleton(&tree), "{name} printed as\n{printed}");
     assert_eq!(format(&again), printed, "{name}");
 }
 
@@ -62,7 +58,5 @@ fn models_of_the_collection_round_trip() {
 /// Syntax errors: the message needs no data.
 #[test]
 fn rejected_models_say_why() {
-    assert_golden(Path::new("tests/dsl/err"), |name, source| {
-        Some(parse(source).err()?.render(name, source))
-    });
+    assert_golden(Path::new("tests/dsl/err"), |name, source| Some(parse(source).err()?.render(name, source)));
 }

@@ -7,8 +7,8 @@ use thalweg::mcmc::metric::{Dense, Diag, LowRank, Metric};
 use thalweg::mcmc::nuts::{NutsKernel, Rules, Standard};
 use thalweg::mcmc::state::State;
 use thalweg::testing::broken::{
-    AlwaysNewest, BrokenHmc, EqualWeights, ForwardOnly, HMC_FAULTS, HmcFault, HotMomentum,
-    KeepsInvalid, LatestWithin, MomentumKept, NoSubtreeCheck,
+    AlwaysNewest, BrokenHmc, EqualWeights, ForwardOnly, HMC_FAULTS, HmcFault, HotMomentum, KeepsInvalid, LatestWithin,
+    MomentumKept, NoSubtreeCheck,
 };
 use thalweg::testing::invariance::{DEPTH, Setup, invariance, kolmogorov};
 use thalweg::testing::targets::{DiagNormal, Exact, LogExponential};
@@ -17,21 +17,14 @@ use thalweg::testing::targets::{DiagNormal, Exact, LogExponential};
 const ALPHA: f64 = 1e-6;
 
 fn nuts<R: Rules>(rules: R) -> NutsKernel<'static, R> {
-    NutsKernel {
-        max_depth: DEPTH,
-        max_energy_error: 1000.0,
-        cancel: None,
-        rules,
-    }
+    NutsKernel { max_depth: DEPTH, max_energy_error: 1000.0, cancel: None, rules }
 }
 
 fn metrics(d: usize) -> [Metric; 3] {
     let sigma = nalgebra::DMatrix::from_fn(d, d, |i, j| if i == j { 1.5 } else { 0.4 });
     let direction = vec![1.0 / (d as f64).sqrt(); d];
     [
-        Metric::Diag(Diag::new(
-            &(0..d).map(|j| 0.6 + 0.3 * j as f64).collect::<Vec<_>>(),
-        )),
+        Metric::Diag(Diag::new(&(0..d).map(|j| 0.6 + 0.3 * j as f64).collect::<Vec<_>>())),
         Metric::Dense(Dense::new(&sigma).unwrap()),
         Metric::LowRank(LowRank::new(&vec![1.1; d], &[direction], &[2.5])),
     ]
@@ -41,10 +34,7 @@ fn metrics(d: usize) -> [Metric; 3] {
 fn kernels_leave_the_target_invariant() {
     for metric in metrics(5) {
         for eps in [0.4, 0.9] {
-            let setup = Setup {
-                eps,
-                ..Setup::default()
-            };
+            let setup = Setup { eps, ..Setup::default() };
             let v = invariance(&Hmc { leapfrogs: 3 }, &metric, setup, ALPHA);
             assert!(!v.rejected(), "hmc: {v:?} {metric:?}");
             let v = invariance(&nuts(Standard), &metric, setup, ALPHA);
@@ -58,26 +48,11 @@ fn invariance_kills_broken_hmc() {
     let setup = Setup::default();
     let metric = Metric::unit(setup.dim);
     let sound = invariance(&Hmc { leapfrogs: 3 }, &metric, setup, ALPHA);
-    assert!(
-        !sound.rejected() && (0.5..0.8).contains(&sound.accept),
-        "{sound:?}"
-    );
+    assert!(!sound.rejected() && (0.5..0.8).contains(&sound.accept), "{sound:?}");
     for fault in HMC_FAULTS {
         // Explicit Euler steps this long are all rejected, and a kernel that stays where it is is invariant.
-        let setup = if fault == HmcFault::Euler {
-            Setup { eps: 0.3, ..setup }
-        } else {
-            setup
-        };
-        let v = invariance(
-            &BrokenHmc {
-                leapfrogs: 3,
-                fault,
-            },
-            &metric,
-            setup,
-            ALPHA,
-        );
+        let setup = if fault == HmcFault::Euler { Setup { eps: 0.3, ..setup } } else { setup };
+        let v = invariance(&BrokenHmc { leapfrogs: 3, fault }, &metric, setup, ALPHA);
         println!("{fault:?}: {v:?}");
         assert!(v.rejected(), "{fault:?} survives: {v:?}");
     }
@@ -86,10 +61,7 @@ fn invariance_kills_broken_hmc() {
 #[test]
 fn invariance_kills_broken_nuts() {
     fn check<R: Rules + std::fmt::Debug>(rules: R) {
-        let setup = Setup {
-            chains: 60_000,
-            ..Setup::default()
-        };
+        let setup = Setup { chains: 60_000, ..Setup::default() };
         let name = format!("{rules:?}");
         let v = invariance(&nuts(rules), &Metric::unit(setup.dim), setup, ALPHA);
         println!("{name}: {v:?}");
@@ -114,13 +86,8 @@ fn fresh_momentum_spreads_the_energy() {
         let mut rng = Stream::new(4, "energy", 0);
         state.set_position(&target, &[1.0, -1.0, 0.5, 0.2, -0.7]);
         let kernel = nuts(rules);
-        let energies: Vec<f64> = (0..4000)
-            .map(|_| {
-                kernel
-                    .step(&target, &Metric::unit(5), 0.4, &mut state, &mut rng)
-                    .energy
-            })
-            .collect();
+        let energies: Vec<f64> =
+            (0..4000).map(|_| kernel.step(&target, &Metric::unit(5), 0.4, &mut state, &mut rng).energy).collect();
         thalweg::diagnostics::summary::variance(&energies)
     }
     let (sound, kept) = (spread(Standard), spread(MomentumKept));
@@ -134,8 +101,7 @@ fn exact_draws_are_exact() {
     let target = LogExponential { dim: 1 };
     let mut rng = Stream::new(1, "exact", 0);
     let mut x = vec![0.0; 20_000];
-    x.iter_mut()
-        .for_each(|x| target.draw(&mut rng, std::slice::from_mut(x)));
+    x.iter_mut().for_each(|x| target.draw(&mut rng, std::slice::from_mut(x)));
     x.sort_unstable_by(f64::total_cmp);
     let ks = kolmogorov(&x, LogExponential::cdf);
     assert!(ks < (0.5 * (2.0 / ALPHA).ln()).sqrt(), "{ks}");

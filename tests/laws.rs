@@ -60,10 +60,7 @@ fn event_shapes() {
         assert_eq!(l.event_dims(&dims), if sized { c.dims } else { vec![] });
     }
     let problem = law("multi_normal").and_then(|l| l.shape_problem(&[2], &[&[2], &[2, 3]]));
-    assert_eq!(
-        problem.as_deref(),
-        Some("Sigma of multi_normal has shape [2, 3]; expected [2, 2]")
-    );
+    assert_eq!(problem.as_deref(), Some("Sigma of multi_normal has shape [2, 3]; expected [2, 2]"));
 }
 
 #[test]
@@ -80,10 +77,7 @@ fn arguments_outside_their_domain_draw_nan() {
         ("dirichlet", &[&[1.0, 0.0]]),
         ("ordered_logistic", &[&[0.0], &[1.0, 0.5]]),
         ("multi_normal", &[&[0.0, 0.0], &[1.0, 2.0, 2.0, 1.0]]),
-        (
-            "multi_normal_cholesky",
-            &[&[0.0, 0.0], &[1.0, 2.0, 2.0, 1.0]],
-        ),
+        ("multi_normal_cholesky", &[&[0.0, 0.0], &[1.0, 2.0, 2.0, 1.0]]),
         ("wishart", &[&[0.5], &[1.0, 0.0, 0.0, 1.0]]),
         ("lkj_corr", &[&[0.0]]),
         ("flat", &[]),

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use thalweg::diagnostics::summary::{Summary, summarize};
 use thalweg::diagnostics::mcse;
+use thalweg::diagnostics::summary::{Summary, summarize};
 use thalweg::mcmc::config::{Control, Nuts};
 use thalweg::mcmc::init::Init;
 use thalweg::model::compiled::Compiled;
@@ -32,8 +32,11 @@ struct Outcome {
     line: String,
 }
 
-/// Quantity by quantity: chains of constrained draws.
-fn draws(post: &Compiled, seed: u64) -> Result<(Vec<Vec<Vec<f64>>>, u64, usize), String> {
+/// Draws by quantity and chain.
+type Chains = Vec<Vec<Vec<f64>>>;
+
+/// Chains of constrained draws, gradients after warm-up, divergent transitions.
+fn draws(post: &Compiled, seed: u64) -> Result<(Chains, u64, usize), String> {
     let nuts = Nuts { seed, ..Nuts::default() };
     let samples = nuts.sample(post, &Init::default(), &Control::default()).map_err(|e| e.to_string())?;
     let dim = post.posterior.dim;

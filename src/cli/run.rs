@@ -26,12 +26,7 @@ impl RunArgs {
         }
         let p = &done.compiled.posterior;
         let latents: Vec<&str> = p.sites.iter().map(|s| s.name.as_str()).collect();
-        super::out(&format!(
-            "{}: {} coordinates of {}\n\n",
-            done.model.file,
-            p.dim,
-            latents.join(", ")
-        ));
+        super::out(&format!("{}: {} coordinates of {}\n\n", done.model.file, p.dim, latents.join(", ")));
         self.sample.print(&done);
         super::out(&format!("verdict: {}\n", verdict.text()));
         Ok(())

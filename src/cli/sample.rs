@@ -131,11 +131,7 @@ impl SampleArgs {
     pub fn sample(&self) -> Result<Done, CliError> {
         let nuts = self.nuts();
         nuts.check().map_err(|e| CliError::Other(e.to_string()))?;
-        let (model, data, settings) = (
-            self.model.load()?,
-            self.model.load_data()?,
-            self.model.settings()?,
-        );
+        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
         let compiled = Compiled::new(model.bind_with(&data, &settings)?);
         if let Some(folder) = &self.out {
             self.prepare(folder, &nuts)?;
@@ -145,37 +141,17 @@ impl SampleArgs {
         let init = init::read(&self.init, &compiled, self.chains, self.seed)?;
         let bars = progress::Bars::new(self.chains, self.quiet || self.json);
         let watch = |p: &_| bars.show(p);
-        let control = Control {
-            progress: bars.active().then_some(&watch as _),
-            cancel: Some(interrupt()),
-            ..Control::default()
-        };
-        let output = Output {
-            folder: self.out.clone(),
-            header: self.header(&model),
-        };
-        let fit = sample(
-            &model,
-            &compiled,
-            &nuts,
-            &init,
-            predict.as_deref(),
-            &output,
-            &control,
-        );
+        let control =
+            Control { progress: bars.active().then_some(&watch as _), cancel: Some(interrupt()), ..Control::default() };
+        let output = Output { folder: self.out.clone(), header: self.header(&model) };
+        let fit = sample(&model, &compiled, &nuts, &init, predict.as_deref(), &output, &control);
         bars.end();
         let fit = fit?;
         if let Some(folder) = &self.out {
             write(&folder.join("summary.json"), &fit.json())?;
         }
         let findings = findings(&model, &compiled, &fit);
-        Ok(Done {
-            findings,
-            notes,
-            model,
-            compiled,
-            fit,
-        })
+        Ok(Done { findings, notes, model, compiled, fit })
     }
 
     fn predict<'a>(
@@ -211,9 +187,8 @@ impl SampleArgs {
     }
 
     fn prepare(&self, folder: &Path, nuts: &Nuts) -> Result<(), CliError> {
-        std::fs::create_dir_all(folder).map_err(|e| {
-            CliError::Other(format!("cannot make the folder {}: {e}", folder.display()))
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| CliError::Other(format!("cannot make the folder {}: {e}", folder.display())))?;
         let config = serde_json::json!({
             "command": "sample",
             "version": env!("CARGO_PKG_VERSION"),
@@ -237,11 +212,7 @@ impl SampleArgs {
     /// Summary, warnings and notes.
     pub fn summary(&self, done: &Done) -> serde_json::Value {
         let mut json = done.fit.json();
-        json["warnings"] = done
-            .findings
-            .iter()
-            .map(|f| format!("{}; {}", f.text, f.next))
-            .collect();
+        json["warnings"] = done.findings.iter().map(|f| format!("{}; {}", f.text, f.next)).collect();
         json["notes"] = done.notes.clone().into();
         json
     }
@@ -254,18 +225,13 @@ impl SampleArgs {
         }
         let mut text = format!("{}\n{}\n", done.fit.table(self.all), done.fit.accounts());
         if !self.quiet {
-            done.notes
-                .iter()
-                .for_each(|n| text.push_str(&format!("note: {n}\n")));
+            done.notes.iter().for_each(|n| text.push_str(&format!("note: {n}\n")));
         }
         for f in &done.findings {
             text.push_str(&format!("warning: {}\n  next: {}\n", f.text, f.next));
         }
         if let Some(folder) = &self.out {
-            text.push_str(&format!(
-                "draws: {}\n",
-                folder.join("chain_*.csv").display()
-            ));
+            text.push_str(&format!("draws: {}\n", folder.join("chain_*.csv").display()));
         }
         super::out(&text);
     }
@@ -274,26 +240,10 @@ impl SampleArgs {
 /// What the binding remarked, with line numbers.
 fn remarks(model: &Model, compiled: &Compiled) -> Vec<String> {
     let p = &compiled.posterior;
-    let line = |at: u32| {
-        model
-            .source
-            .as_bytes()
-            .iter()
-            .take(at as usize)
-            .filter(|b| **b == b'\n')
-            .count()
-            + 1
-    };
+    let line = |at: u32| model.source.as_bytes().iter().take(at as usize).filter(|b| **b == b'\n').count() + 1;
     let shown = |k| matches!(k, NoteKind::Info | NoteKind::Warning);
-    let notes = p
-        .notes
-        .iter()
-        .filter(|n| shown(n.kind))
-        .map(|n| format!("line {}: {}", line(n.span.start), n.text));
-    let unused = p
-        .unused
-        .iter()
-        .map(|k| format!("the model does not use `{k}` of the data file"));
+    let notes = p.notes.iter().filter(|n| shown(n.kind)).map(|n| format!("line {}: {}", line(n.span.start), n.text));
+    let unused = p.unused.iter().map(|k| format!("the model does not use `{k}` of the data file"));
     notes.chain(unused).collect()
 }
 

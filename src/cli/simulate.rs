@@ -40,20 +40,11 @@ impl SimulateArgs {
         if self.draws == 0 {
             return Err(CliError::Other("--draws must be at least 1".into()));
         }
-        let (model, data, settings) = (
-            self.model.load()?,
-            self.model.load_data()?,
-            self.model.settings()?,
-        );
-        let posterior = self
-            .posterior
-            .as_deref()
-            .map(PosteriorDraws::read)
-            .transpose()?;
+        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
+        let posterior = self.posterior.as_deref().map(PosteriorDraws::read).transpose()?;
         if let Some(folder) = &self.out {
-            std::fs::create_dir_all(folder).map_err(|e| {
-                CliError::Other(format!("cannot make the folder {}: {e}", folder.display()))
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|e| CliError::Other(format!("cannot make the folder {}: {e}", folder.display())))?;
         }
         let forwards = Forwards {
             model: &model,
@@ -73,14 +64,8 @@ impl SimulateArgs {
     }
 
     fn write(&self, folder: &Path, done: &Forward) -> Result<(), CliError> {
-        let header = [
-            ("method", "simulate".to_string()),
-            ("seed", self.seed.to_string()),
-        ];
-        let names: Vec<String> = done.names()[..done.kept]
-            .iter()
-            .map(|n| dotted(n))
-            .collect();
+        let header = [("method", "simulate".to_string()), ("seed", self.seed.to_string())];
+        let names: Vec<String> = done.names()[..done.kept].iter().map(|n| dotted(n)).collect();
         let all = || -> Result<(), crate::io::IoError> {
             let mut w = StanCsvWriter::create(&folder.join("draws.csv"), &header, &[], &names)?;
             for row in &done.rows {
@@ -99,16 +84,8 @@ impl SimulateArgs {
             super::out(&format!("{:#}\n", done.json()));
             return;
         }
-        let from = if self.posterior.is_some() {
-            "posterior draws"
-        } else {
-            "the priors"
-        };
-        let mut text = format!(
-            "{}\n{} draws from {from}\n",
-            done.table(self.all),
-            done.rows.len()
-        );
+        let from = if self.posterior.is_some() { "posterior draws" } else { "the priors" };
+        let mut text = format!("{}\n{} draws from {from}\n", done.table(self.all), done.rows.len());
         if let Some(folder) = &self.out {
             text.push_str(&format!("data: {}\n", folder.join("data_*.json").display()));
         }

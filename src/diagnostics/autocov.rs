@@ -39,22 +39,14 @@ impl Autocov {
     /// Autocovariance at lag `t` < draws.
     pub fn at(&mut self, t: usize) -> f64 {
         while self.lags.len() <= t {
-            if self.lags.len() < DIRECT {
-                self.next_direct()
-            } else {
-                self.transform()
-            }
+            if self.lags.len() < DIRECT { self.next_direct() } else { self.transform() }
         }
         self.lags[t]
     }
 
     fn next_direct(&mut self) {
         let t = self.lags.len();
-        let sum: f64 = self
-            .centred
-            .chunks_exact(self.draws)
-            .map(|c| dot(&c[..c.len() - t], &c[t..]))
-            .sum();
+        let sum: f64 = self.centred.chunks_exact(self.draws).map(|c| dot(&c[..c.len() - t], &c[t..])).sum();
         self.lags.push(sum / self.centred.len() as f64);
     }
 
@@ -88,9 +80,7 @@ impl Autocov {
         let m = (2 * self.draws).next_power_of_two();
         if self.re.len() != m {
             let angle = |k: usize| -2.0 * PI * k as f64 / m as f64;
-            self.twiddle = (0..m / 2)
-                .map(|k| (angle(k).cos(), angle(k).sin()))
-                .collect();
+            self.twiddle = (0..m / 2).map(|k| (angle(k).cos(), angle(k).sin())).collect();
             self.re = vec![0.0; m];
             self.im = vec![0.0; m];
         }
@@ -102,12 +92,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 8;
     let mut s = [0.0; LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f64 = a_blocks
-        .remainder()
-        .iter()
-        .zip(b_blocks.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
+    let tail: f64 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
     for (x, y) in a_blocks.zip(b_blocks) {
         for k in 0..LANES {
             s[k] += x[k] * y[k];
@@ -144,10 +129,7 @@ fn forward(re: &mut [f64], im: &mut [f64], twiddle: &[(f64, f64)]) {
     let mut half = 1;
     while half < m {
         let stride = m / (2 * half);
-        for (re, im) in re
-            .chunks_exact_mut(2 * half)
-            .zip(im.chunks_exact_mut(2 * half))
-        {
+        for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
             let (re_a, re_b) = re.split_at_mut(half);
             let (im_a, im_b) = im.split_at_mut(half);
             for k in 0..half {
@@ -169,19 +151,13 @@ mod tests {
     #[test]
     fn direct_sums_and_transform_agree() {
         // Three chains, so that the last transform holds one chain alone; an odd length above DIRECT.
-        let x: Vec<f64> = (0..3 * 301)
-            .map(|i| ((i * i) % 97) as f64 + (i as f64 * 0.1).sin())
-            .collect();
+        let x: Vec<f64> = (0..3 * 301).map(|i| ((i * i) % 97) as f64 + (i as f64 * 0.1).sin()).collect();
         let mut a = Autocov::default();
         a.load(x.chunks_exact(301));
         let direct: Vec<f64> = (0..DIRECT).map(|t| a.at(t)).collect();
         a.transform();
         for (t, d) in direct.iter().enumerate() {
-            assert!(
-                (a.lags[t] - d).abs() < 1e-11 * direct[0],
-                "lag {t}: {} against {d}",
-                a.lags[t]
-            );
+            assert!((a.lags[t] - d).abs() < 1e-11 * direct[0], "lag {t}: {} against {d}", a.lags[t]);
         }
         assert_eq!(a.lags.len(), 301);
     }

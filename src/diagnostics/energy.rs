@@ -11,9 +11,5 @@ pub fn ebfmi(energy: &[f64]) -> f64 {
     let m = mean(energy);
     let jumps: f64 = energy.windows(2).map(|w| (w[1] - w[0]).powi(2)).sum();
     let spread: f64 = energy.iter().map(|e| (e - m).powi(2)).sum();
-    if spread > 0.0 {
-        jumps / spread
-    } else {
-        f64::NAN
-    }
+    if spread > 0.0 { jumps / spread } else { f64::NAN }
 }

@@ -37,8 +37,7 @@ impl Engine {
         self.odd = draws % 2 == 1;
         self.placed.clear();
         let split = halves(chains).flatten();
-        self.placed
-            .extend(split.enumerate().map(|(i, &x)| (x, i as u32)));
+        self.placed.extend(split.enumerate().map(|(i, &x)| (x, i as u32)));
         sort(&mut self.placed, &mut self.spare);
         self.scores.prepare(self.placed.len());
         self.sorted.clear();
@@ -65,11 +64,7 @@ impl Engine {
         let rank = plain_rhat(&self.values, self.half);
         let bulk = raw_ess(&mut self.autocov, self.values.chunks_exact(self.half));
         let values: Vec<f64> = self.placed.iter().map(|p| p.0).collect();
-        fold(
-            &self.placed,
-            sorted_quantile(&values, 0.5),
-            &mut self.folded,
-        );
+        fold(&self.placed, sorted_quantile(&values, 0.5), &mut self.folded);
         self.scores.write(&self.folded, &mut self.values);
         let tail = plain_rhat(&self.values, self.half);
         // The folded draws are constant for draws on two points only; then the rank value stands.
@@ -101,10 +96,7 @@ impl Engine {
 
     /// Tail effective sample size: the smaller of those of the 5 % and the 95 % quantile.
     pub fn ess_tail(&mut self, chains: &[&[f64]]) -> f64 {
-        let (low, high) = (
-            self.ess_quantile(chains, 0.05),
-            self.ess_quantile(chains, 0.95),
-        );
+        let (low, high) = (self.ess_quantile(chains, 0.05), self.ess_quantile(chains, 0.95));
         // One indicator is constant when many draws tie at that end; f64::min then gives the other.
         low.min(high)
     }
@@ -124,9 +116,7 @@ fn usable(chains: &[&[f64]]) -> bool {
 
 /// First and second half of each chain; the middle draw of an odd number is left out.
 fn halves<'a>(chains: &[&'a [f64]]) -> impl Iterator<Item = &'a [f64]> {
-    chains
-        .iter()
-        .flat_map(|c| [&c[..c.len() / 2], &c[c.len() - c.len() / 2..]])
+    chains.iter().flat_map(|c| [&c[..c.len() / 2], &c[c.len() - c.len() / 2..]])
 }
 
 /// sqrt(var+ / W) of chains of `draws` numbers that follow one another (Vehtari et al. 2021, eqs 1-4).
@@ -144,11 +134,7 @@ fn raw_ess<'a>(autocov: &mut Autocov, chains: impl Iterator<Item = &'a [f64]> + 
     let means = autocov.load(chains);
     let (n, m) = (draws as f64, means.len() as f64);
     let within = autocov.at(0) * n / (n - 1.0);
-    let between = if means.len() > 1 {
-        variance(&means)
-    } else {
-        0.0
-    };
+    let between = if means.len() > 1 { variance(&means) } else { 0.0 };
     let var_plus = autocov.at(0) + between;
     let total = n * m;
     let tau = geyer(|t| 1.0 - (within - autocov.at(t)) / var_plus, draws);

@@ -31,9 +31,5 @@ pub fn quantile(chains: &[&[f64]], prob: f64) -> f64 {
 
 fn with(chains: &[&[f64]], f: impl FnOnce(&mut Engine) -> f64) -> f64 {
     let mut engine = Engine::default();
-    if engine.load(chains) {
-        f(&mut engine)
-    } else {
-        f64::NAN
-    }
+    if engine.load(chains) { f(&mut engine) } else { f64::NAN }
 }

@@ -14,11 +14,7 @@ const SMALL: usize = 512;
 /// Bits of `x` such that unsigned order is the order of `f64::total_cmp`.
 fn key(x: f64) -> u64 {
     let bits = x.to_bits();
-    if bits >> 63 == 1 {
-        !bits
-    } else {
-        bits | 1 << 63
-    }
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
 /// Sorts by value; equal values keep their order. `spare` is scratch space.
@@ -61,18 +57,8 @@ impl Scores {
     /// Prepares for `size` numbers; cheap when the size stays the same.
     pub fn prepare(&mut self, size: usize) {
         if self.table.len() != size {
-            let half: Vec<f64> = (0..size.div_ceil(2))
-                .map(|i| score(i as f64 + 1.0, size))
-                .collect();
-            self.table = (0..size)
-                .map(|i| {
-                    if i < half.len() {
-                        half[i]
-                    } else {
-                        -half[size - 1 - i]
-                    }
-                })
-                .collect();
+            let half: Vec<f64> = (0..size.div_ceil(2)).map(|i| score(i as f64 + 1.0, size)).collect();
+            self.table = (0..size).map(|i| if i < half.len() { half[i] } else { -half[size - 1 - i] }).collect();
         }
     }
 
@@ -87,11 +73,7 @@ impl Scores {
             }
             // The mean of ranks i + 1 ..= j.
             let twice = i + 1 + j;
-            let z = if twice % 2 == 0 {
-                self.table[twice / 2 - 1]
-            } else {
-                score(0.5 * twice as f64, size)
-            };
+            let z = if twice % 2 == 0 { self.table[twice / 2 - 1] } else { score(0.5 * twice as f64, size) };
             sorted[i..j].iter().for_each(|s| out[s.1 as usize] = z);
             i = j;
         }

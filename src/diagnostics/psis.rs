@@ -23,38 +23,21 @@ pub fn psis(log_weights: &[f64]) -> Psis {
 /// M = min(S / 5, 3 sqrt(S / r_eff)), rounded up.
 pub fn psis_with_efficiency(log_weights: &[f64], r_eff: f64) -> Psis {
     let size = log_weights.len();
-    let max = log_weights
-        .iter()
-        .copied()
-        .fold(f64::NEG_INFINITY, f64::max);
+    let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if !max.is_finite() || log_weights.iter().any(|w| w.is_nan()) {
-        return Psis {
-            log_weights: vec![f64::NAN; size],
-            khat: f64::NAN,
-            tail: 0,
-            ess: f64::NAN,
-        };
+        return Psis { log_weights: vec![f64::NAN; size], khat: f64::NAN, tail: 0, ess: f64::NAN };
     }
     let mut w: Vec<f64> = log_weights.iter().map(|x| x - max).collect();
     let (khat, tail) = smooth_tail(&mut w, tail_length(size, r_eff));
     let total = w.iter().map(|x| x.exp()).sum::<f64>().ln();
     w.iter_mut().for_each(|x| *x -= total);
     let ess = 1.0 / w.iter().map(|x| (2.0 * x).exp()).sum::<f64>();
-    Psis {
-        log_weights: w,
-        khat,
-        tail,
-        ess,
-    }
+    Psis { log_weights: w, khat, tail, ess }
 }
 
 /// Sample size that k-hat asks for, S > 10^(1 / (1 - max(0, k))) (section 3.2.3); infinite from k = 1 on.
 pub fn required_size(khat: f64) -> f64 {
-    if khat >= 1.0 {
-        f64::INFINITY
-    } else {
-        10f64.powf(1.0 / (1.0 - khat.max(0.0)))
-    }
+    if khat >= 1.0 { f64::INFINITY } else { 10f64.powf(1.0 / (1.0 - khat.max(0.0))) }
 }
 
 /// Largest k-hat that can be trusted with `size` draws: min(1 - 1 / log10 S, 0.7) (section 3.2.4).
@@ -105,11 +88,7 @@ impl Pareto {
     /// Quantile function.
     pub fn quantile(self, p: f64) -> f64 {
         let log_q = (-p).ln_1p();
-        if self.k.abs() < f64::EPSILON {
-            -self.sigma * log_q
-        } else {
-            self.sigma * (-self.k * log_q).exp_m1() / self.k
-        }
+        if self.k.abs() < f64::EPSILON { -self.sigma * log_q } else { self.sigma * (-self.k * log_q).exp_m1() / self.k }
     }
 }
 
@@ -120,18 +99,14 @@ pub fn fit_pareto(x: &[f64]) -> Pareto {
     const PRIOR_COUNT: f64 = 10.0;
     const PRIOR_K: f64 = 0.5;
     let Some(&largest) = x.last() else {
-        return Pareto {
-            k: f64::NAN,
-            sigma: f64::NAN,
-        };
+        return Pareto { k: f64::NAN, sigma: f64::NAN };
     };
     let n = x.len() as f64;
     let m = 30 + n.sqrt() as usize;
     let quartile = x[((n / 4.0 + 0.5) as usize).max(1) - 1];
     // Grid of theta = -k / sigma (their eq 8).
-    let theta: Vec<f64> = (1..=m)
-        .map(|i| 1.0 / largest + (1.0 - (m as f64 / (i as f64 - 0.5)).sqrt()) / (3.0 * quartile))
-        .collect();
+    let theta: Vec<f64> =
+        (1..=m).map(|i| 1.0 / largest + (1.0 - (m as f64 / (i as f64 - 0.5)).sqrt()) / (3.0 * quartile)).collect();
     let mean_log = |t: f64| x.iter().map(|x| (-t * x).ln_1p()).sum::<f64>() / n;
     // Profile log likelihood (their eq 5).
     let loglik: Vec<f64> = theta
@@ -141,19 +116,10 @@ pub fn fit_pareto(x: &[f64]) -> Pareto {
             n * ((-t / k).ln() - k - 1.0)
         })
         .collect();
-    let mut weight: Vec<f64> = loglik
-        .iter()
-        .map(|a| 1.0 / loglik.iter().map(|b| (b - a).exp()).sum::<f64>())
-        .collect();
-    weight
-        .iter_mut()
-        .filter(|w| **w < 10.0 * f64::EPSILON)
-        .for_each(|w| *w = 0.0);
+    let mut weight: Vec<f64> = loglik.iter().map(|a| 1.0 / loglik.iter().map(|b| (b - a).exp()).sum::<f64>()).collect();
+    weight.iter_mut().filter(|w| **w < 10.0 * f64::EPSILON).for_each(|w| *w = 0.0);
     let total: f64 = weight.iter().sum();
     let theta_hat = theta.iter().zip(&weight).map(|(t, w)| t * w).sum::<f64>() / total;
     let k = mean_log(theta_hat);
-    Pareto {
-        k: (n * k + PRIOR_COUNT * PRIOR_K) / (n + PRIOR_COUNT),
-        sigma: -k / theta_hat,
-    }
+    Pareto { k: (n * k + PRIOR_COUNT * PRIOR_K) / (n + PRIOR_COUNT), sigma: -k / theta_hat }
 }

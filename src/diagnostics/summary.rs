@@ -45,11 +45,7 @@ pub fn sorted_quantile(sorted: &[f64], prob: f64) -> f64 {
     let (a, b) = (sorted[low], sorted[high]);
     let fraction = at - low as f64;
     // Keeps infinities apart from interpolation.
-    if fraction == 0.0 || a == b {
-        a
-    } else {
-        a + fraction * (b - a)
-    }
+    if fraction == 0.0 || a == b { a } else { a + fraction * (b - a) }
 }
 
 /// What a table shows of one quantity.
@@ -81,20 +77,14 @@ pub fn summarize(chains: &[&[f64]], probs: &[f64]) -> Summary {
 /// Summaries of many quantities, in parallel.
 pub fn summarize_all(quantities: &[Vec<&[f64]>], probs: &[f64]) -> Vec<Summary> {
     let each = |engine: &mut Engine, chains: &Vec<&[f64]>| summarize_with(engine, chains, probs);
-    quantities
-        .par_iter()
-        .map_init(Engine::default, each)
-        .collect()
+    quantities.par_iter().map_init(Engine::default, each).collect()
 }
 
 /// [`summarize`] with buffers to reuse.
 pub fn summarize_with(engine: &mut Engine, chains: &[&[f64]], probs: &[f64]) -> Summary {
     let (mean, sd) = moments(chains);
     let quantiles = if engine.load(chains) {
-        probs
-            .iter()
-            .map(|&p| sorted_quantile(engine.sorted(), p))
-            .collect()
+        probs.iter().map(|&p| sorted_quantile(engine.sorted(), p)).collect()
     } else {
         let mut all = chains.concat();
         all.sort_unstable_by(f64::total_cmp);
@@ -117,16 +107,6 @@ pub fn summarize_with(engine: &mut Engine, chains: &[&[f64]], probs: &[f64]) -> 
 fn moments(chains: &[&[f64]]) -> (f64, f64) {
     let n = chains.iter().map(|c| c.len()).sum::<usize>() as f64;
     let mean = chains.iter().map(|c| c.iter().sum::<f64>()).sum::<f64>() / n;
-    let squares: f64 = chains
-        .iter()
-        .map(|c| c.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>())
-        .sum();
-    (
-        mean,
-        if n < 2.0 {
-            f64::NAN
-        } else {
-            (squares / (n - 1.0)).sqrt()
-        },
-    )
+    let squares: f64 = chains.iter().map(|c| c.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>()).sum();
+    (mean, if n < 2.0 { f64::NAN } else { (squares / (n - 1.0)).sqrt() })
 }

@@ -64,20 +64,10 @@ impl Law for ArrayLaw {
 
 /// An argument that is a vector.
 pub(super) const fn vector(name: &'static str, domain: Domain) -> Param {
-    Param {
-        name,
-        event_rank: 1,
-        integer: false,
-        domain,
-    }
+    Param { name, event_rank: 1, integer: false, domain }
 }
 
 /// An argument that is a matrix.
 pub(super) const fn matrix(name: &'static str, domain: Domain) -> Param {
-    Param {
-        name,
-        event_rank: 2,
-        integer: false,
-        domain,
-    }
+    Param { name, event_rank: 2, integer: false, domain }
 }

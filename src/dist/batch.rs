@@ -28,11 +28,7 @@ pub(super) fn aligned(g: &mut Graph, (a, ra): (Var, usize), (b, rb): (Var, usize
 
 /// Sum over the last axis of `[n?, k]`.
 pub(super) fn row_sums(g: &mut Graph, v: Var) -> Var {
-    if g.shape(v).rank() == 1 {
-        g.sum(v)
-    } else {
-        g.fold(Fold::Sum, v, 1)
-    }
+    if g.shape(v).rank() == 1 { g.sum(v) } else { g.fold(Fold::Sum, v, 1) }
 }
 
 /// log of the sum of exponentials over the last axis of `[n?, k]`.
@@ -111,9 +107,7 @@ fn pick_by_comparison(g: &mut Graph, table: Var, y: Var, offset: usize, shape: S
     for start in 0..k {
         let stride = k as isize;
         let column = g.gather(table, Index::Stride { start, stride, len }, column_shape);
-        picked = write(g, y, &[picked, column], |y, a| {
-            y.eq(start as f64 + 1.0 - offset as f64).choose(a[1], a[0])
-        });
+        picked = write(g, y, &[picked, column], |y, a| y.eq(start as f64 + 1.0 - offset as f64).choose(a[1], a[0]));
     }
     picked
 }

@@ -120,9 +120,7 @@ pub(super) static BETA_BINOMIAL: ScalarLaw = ScalarLaw {
 fn beta_binomial_cdf(y: f64, a: &[f64]) -> f64 {
     let (n, alpha, beta) = (a[0], a[1], a[2]);
     // Mass at 0: the probability that n trials fail in a row.
-    let mut mass: f64 = (0..n as u64)
-        .map(|j| (beta + j as f64) / (alpha + beta + j as f64))
-        .product();
+    let mut mass: f64 = (0..n as u64).map(|j| (beta + j as f64) / (alpha + beta + j as f64)).product();
     let mut sum = mass;
     for k in 0..y as u64 {
         let k = k as f64;

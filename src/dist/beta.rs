@@ -57,11 +57,7 @@ pub(super) static UNIFORM: ScalarLaw = ScalarLaw {
     lccdf: Some(|y, a| (a[1] - y).log() - (a[1] - a[0]).log()),
     cdf: Some(|y, a| (y - a[0]) / (a[1] - a[0])),
     draw: |rng, a| {
-        if a[0] < a[1] {
-            a[0] + (a[1] - a[0]) * rng.uniform()
-        } else {
-            f64::NAN
-        }
+        if a[0] < a[1] { a[0] + (a[1] - a[0]) * rng.uniform() } else { f64::NAN }
     },
     ..ScalarLaw::BASE
 };

@@ -90,9 +90,7 @@ fn ordered_logistic(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     } else {
         write(g, lower, &[upper], |a, b| (a - b[0]).log1m_exp())
     };
-    write(g, args[0], &[lower, upper, gap], |eta, a| {
-        a[2] - (a[0] - eta).softplus() - (eta - a[1]).softplus()
-    })
+    write(g, args[0], &[lower, upper, gap], |eta, a| a[2] - (a[0] - eta).softplus() - (eta - a[1]).softplus())
 }
 
 /// `[n?, k]` cutpoints with one far below in front and one far above behind: `[n?, k + 2]`.
@@ -119,11 +117,7 @@ fn with_ends(g: &mut Graph, c: Var) -> Var {
 /// log(1 - exp(c[k-1] - c[k])) of every category of one vector of cutpoints with its ends.
 fn cut_gaps(g: &mut Graph, cuts: Var) -> Var {
     let len = g.shape(cuts).count() - 1;
-    let from = |start| Index::Stride {
-        start,
-        stride: 1,
-        len,
-    };
+    let from = |start| Index::Stride { start, stride: 1, len };
     let lower = g.gather(cuts, from(0), Shape::new(&[len]));
     let upper = g.gather(cuts, from(1), Shape::new(&[len]));
     write(g, lower, &[upper], |a, b| (a - b[0]).log1m_exp())

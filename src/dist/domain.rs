@@ -21,9 +21,7 @@ pub(super) fn in_domain(param: &Param, value: &Value<'_>) -> bool {
             let total: f64 = v.iter().sum();
             v.iter().all(|&x| x >= 0.0) && (total - 1.0).abs() <= SIMPLEX_TOLERANCE
         }
-        Domain::Ordered => {
-            v.iter().all(|x| x.is_finite()) && v.windows(2).all(|pair| pair[0] < pair[1])
-        }
+        Domain::Ordered => v.iter().all(|x| x.is_finite()) && v.windows(2).all(|pair| pair[0] < pair[1]),
         Domain::Covariance => matrix::cholesky(v).is_some(),
         Domain::CholeskyFactor => matrix::is_cholesky_factor(v),
     }

@@ -55,17 +55,12 @@ impl<'s> Expr<'s> {
     /// True where this is data and every element passes `test`.
     pub fn all_data(self, test: impl Fn(f64) -> bool) -> bool {
         let g = self.sheet.0.borrow();
-        g.constant_value(self.var)
-            .is_some_and(|c| c.iter().all(|&x| test(x)))
+        g.constant_value(self.var).is_some_and(|c| c.iter().all(|&x| test(x)))
     }
 
     /// Repeated to the common shape of `self` and `others`.
     pub fn spread_over(self, others: &[Expr<'s>]) -> Expr<'s> {
-        let shape = others
-            .iter()
-            .map(|o| o.shape())
-            .find(|s| !s.is_scalar())
-            .unwrap_or(Shape::SCALAR);
+        let shape = others.iter().map(|o| o.shape()).find(|s| !s.is_scalar()).unwrap_or(Shape::SCALAR);
         if shape.is_scalar() || !self.is_scalar() {
             return self;
         }
@@ -176,11 +171,7 @@ fn elementwise(g: &mut Graph, args: &[Var], build: impl Fn(&mut Graph, &[Var]) -
         return build(g, args);
     }
     let mut alone = Graph::new();
-    let copies: Vec<Var> = args
-        .iter()
-        .zip(data)
-        .map(|(&a, d)| alone.constant(d.clone(), g.shape(a)))
-        .collect();
+    let copies: Vec<Var> = args.iter().zip(data).map(|(&a, d)| alone.constant(d.clone(), g.shape(a))).collect();
     let out = build(&mut alone, &copies);
     let value = evaluate(&alone, &[], &[out]).remove(0);
     g.constant(value, alone.shape(out))

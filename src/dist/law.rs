@@ -130,21 +130,11 @@ pub trait Law: Sync {
     /// together: each has its rank and all axes of vectors and matrices have one size.
     fn shape_problem(&self, y: &[usize], args: &[&[usize]]) -> Option<String> {
         let ranks = self.params().iter().map(|p| (p.name, p.event_rank));
-        let all = || {
-            ranks
-                .clone()
-                .zip(args.iter().copied())
-                .chain([(("the value", self.event_rank()), y)])
-        };
+        let all = || ranks.clone().zip(args.iter().copied()).chain([(("the value", self.event_rank()), y)]);
         let size = all().find_map(|(_, dims)| dims.first().copied());
         all().find_map(|((name, rank), dims)| {
             let expected = vec![size.unwrap_or(0); rank];
-            (dims != expected).then(|| {
-                format!(
-                    "{name} of {} has shape {dims:?}; expected {expected:?}",
-                    self.name()
-                )
-            })
+            (dims != expected).then(|| format!("{name} of {} has shape {dims:?}; expected {expected:?}", self.name()))
         })
     }
 

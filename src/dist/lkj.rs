@@ -61,9 +61,7 @@ fn corr_cholesky(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     let powers: Vec<f64> = (2..=k).map(|i| (k - i) as f64).collect();
     let powers = g.constant(powers, Shape::new(&[k.saturating_sub(1)]));
     let (jacobian, log_det) = (row_dots(g, logs, powers), row_sums(g, logs));
-    write(g, args[0], &[jacobian, log_det], |eta, a| {
-        a[0] + 2.0 * (eta - 1.0) * a[1] + log_normaliser(eta, k)
-    })
+    write(g, args[0], &[jacobian, log_det], |eta, a| a[0] + 2.0 * (eta - 1.0) * a[1] + log_normaliser(eta, k))
 }
 
 fn corr(g: &mut Graph, y: Var, args: &[Var]) -> Var {
@@ -71,9 +69,7 @@ fn corr(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     let l = g.cholesky(y);
     let logs = log_diagonal(g, l, 1);
     let log_det = row_sums(g, logs);
-    write(g, args[0], &[log_det], |eta, a| {
-        2.0 * (eta - 1.0) * a[0] + log_normaliser(eta, k)
-    })
+    write(g, args[0], &[log_det], |eta, a| 2.0 * (eta - 1.0) * a[0] + log_normaliser(eta, k))
 }
 
 /// Rows one after another (the onion method, section 3.2): row i is a point in the unit ball of i
@@ -90,9 +86,7 @@ fn onion(rng: &mut Stream, eta: f64, out: &mut [f64]) {
         let row = &mut out[i * k..i * k + i + 1];
         row[..i].iter_mut().for_each(|x| *x = rng.normal());
         let length = row[..i].iter().map(|x| x * x).sum::<f64>().sqrt();
-        row[..i]
-            .iter_mut()
-            .for_each(|x| *x *= inside.sqrt() / length);
+        row[..i].iter_mut().for_each(|x| *x *= inside.sqrt() / length);
         row[i] = rest.sqrt();
     }
 }

@@ -37,9 +37,7 @@ pub(super) fn is_cholesky_factor(l: &[f64]) -> bool {
 /// L x, for lower triangular L.
 pub(super) fn lower_times(l: &[f64], x: &[f64]) -> Vec<f64> {
     let n = x.len();
-    (0..n)
-        .map(|i| (0..=i).map(|k| l[i * n + k] * x[k]).sum())
-        .collect()
+    (0..n).map(|i| (0..=i).map(|k| l[i * n + k] * x[k]).sum()).collect()
 }
 
 /// A B, both square.

@@ -17,10 +17,7 @@ const VECTORS: Support = Support::Interval(Limit::None, Limit::None);
 pub(super) static MULTI_NORMAL: ArrayLaw = ArrayLaw {
     name: "multi_normal",
     formula: "exp(-(y - mu)' Sigma^-1 (y - mu) / 2) / sqrt((2 pi)^K det Sigma)",
-    params: &[
-        vector("mu", Domain::Real),
-        matrix("Sigma", Domain::Covariance),
-    ],
+    params: &[vector("mu", Domain::Real), matrix("Sigma", Domain::Covariance)],
     event_rank: 1,
     discrete: false,
     support: VECTORS,
@@ -40,10 +37,7 @@ pub(super) static MULTI_NORMAL: ArrayLaw = ArrayLaw {
 pub(super) static MULTI_NORMAL_CHOLESKY: ArrayLaw = ArrayLaw {
     name: "multi_normal_cholesky",
     formula: "multi_normal(y | mu, L L')",
-    params: &[
-        vector("mu", Domain::Real),
-        matrix("L", Domain::CholeskyFactor),
-    ],
+    params: &[vector("mu", Domain::Real), matrix("L", Domain::CholeskyFactor)],
     lpdf: |g, y, a| normal(g, y, a[0], a[1]),
     draw: |rng, a, out| {
         shifted_normal(rng, a[0].data, a[1].data, 1.0, out);
@@ -56,10 +50,7 @@ pub(super) static MULTI_NORMAL_CHOLESKY: ArrayLaw = ArrayLaw {
 pub(super) static MULTI_NORMAL_PREC: ArrayLaw = ArrayLaw {
     name: "multi_normal_prec",
     formula: "multi_normal(y | mu, Omega^-1)",
-    params: &[
-        vector("mu", Domain::Real),
-        matrix("Omega", Domain::Covariance),
-    ],
+    params: &[vector("mu", Domain::Real), matrix("Omega", Domain::Covariance)],
     lpdf: normal_prec,
     draw: |rng, a, out| {
         // Omega = L L' makes (L')^-1 z a draw of covariance Omega^-1.
@@ -79,11 +70,7 @@ pub(super) static MULTI_STUDENT_T: ArrayLaw = ArrayLaw {
     name: "multi_student_t",
     formula: "Gamma((nu + K) / 2) / (Gamma(nu / 2) sqrt((nu pi)^K det Sigma)) \
               (1 + (y - mu)' Sigma^-1 (y - mu) / nu)^(-(nu + K) / 2)",
-    params: &[
-        positive("nu"),
-        vector("mu", Domain::Real),
-        matrix("Sigma", Domain::Covariance),
-    ],
+    params: &[positive("nu"), vector("mu", Domain::Real), matrix("Sigma", Domain::Covariance)],
     shaped_like: Some(1),
     lpdf: student,
     draw: |rng, a, out| {
@@ -107,9 +94,7 @@ fn shifted_normal(rng: &mut Stream, mu: &[f64], l: &[f64], scale: f64, out: &mut
 /// L^-1 (y - mu), squared and summed. One L serves a batch as one system with a right-hand side per
 /// value.
 fn quadratic(g: &mut Graph, y: Var, mu: Var, l: Var) -> Var {
-    let batch = batch_of(g, l, 2)
-        .or(batch_of(g, y, 1))
-        .or(batch_of(g, mu, 1));
+    let batch = batch_of(g, l, 2).or(batch_of(g, y, 1)).or(batch_of(g, mu, 1));
     let k = g.shape(l).dims()[g.shape(l).rank() - 1];
     let Some(n) = batch else {
         let d = g.sub(y, mu);
@@ -146,9 +131,7 @@ fn normal(g: &mut Graph, y: Var, mu: Var, l: Var) -> Var {
     let square = quadratic(g, y, mu, l);
     let log_det = log_diagonal(g, l, 0);
     let log_det = row_sums(g, log_det);
-    write(g, square, &[log_det], |q, a| {
-        -0.5 * q - (a[0] + k * LOG_SQRT_TAU)
-    })
+    write(g, square, &[log_det], |q, a| -0.5 * q - (a[0] + k * LOG_SQRT_TAU))
 }
 
 fn normal_prec(g: &mut Graph, y: Var, args: &[Var]) -> Var {
@@ -171,9 +154,7 @@ fn normal_prec(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     };
     let z = g.square(z);
     let square = row_sums(g, z);
-    write(g, square, &[log_det], |q, a| {
-        -0.5 * q + (a[0] - k as f64 * LOG_SQRT_TAU)
-    })
+    write(g, square, &[log_det], |q, a| -0.5 * q + (a[0] - k as f64 * LOG_SQRT_TAU))
 }
 
 fn student(g: &mut Graph, y: Var, args: &[Var]) -> Var {

@@ -2,8 +2,8 @@
 
 use super::law::Law;
 use super::{
-    bernoulli, beta, categorical, gamma, lkj, logistic, multi_normal, normal, point, poisson,
-    simplex, student, weibull, wishart,
+    bernoulli, beta, categorical, gamma, lkj, logistic, multi_normal, normal, point, poisson, simplex, student,
+    weibull, wishart,
 };
 
 static LAWS: &[&dyn Law] = &[

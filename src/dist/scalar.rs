@@ -43,14 +43,7 @@ impl ScalarLaw {
     };
 
     /// A cumulative function continued over the whole line: `below` and `above` the support.
-    fn continued(
-        &self,
-        g: &mut Graph,
-        y: Var,
-        args: &[Var],
-        f: Formula,
-        (below, above): (f64, f64),
-    ) -> Var {
+    fn continued(&self, g: &mut Graph, y: Var, args: &[Var], f: Formula, (below, above): (f64, f64)) -> Var {
         let (lower, upper) = self.support;
         write(g, y, args, |y, args| {
             let mut r = f(y, args);
@@ -103,9 +96,7 @@ impl Law for ScalarLaw {
     }
 
     fn lpdf(&self, g: &mut Graph, y: Var, args: &[Var]) -> Var {
-        write(g, y, args, |y, args| {
-            (self.lpdf)(y, args).spread_over(&[&[y], args].concat())
-        })
+        write(g, y, args, |y, args| (self.lpdf)(y, args).spread_over(&[&[y], args].concat()))
     }
 
     fn lcdf(&self, g: &mut Graph, y: Var, args: &[Var]) -> Option<Var> {
@@ -137,11 +128,7 @@ impl Law for ScalarLaw {
             *x = a.number();
         }
         for y in out {
-            *y = if valid {
-                (self.draw)(rng, &numbers[..args.len()])
-            } else {
-                f64::NAN
-            };
+            *y = if valid { (self.draw)(rng, &numbers[..args.len()]) } else { f64::NAN };
         }
     }
 }
@@ -151,12 +138,7 @@ const MOST_ARGS: usize = 4;
 
 /// An argument of event rank 0.
 const fn number(name: &'static str, domain: Domain) -> Param {
-    Param {
-        name,
-        event_rank: 0,
-        integer: false,
-        domain,
-    }
+    Param { name, event_rank: 0, integer: false, domain }
 }
 
 /// Any number.
@@ -181,8 +163,5 @@ pub(super) const fn nonnegative(name: &'static str) -> Param {
 
 /// A count, 0 or above.
 pub(super) const fn count(name: &'static str) -> Param {
-    Param {
-        integer: true,
-        ..number(name, Domain::NonNegative)
-    }
+    Param { integer: true, ..number(name, Domain::NonNegative) }
 }

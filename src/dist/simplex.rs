@@ -37,9 +37,7 @@ fn dirichlet(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     let kernel = row_dots(g, logs, powers);
     let gammas = write(g, alpha, &[], |a, _| a.lgamma());
     let (total, gammas) = (row_sums(g, alpha), row_sums(g, gammas));
-    write(g, kernel, &[total, gammas], |kernel, a| {
-        kernel + (a[0].lgamma() - a[1])
-    })
+    write(g, kernel, &[total, gammas], |kernel, a| kernel + (a[0].lgamma() - a[1]))
 }
 
 /// multinomial(n, theta)
@@ -73,7 +71,5 @@ fn multinomial(g: &mut Graph, y: Var, args: &[Var]) -> Var {
     let kernel = row_dots(g, y, logs);
     let factorials = write(g, y, &[], |y, _| (y + 1.0).lgamma());
     let factorials = row_sums(g, factorials);
-    write(g, kernel, &[args[0], factorials], |kernel, a| {
-        kernel + ((a[0] + 1.0).lgamma() - a[1])
-    })
+    write(g, kernel, &[args[0], factorials], |kernel, a| kernel + ((a[0] + 1.0).lgamma() - a[1]))
 }

@@ -24,11 +24,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at `span`.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic {
-            span,
-            message: message.into(),
-            ..Diagnostic::default()
-        }
+        Diagnostic { span, message: message.into(), ..Diagnostic::default() }
     }
 
     /// Sets the text under the underline.
@@ -53,17 +49,9 @@ impl Diagnostic {
     /// likewise, the help. Lines and columns count from 1, columns in characters.
     pub fn render(&self, file: &str, source: &str) -> String {
         let main = Excerpt::new(self.span, source);
-        let notes: Vec<(Excerpt, &str)> = self
-            .notes
-            .iter()
-            .map(|(span, text)| (Excerpt::new(*span, source), text.as_str()))
-            .collect();
-        let last_line = notes
-            .iter()
-            .map(|(e, _)| e.line)
-            .chain([main.line])
-            .max()
-            .unwrap_or(1);
+        let notes: Vec<(Excerpt, &str)> =
+            self.notes.iter().map(|(span, text)| (Excerpt::new(*span, source), text.as_str())).collect();
+        let last_line = notes.iter().map(|(e, _)| e.line).chain([main.line]).max().unwrap_or(1);
         let margin = last_line.to_string().len();
 
         let mut out = format!("error: {}\n", self.message);
@@ -115,19 +103,12 @@ impl<'s> Excerpt<'s> {
         let start = floor_boundary(source, span.start as usize);
         let end = floor_boundary(source, span.end as usize).max(start);
         let line_start = source[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = source[start..]
-            .find('\n')
-            .map_or(source.len(), |at| start + at);
+        let line_end = source[start..].find('\n').map_or(source.len(), |at| start + at);
         let text = source[line_start..line_end].trim_end_matches('\r');
         let start = (start - line_start).min(text.len());
         let end = (end - line_start).min(text.len()).max(start);
         let line = source[..line_start].matches('\n').count() + 1;
-        Excerpt {
-            line,
-            text,
-            start,
-            end,
-        }
+        Excerpt { line, text, start, end }
     }
 
     /// Appends place, line and underline.
@@ -135,17 +116,11 @@ impl<'s> Excerpt<'s> {
         let column = self.text[..self.start].chars().count() + 1;
         let (first, last) = self.window();
         let lead = printed(&self.text[first..self.start]).chars().count() + usize::from(first > 0);
-        let width = printed(&self.text[self.start..self.end.min(last)])
-            .chars()
-            .count()
-            .max(1);
+        let width = printed(&self.text[self.start..self.end.min(last)]).chars().count().max(1);
         let cut = |is_cut| if is_cut { "…" } else { "" };
         let (before, after) = (cut(first > 0), cut(last < self.text.len()));
         let shown = printed(&self.text[first..last]);
-        out.push_str(&format!(
-            "{:margin$}--> {file}:{}:{column}\n",
-            "", self.line
-        ));
+        out.push_str(&format!("{:margin$}--> {file}:{}:{column}\n", "", self.line));
         out.push_str(&format!("{:margin$} |\n", ""));
         out.push_str(format!("{:>margin$} | {before}{shown}{after}", self.line).trim_end());
         out.push('\n');
@@ -159,16 +134,9 @@ impl<'s> Excerpt<'s> {
         if self.text.chars().count() <= SHOWN {
             return (0, self.text.len());
         }
-        let back = self.text[..self.start]
-            .char_indices()
-            .rev()
-            .take(SHOWN / 2)
-            .last();
+        let back = self.text[..self.start].char_indices().rev().take(SHOWN / 2).last();
         let first = back.map_or(self.start, |(at, _)| at);
-        let last = self.text[first..]
-            .char_indices()
-            .nth(SHOWN)
-            .map_or(self.text.len(), |(at, _)| first + at);
+        let last = self.text[first..].char_indices().nth(SHOWN).map_or(self.text.len(), |(at, _)| first + at);
         (first, last)
     }
 }
@@ -232,11 +200,7 @@ error: expected `)`, found the end of the line
                 assert!(text.contains('^'));
             }
         }
-        assert!(
-            Diagnostic::new(Span::new(0, 1), "m")
-                .render("f", "")
-                .contains("f:1:1")
-        );
+        assert!(Diagnostic::new(Span::new(0, 1), "m").render("f", "").contains("f:1:1"));
     }
 
     #[test]
@@ -252,10 +216,7 @@ error: expected `)`, found the end of the line
         let text = Diagnostic::new(Span::new(500, 501), "m").render("f", &source);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], " --> f:1:501");
-        assert_eq!(
-            lines[3],
-            format!("1 | …{}+{}…", "a".repeat(60), "b".repeat(59))
-        );
+        assert_eq!(lines[3], format!("1 | …{}+{}…", "a".repeat(60), "b".repeat(59)));
         assert_eq!(lines[4].find('^'), lines[3].replace('…', ".").find('+'));
     }
 

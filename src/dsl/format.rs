@@ -30,12 +30,7 @@ fn write_body(out: &mut String, block: &Block, level: usize) {
 
 fn write_stmt(out: &mut String, kind: &StmtKind, level: usize) {
     match kind {
-        StmtKind::Plate {
-            index,
-            range,
-            encode,
-            body,
-        } => {
+        StmtKind::Plate { index, range, encode, body } => {
             out.push_str(&format!("plate {} in {range}", index.name));
             if !encode.is_empty() {
                 out.push_str(&format!(" encode({})", Joined(encode)));
@@ -46,17 +41,8 @@ fn write_stmt(out: &mut String, kind: &StmtKind, level: usize) {
             out.push_str(&format!("for {} in {range}", index.name));
             write_body(out, body, level);
         }
-        StmtKind::If {
-            cond,
-            then,
-            otherwise,
-        } => write_if(out, cond, then, otherwise.as_ref(), level),
-        StmtKind::Fn {
-            name,
-            args,
-            ret,
-            body,
-        } => {
+        StmtKind::If { cond, then, otherwise } => write_if(out, cond, then, otherwise.as_ref(), level),
+        StmtKind::Fn { name, args, ret, body } => {
             out.push_str(&format!("fn {}({})", name.name, Joined(args)));
             if let Some(ret) = ret {
                 out.push_str(&format!(" -> {ret}"));
@@ -75,17 +61,7 @@ fn write_if(out: &mut String, cond: &Expr, then: &Block, otherwise: Option<&Bloc
     };
     out.push_str(" else");
     match otherwise.stmts.as_slice() {
-        [
-            Stmt {
-                kind:
-                    StmtKind::If {
-                        cond,
-                        then,
-                        otherwise,
-                    },
-                ..
-            },
-        ] => {
+        [Stmt { kind: StmtKind::If { cond, then, otherwise }, .. }] => {
             out.push(' ');
             write_if(out, cond, then, otherwise.as_ref(), level);
         }
@@ -99,12 +75,7 @@ struct Simple<'a>(&'a StmtKind);
 impl Display for Simple<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            StmtKind::Data {
-                name,
-                ty,
-                from,
-                default,
-            } => {
+            StmtKind::Data { name, ty, from, default } => {
                 write!(f, "data {}: {ty}", name.name)?;
                 if let Some(key) = from {
                     write!(f, " from \"{key}\"")?;
@@ -114,16 +85,10 @@ impl Display for Simple<'_> {
             StmtKind::Const { name, ty, value } => {
                 write!(f, "const {}{} = {value}", name.name, After(": ", ty))
             }
-            StmtKind::Param {
-                name,
-                kind: ParamKind::Value { ty, init },
-            } => {
+            StmtKind::Param { name, kind: ParamKind::Value { ty, init } } => {
                 write!(f, "param {}: {ty}{}", name.name, After(" = ", init))
             }
-            StmtKind::Param {
-                name,
-                kind: ParamKind::Network(call),
-            } => write!(f, "param {} = {call}", name.name),
+            StmtKind::Param { name, kind: ParamKind::Network(call) } => write!(f, "param {} = {call}", name.name),
             StmtKind::Latent { name, kind } => match kind {
                 LatentKind::Draw { ty, dist } => {
                     write!(f, "latent {}{} ~ {dist}", name.name, After(": ", ty))
@@ -152,10 +117,7 @@ impl Display for Simple<'_> {
             StmtKind::Observe { target, dist } => write!(f, "observe {target} ~ {dist}"),
             StmtKind::Factor { value } => write!(f, "factor {value}"),
             StmtKind::Return { value } => write!(f, "return {value}"),
-            StmtKind::Plate { .. }
-            | StmtKind::For { .. }
-            | StmtKind::If { .. }
-            | StmtKind::Fn { .. } => Ok(()),
+            StmtKind::Plate { .. } | StmtKind::For { .. } | StmtKind::If { .. } | StmtKind::Fn { .. } => Ok(()),
         }
     }
 }
@@ -220,11 +182,7 @@ impl Display for Bounds {
         let lower = self.lower.as_ref().map(|e| format!("lower={}", At(e, SUM)));
         let upper = self.upper.as_ref().map(|e| format!("upper={}", At(e, SUM)));
         let written: Vec<String> = lower.into_iter().chain(upper).collect();
-        if written.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "<{}>", written.join(", "))
-        }
+        if written.is_empty() { Ok(()) } else { write!(f, "<{}>", written.join(", ")) }
     }
 }
 
@@ -236,13 +194,7 @@ impl Display for Range {
 
 impl Display for Dist {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}{}{}",
-            self.law,
-            self.bounds,
-            if self.noncentred { " noncentred" } else { "" }
-        )
+        write!(f, "{}{}{}", self.law, self.bounds, if self.noncentred { " noncentred" } else { "" })
     }
 }
 
@@ -281,8 +233,7 @@ impl Display for Slot {
         match self {
             Slot::At(e) => write!(f, "{e}"),
             Slot::Slice { from, to, .. } => {
-                let end =
-                    |e: &Option<Expr>| e.as_ref().map_or(String::new(), |e| At(e, OR).to_string());
+                let end = |e: &Option<Expr>| e.as_ref().map_or(String::new(), |e| At(e, OR).to_string());
                 write!(f, "{}:{}", end(from), end(to))
             }
         }
@@ -335,11 +286,7 @@ struct At<'a>(&'a Expr, u8);
 
 impl Display for At<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if level(self.0) < self.1 {
-            write!(f, "({})", self.0)
-        } else {
-            write!(f, "{}", self.0)
-        }
+        if level(self.0) < self.1 { write!(f, "({})", self.0) } else { write!(f, "{}", self.0) }
     }
 }
 
@@ -367,31 +314,14 @@ impl Display for Expr {
                 };
                 write!(f, "{sign}{}", At(arg, UNARY))
             }
-            ExprKind::Binary {
-                op: op @ (BinaryOp::Pow | BinaryOp::EltPow),
-                left,
-                right,
-                ..
-            } => {
-                write!(
-                    f,
-                    "{} {} {}",
-                    At(left, POSTFIX),
-                    infix(*op).0,
-                    At(right, UNARY)
-                )
+            ExprKind::Binary { op: op @ (BinaryOp::Pow | BinaryOp::EltPow), left, right, .. } => {
+                write!(f, "{} {} {}", At(left, POSTFIX), infix(*op).0, At(right, UNARY))
             }
-            ExprKind::Binary {
-                op, left, right, ..
-            } => {
+            ExprKind::Binary { op, left, right, .. } => {
                 let (text, own) = infix(*op);
                 write!(f, "{} {text} {}", At(left, own), At(right, own + 1))
             }
-            ExprKind::Conditional {
-                cond,
-                then,
-                otherwise,
-            } => write!(f, "{} ? {then} : {otherwise}", At(cond, OR)),
+            ExprKind::Conditional { cond, then, otherwise } => write!(f, "{} ? {then} : {otherwise}", At(cond, OR)),
         }
     }
 }

@@ -21,22 +21,14 @@ pub struct Lexed {
 
 /// Splits the source into words. A newline is kept only where it ends a statement.
 pub fn lex(source: &str) -> Lexed {
-    let mut lexer = Lexer {
-        source,
-        at: 0,
-        tokens: Vec::new(),
-        brackets: Vec::new(),
-    };
+    let mut lexer = Lexer { source, at: 0, tokens: Vec::new(), brackets: Vec::new() };
     let error = lexer.run().err();
     let (kind, span) = match &error {
         Some(diagnostic) => (TokenKind::Bad, diagnostic.span),
         None => (TokenKind::End, lexer.end_of_text()),
     };
     lexer.tokens.push(Token { kind, span });
-    Lexed {
-        tokens: lexer.tokens,
-        error,
-    }
+    Lexed { tokens: lexer.tokens, error }
 }
 
 struct Lexer<'s> {
@@ -50,10 +42,7 @@ struct Lexer<'s> {
 impl Lexer<'_> {
     fn run(&mut self) -> Result<(), Diagnostic> {
         if self.source.len() > u32::MAX as usize {
-            return Err(Diagnostic::new(
-                Span::default(),
-                "a model file has at most 4 GiB",
-            ));
+            return Err(Diagnostic::new(Span::default(), "a model file has at most 4 GiB"));
         }
         // A byte order mark is not part of the text.
         if self.source.starts_with('\u{feff}') {
@@ -78,29 +67,17 @@ impl Lexer<'_> {
     }
 
     fn byte(&self, ahead: usize) -> u8 {
-        self.source
-            .as_bytes()
-            .get(self.at + ahead)
-            .copied()
-            .unwrap_or(0)
+        self.source.as_bytes().get(self.at + ahead).copied().unwrap_or(0)
     }
 
     fn push(&mut self, kind: TokenKind, len: usize) {
-        self.tokens.push(Token {
-            kind,
-            span: Span::new(self.at, self.at + len),
-        });
+        self.tokens.push(Token { kind, span: Span::new(self.at, self.at + len) });
         self.at += len;
     }
 
     /// The empty place after the last word, where something is missing if the file ends too early.
     fn end_of_text(&self) -> Span {
-        let end = match self
-            .tokens
-            .iter()
-            .rev()
-            .find(|t| t.kind != TokenKind::Newline)
-        {
+        let end = match self.tokens.iter().rev().find(|t| t.kind != TokenKind::Newline) {
             Some(token) => token.span.end as usize,
             None => self.source.len(),
         };
@@ -110,15 +87,8 @@ impl Lexer<'_> {
     fn newline(&mut self) {
         let inside = matches!(self.brackets.last(), Some(Mark::LParen | Mark::LBracket));
         let continued = match self.tokens.last() {
-            Some(Token {
-                kind: TokenKind::Mark(mark),
-                ..
-            }) => mark.continues_line(),
-            Some(Token {
-                kind: TokenKind::Newline,
-                ..
-            })
-            | None => true,
+            Some(Token { kind: TokenKind::Mark(mark), .. }) => mark.continues_line(),
+            Some(Token { kind: TokenKind::Newline, .. }) | None => true,
             Some(_) => false,
         };
         if inside || continued {
@@ -136,12 +106,9 @@ impl Lexer<'_> {
                 self.push(TokenKind::Str, len + 2);
                 Ok(())
             }
-            _ => Err(Diagnostic::new(
-                Span::new(self.at, self.at + 1),
-                "this string has no end on its line",
-            )
-            .label("opened here")
-            .help("a string is written `\"key\"`, on one line")),
+            _ => Err(Diagnostic::new(Span::new(self.at, self.at + 1), "this string has no end on its line")
+                .label("opened here")
+                .help("a string is written `\"key\"`, on one line")),
         }
     }
 
@@ -153,9 +120,7 @@ impl Lexer<'_> {
     }
 
     fn digits(&self, from: usize) -> usize {
-        (from..)
-            .take_while(|&i| self.byte(i).is_ascii_digit())
-            .count()
+        (from..).take_while(|&i| self.byte(i).is_ascii_digit()).count()
     }
 
     /// digits [ "." digits ] [ ("e"|"E") [sign] digits ]: a point without digits after it is not part of the number,
@@ -180,20 +145,12 @@ impl Lexer<'_> {
         let span = Span::new(self.at, self.at + len);
         let value: f64 = text.parse().unwrap_or(f64::INFINITY);
         if !value.is_finite() {
-            return Err(Diagnostic::new(
-                span,
-                format!("the number `{}` is too large", shortened(text)),
-            )
-            .help("the largest is about 1.8e308"));
+            return Err(Diagnostic::new(span, format!("the number `{}` is too large", shortened(text)))
+                .help("the largest is about 1.8e308"));
         }
         if int && value > MAX_INT {
-            return Err(Diagnostic::new(
-                span,
-                format!("the integer `{}` is too large", shortened(text)),
-            )
-            .help(
-                "integers go up to 2^53; write a real with a point or an exponent, as in `1e20`",
-            ));
+            return Err(Diagnostic::new(span, format!("the integer `{}` is too large", shortened(text)))
+                .help("integers go up to 2^53; write a real with a point or an exponent, as in `1e20`"));
         }
         self.push(TokenKind::Number { value, int }, len);
         Ok(())
@@ -207,31 +164,21 @@ impl Lexer<'_> {
         if glued > 0 {
             let name = &tail[..glued];
             let help = match name {
-                _ if name.starts_with('_') => {
-                    "digits are not grouped: write `1000` or `1e3`".to_string()
-                }
+                _ if name.starts_with('_') => "digits are not grouped: write `1000` or `1e3`".to_string(),
                 "e" | "E" => format!("an exponent needs digits, as in `{number}e3`"),
                 _ => format!("a product is written `{number} * {}`", shortened(name)),
             };
             let span = Span::new(self.at, self.at + len + glued);
-            return Err(Diagnostic::new(
-                span,
-                format!("`{number}{}` is not a number", shortened(name)),
-            )
-            .help(help));
+            return Err(Diagnostic::new(span, format!("`{number}{}` is not a number", shortened(name))).help(help));
         }
         if tail.starts_with("..") {
             let span = Span::new(self.at + len, self.at + len + 2);
-            return Err(
-                Diagnostic::new(span, "`..` is not an operator").help("a range is written `1:N`")
-            );
+            return Err(Diagnostic::new(span, "`..` is not an operator").help("a range is written `1:N`"));
         }
         if tail.starts_with('.') && !tail[1..].starts_with(['*', '/', '^']) {
             let span = Span::new(self.at, self.at + len + 1);
-            return Err(
-                Diagnostic::new(span, "expected digits after the decimal point")
-                    .help(format!("write `{number}` or `{number}.0`")),
-            );
+            return Err(Diagnostic::new(span, "expected digits after the decimal point")
+                .help(format!("write `{number}` or `{number}.0`")));
         }
         Ok(())
     }
@@ -264,9 +211,7 @@ impl Lexer<'_> {
     /// A character that begins no word.
     fn unknown(&self, c: char) -> Diagnostic {
         let help = match c {
-            '.' if self.byte(1).is_ascii_digit() => {
-                "a number begins with a digit: write `0` before the point"
-            }
+            '.' if self.byte(1).is_ascii_digit() => "a number begins with a digit: write `0` before the point",
             '.' if self.byte(1) == b'.' => "a range is written `1:N`",
             '.' => "names have no points and values no methods: use `_` in names, `f(x)` for calls",
             '&' => "and is written `&&`",
@@ -286,16 +231,8 @@ impl Lexer<'_> {
             '∈' => "write `in`",
             _ => "outside comments a model file has names, numbers, operators and brackets",
         };
-        let shown = if c.is_control() {
-            format!("U+{:04X}", c as u32)
-        } else {
-            format!("`{c}`")
-        };
-        Diagnostic::new(
-            Span::new(self.at, self.at + c.len_utf8()),
-            format!("unknown character {shown}"),
-        )
-        .help(help)
+        let shown = if c.is_control() { format!("U+{:04X}", c as u32) } else { format!("`{c}`") };
+        Diagnostic::new(Span::new(self.at, self.at + c.len_utf8()), format!("unknown character {shown}")).help(help)
     }
 }
 

@@ -14,11 +14,7 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -
         if candidate == name {
             continue;
         }
-        let distance = if candidate.to_lowercase() == lower {
-            0
-        } else {
-            edits(&wanted, candidate, limit)
-        };
+        let distance = if candidate.to_lowercase() == lower { 0 } else { edits(&wanted, candidate, limit) };
         if distance <= limit && best.is_none_or(|(d, _)| distance < d) {
             best = Some((distance, candidate));
         }
@@ -54,10 +50,7 @@ mod tests {
     use super::*;
 
     fn guess(name: &str) -> Option<&'static str> {
-        did_you_mean(
-            name,
-            ["normal", "lognormal", "gamma", "mu", "tau", "sigma"].into_iter(),
-        )
+        did_you_mean(name, ["normal", "lognormal", "gamma", "mu", "tau", "sigma"].into_iter())
     }
 
     #[test]
@@ -79,9 +72,6 @@ mod tests {
 
     #[test]
     fn nearest_wins() {
-        assert_eq!(
-            did_you_mean("thetas", ["thetaxx", "theta"].into_iter()),
-            Some("theta")
-        );
+        assert_eq!(did_you_mean("thetas", ["thetaxx", "theta"].into_iter()), Some("theta"));
     }
 }

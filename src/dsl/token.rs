@@ -131,10 +131,7 @@ impl Keyword {
 impl Mark {
     /// The longest mark that `rest` begins with.
     pub fn at_start_of(rest: &str) -> Option<Mark> {
-        Mark::ALL
-            .iter()
-            .copied()
-            .find(|m| rest.starts_with(m.text()))
+        Mark::ALL.iter().copied().find(|m| rest.starts_with(m.text()))
     }
 
     /// True where a statement cannot end after this mark, so that a newline there is dropped.
@@ -142,10 +139,7 @@ impl Mark {
     /// `<` and `>` are not among them: a line may end in the `>` that closes a constraint.
     pub fn continues_line(self) -> bool {
         use Mark::*;
-        !matches!(
-            self,
-            Lt | Gt | Quote | Semicolon | RParen | RBracket | RBrace
-        )
+        !matches!(self, Lt | Gt | Quote | Semicolon | RParen | RBracket | RBrace)
     }
 
     /// True for the operators that stand between two operands, `?` and `:` included.
@@ -153,22 +147,7 @@ impl Mark {
         use Mark::*;
         matches!(
             self,
-            IntDiv
-                | EltMul
-                | EltDiv
-                | EltPow
-                | Eq
-                | Ne
-                | Le
-                | Ge
-                | And
-                | Or
-                | Add
-                | Sub
-                | Mul
-                | Div
-                | Mod
-                | Pow
+            IntDiv | EltMul | EltDiv | EltPow | Eq | Ne | Le | Ge | And | Or | Add | Sub | Mul | Div | Mod | Pow
         ) || matches!(self, Lt | Gt | Question | Colon | Bar)
     }
 

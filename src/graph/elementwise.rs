@@ -14,10 +14,7 @@ impl Graph {
         for &a in args {
             let s = self.shape(a);
             if !s.is_scalar() {
-                assert!(
-                    shape.is_scalar() || shape == s,
-                    "elementwise on {shape:?} and {s:?}"
-                );
+                assert!(shape.is_scalar() || shape == s, "elementwise on {shape:?} and {s:?}");
                 shape = s;
             }
         }
@@ -36,9 +33,7 @@ impl Graph {
             return v;
         }
         match (op, &self.node(a).op) {
-            (Unary::Neg, Op::Unary(Unary::Neg)) | (Unary::Recip, Op::Unary(Unary::Recip)) => {
-                self.node(a).args[0]
-            }
+            (Unary::Neg, Op::Unary(Unary::Neg)) | (Unary::Recip, Op::Unary(Unary::Recip)) => self.node(a).args[0],
             (Unary::Log, Op::Unary(Unary::Exp)) => self.node(a).args[0],
             _ => self.push(Op::Unary(op), vec![a], shape),
         }
@@ -108,14 +103,7 @@ impl Graph {
         self.broadcast(v, shape)
     }
 
-    fn add_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn add_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         if ca == Some(0.0) {
             return self.fill_to(b, shape);
         }
@@ -132,14 +120,7 @@ impl Graph {
         self.push(Op::Binary(Binary::Add), vec![a, b], shape)
     }
 
-    fn sub_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn sub_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         if cb == Some(0.0) {
             return self.fill_to(a, shape);
         }
@@ -153,20 +134,9 @@ impl Graph {
         self.push(Op::Binary(Binary::Sub), vec![a, b], shape)
     }
 
-    fn mul_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn mul_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         // The constant goes first.
-        let (a, b, ca) = if cb.is_some() && ca.is_none() {
-            (b, a, cb)
-        } else {
-            (a, b, ca)
-        };
+        let (a, b, ca) = if cb.is_some() && ca.is_none() { (b, a, cb) } else { (a, b, ca) };
         match ca {
             Some(1.0) => return self.fill_to(b, shape),
             Some(0.0) => return self.filled(0.0, shape),
@@ -196,11 +166,7 @@ impl Graph {
             }
             _ => {}
         }
-        let (a, b) = if ca.is_some() || a <= b {
-            (a, b)
-        } else {
-            (b, a)
-        };
+        let (a, b) = if ca.is_some() || a <= b { (a, b) } else { (b, a) };
         self.push(Op::Binary(Binary::Mul), vec![a, b], shape)
     }
 

@@ -36,10 +36,7 @@ impl StanCsv {
 /// Reads a file of draws. Comments may stand anywhere; every row must have as many numbers as there
 /// are columns, and the last line must be whole.
 pub fn read_stan_csv(path: &Path) -> Result<StanCsv, IoError> {
-    let failed = |source| IoError::Read {
-        path: path.into(),
-        source,
-    };
+    let failed = |source| IoError::Read { path: path.into(), source };
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
     let mut csv = StanCsv::default();
     let mut text = String::new();
@@ -71,11 +68,7 @@ pub fn read_stan_csv(path: &Path) -> Result<StanCsv, IoError> {
 /// Takes in one line; an error is a field, from 1, and a message.
 fn read_line(csv: &mut StanCsv, text: &str) -> Result<(), (usize, String)> {
     let Some(line) = text.strip_suffix('\n') else {
-        return Err((
-            1,
-            "the last line has no end: the file was cut while it was written; delete that line"
-                .into(),
-        ));
+        return Err((1, "the last line has no end: the file was cut while it was written; delete that line".into()));
     };
     let line = line.trim_end_matches('\r');
     if let Some(comment) = line.strip_prefix('#') {
@@ -97,20 +90,14 @@ fn read_row(csv: &mut StanCsv, line: &str) -> Result<(), (usize, String)> {
         found += 1;
         let v = field.trim().parse().map_err(|_| {
             let shown: String = field.chars().take(40).collect();
-            (
-                found,
-                format!("{shown:?} is not a number; give a file of draws"),
-            )
+            (found, format!("{shown:?} is not a number; give a file of draws"))
         })?;
         if found <= expected {
             csv.columns[found - 1].push(v);
         }
     }
     if found != expected {
-        return Err((
-            found,
-            format!("{found} numbers under {expected} columns; the row is damaged, delete it"),
-        ));
+        return Err((found, format!("{found} numbers under {expected} columns; the row is damaged, delete it")));
     }
     Ok(())
 }

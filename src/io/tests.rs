@@ -32,25 +32,14 @@ fn names(n: &[&str]) -> Vec<String> {
     n.iter().map(|s| s.to_string()).collect()
 }
 
-const ROW: NutsRow = NutsRow {
-    lp: -7.25,
-    accept_stat: 0.9,
-    stepsize: 0.5,
-    treedepth: 3,
-    n_leapfrog: 7,
-    divergent: true,
-    energy: 1e-9,
-};
+const ROW: NutsRow =
+    NutsRow { lp: -7.25, accept_stat: 0.9, stepsize: 0.5, treedepth: 3, n_leapfrog: 7, divergent: true, energy: 1e-9 };
 
 #[test]
 fn layout_is_stans() {
-    let header = [
-        ("model", "eight\nschools".to_string()),
-        ("seed", "1".to_string()),
-    ];
+    let header = [("model", "eight\nschools".to_string()), ("seed", "1".to_string())];
     let theta = names(&["theta.1", "theta.2"]);
-    let mut w =
-        StanCsvWriter::new(vec![], Path::new("mem"), &header, &NUTS_COLUMNS, &theta).unwrap();
+    let mut w = StanCsvWriter::new(vec![], Path::new("mem"), &header, &NUTS_COLUMNS, &theta).unwrap();
     w.row(&ROW.to_array(), &[1.0, f64::NAN]).unwrap();
     w.row(&ROW.to_array(), &[f64::NEG_INFINITY, 1e300]).unwrap();
     w.comment("Elapsed Time: 1 s").unwrap();
@@ -101,16 +90,8 @@ fn reads_stans_own_layout() {
 fn damage_is_named() {
     for (name, text, parts) in [
         ("cut", "a,b\n1,2\n3,4", ["line 3", "was cut"]),
-        (
-            "short",
-            "a,b\n1\n",
-            ["line 2, field 1", "1 numbers under 2 columns"],
-        ),
-        (
-            "long",
-            "a,b\n1,2,3\n",
-            ["line 2, field 3", "3 numbers under 2 columns"],
-        ),
+        ("short", "a,b\n1\n", ["line 2, field 1", "1 numbers under 2 columns"]),
+        ("long", "a,b\n1,2,3\n", ["line 2, field 3", "3 numbers under 2 columns"]),
         ("word", "# x\na,b\n1,red\n", ["line 3, field 2", "\"red\""]),
         ("empty", "# x = 1\n", ["line 1", "no header"]),
     ] {
@@ -144,8 +125,7 @@ impl Write for Disk {
 fn a_full_disk_is_an_error() {
     // For any room, the first lost byte shows by the end at the latest.
     let all = |room: usize| -> Result<(), IoError> {
-        let mut w =
-            StanCsvWriter::new(Disk(room), Path::new("full.csv"), &[], &[], &names(&["x"]))?;
+        let mut w = StanCsvWriter::new(Disk(room), Path::new("full.csv"), &[], &[], &names(&["x"]))?;
         for _ in 0..40_000 {
             w.row(&[], &[0.1])?;
         }
@@ -174,10 +154,7 @@ fn wrong_calls_are_errors() {
     for bad in ["x[1,2]", "", "a\nb", "#x", "a\"b"] {
         assert!(matches!(new(bad), Err(IoError::Name { .. })));
     }
-    assert!(matches!(
-        new("x").unwrap().row(&[1.0], &[2.0]),
-        Err(IoError::Row { .. })
-    ));
+    assert!(matches!(new("x").unwrap().row(&[1.0], &[2.0]), Err(IoError::Row { .. })));
     let nowhere = Path::new("/no/such/folder/draws.csv");
     let made = StanCsvWriter::create(nowhere, &[], &[], &names(&["x"]));
     assert!(matches!(made, Err(IoError::Create { .. })));

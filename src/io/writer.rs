@@ -7,15 +7,8 @@ use std::path::{Path, PathBuf};
 use super::IoError;
 
 /// The columns of Stan's sampler in front of the parameters.
-pub const NUTS_COLUMNS: [&str; 7] = [
-    "lp__",
-    "accept_stat__",
-    "stepsize__",
-    "treedepth__",
-    "n_leapfrog__",
-    "divergent__",
-    "energy__",
-];
+pub const NUTS_COLUMNS: [&str; 7] =
+    ["lp__", "accept_stat__", "stepsize__", "treedepth__", "n_leapfrog__", "divergent__", "energy__"];
 
 /// What the sampler says of one draw, in the order of [`NUTS_COLUMNS`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,16 +62,8 @@ pub struct StanCsvWriter<W: Write> {
 impl StanCsvWriter<File> {
     /// Makes (or empties) a file and writes its header: `# key = value` lines, then the names of the
     /// `leading` columns ([`NUTS_COLUMNS`] for a sampler) and of the parameters (`theta.1`).
-    pub fn create(
-        path: &Path,
-        header: &[(&str, String)],
-        leading: &[&str],
-        names: &[String],
-    ) -> Result<Self, IoError> {
-        let file = File::create(path).map_err(|source| IoError::Create {
-            path: path.into(),
-            source,
-        })?;
+    pub fn create(path: &Path, header: &[(&str, String)], leading: &[&str], names: &[String]) -> Result<Self, IoError> {
+        let file = File::create(path).map_err(|source| IoError::Create { path: path.into(), source })?;
         Self::new(file, path, header, leading, names)
     }
 
@@ -87,9 +72,7 @@ impl StanCsvWriter<File> {
         let path = self.path.clone();
         match self.into_inner()?.sync_all() {
             // Pipes and terminals cannot be synchronised.
-            Err(e) if e.kind() != ErrorKind::InvalidInput => {
-                Err(IoError::Write { path, source: e })
-            }
+            Err(e) if e.kind() != ErrorKind::InvalidInput => Err(IoError::Write { path, source: e }),
             _ => Ok(()),
         }
     }
@@ -104,18 +87,10 @@ impl<W: Write> StanCsvWriter<W> {
         leading: &[&str],
         names: &[String],
     ) -> Result<Self, IoError> {
-        let columns: Vec<&str> = leading
-            .iter()
-            .copied()
-            .chain(names.iter().map(|n| n.as_str()))
-            .collect();
-        let invalid =
-            |n: &&&str| n.is_empty() || n.starts_with('#') || n.contains([',', '"', '\n', '\r']);
+        let columns: Vec<&str> = leading.iter().copied().chain(names.iter().map(|n| n.as_str())).collect();
+        let invalid = |n: &&&str| n.is_empty() || n.starts_with('#') || n.contains([',', '"', '\n', '\r']);
         if let Some(name) = columns.iter().find(invalid) {
-            return Err(IoError::Name {
-                path: path.into(),
-                name: name.to_string(),
-            });
+            return Err(IoError::Name { path: path.into(), name: name.to_string() });
         }
         let mut writer = StanCsvWriter {
             out: BufWriter::with_capacity(1 << 16, out),
@@ -145,11 +120,7 @@ impl<W: Write> StanCsvWriter<W> {
     pub fn row(&mut self, leading: &[f64], values: &[f64]) -> Result<(), IoError> {
         let found = leading.len() + values.len();
         if found != self.columns {
-            return Err(IoError::Row {
-                path: self.path.clone(),
-                expected: self.columns,
-                found,
-            });
+            return Err(IoError::Row { path: self.path.clone(), expected: self.columns, found });
         }
         for (j, v) in leading.iter().chain(values).enumerate() {
             if j > 0 {
@@ -168,10 +139,7 @@ impl<W: Write> StanCsvWriter<W> {
     /// Writes all that is pending; returns the destination.
     pub fn into_inner(self) -> Result<W, IoError> {
         let path = self.path;
-        self.out.into_inner().map_err(|e| IoError::Write {
-            path,
-            source: e.into_error(),
-        })
+        self.out.into_inner().map_err(|e| IoError::Write { path, source: e.into_error() })
     }
 
     /// Writes the line that was built, whole.
@@ -183,10 +151,7 @@ impl<W: Write> StanCsvWriter<W> {
     }
 
     fn failed(&self, source: std::io::Error) -> IoError {
-        IoError::Write {
-            path: self.path.clone(),
-            source,
-        }
+        IoError::Write { path: self.path.clone(), source }
     }
 }
 

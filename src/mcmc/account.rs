@@ -81,13 +81,7 @@ impl Totals {
     }
 
     /// Closes the account.
-    pub fn finish(
-        self,
-        step_size: f64,
-        metric: Metric,
-        warmup_gradients: u64,
-        gradients: u64,
-    ) -> ChainRun {
+    pub fn finish(self, step_size: f64, metric: Metric, warmup_gradients: u64, gradients: u64) -> ChainRun {
         ChainRun {
             step_size,
             metric,
@@ -127,11 +121,7 @@ impl EnergySums {
     }
 
     fn ebfmi(&self) -> f64 {
-        if self.count < 3.0 {
-            f64::NAN
-        } else {
-            self.jumps / self.m2
-        }
+        if self.count < 3.0 { f64::NAN } else { self.jumps / self.m2 }
     }
 }
 
@@ -152,13 +142,7 @@ impl Reporter {
     /// Reports at most once per `every`.
     pub fn new(every: Duration) -> Reporter {
         let now = Instant::now();
-        Reporter {
-            every,
-            reported: now,
-            looked: now,
-            next: 1,
-            stride: 1,
-        }
+        Reporter { every, reported: now, looked: now, next: 1, stride: 1 }
     }
 
     /// Whether a report is due after so many gradient evaluations in all.

@@ -145,18 +145,12 @@ impl Adaptation {
             return;
         }
         let new = match self.kind {
-            MetricKind::LowRank { cutoff, max_rank } => {
-                self.window.low_rank(cutoff, max_rank).map(Metric::LowRank)
-            }
+            MetricKind::LowRank { cutoff, max_rank } => self.window.low_rank(cutoff, max_rank).map(Metric::LowRank),
             _ => self.window.dense().map(Metric::Dense),
         };
         if let Some(new) = new {
             *metric = new;
         }
-        self.window.keep_last(if self.done < self.early_end {
-            CARRIED
-        } else {
-            0
-        });
+        self.window.keep_last(if self.done < self.early_end { CARRIED } else { 0 });
     }
 }

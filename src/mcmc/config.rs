@@ -64,12 +64,7 @@ impl Nuts {
     pub fn check(&self) -> Result<(), McmcError> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let tests = [
-            (
-                self.chains > 0,
-                "chains",
-                self.chains.to_string(),
-                "at least 1",
-            ),
+            (self.chains > 0, "chains", self.chains.to_string(), "at least 1"),
             (self.thin > 0, "thin", self.thin.to_string(), "at least 1"),
             (
                 self.target_accept > 0.0 && self.target_accept < 1.0,
@@ -77,45 +72,24 @@ impl Nuts {
                 self.target_accept.to_string(),
                 "a number strictly between 0 and 1",
             ),
-            (
-                (1..=MAX_DEPTH).contains(&self.max_depth),
-                "max_depth",
-                self.max_depth.to_string(),
-                "1 to 18",
-            ),
+            ((1..=MAX_DEPTH).contains(&self.max_depth), "max_depth", self.max_depth.to_string(), "1 to 18"),
             (
                 positive(self.max_energy_error),
                 "max_energy_error",
                 self.max_energy_error.to_string(),
                 "a positive number",
             ),
-            (
-                (0.0..1.0).contains(&self.step_jitter),
-                "step_jitter",
-                self.step_jitter.to_string(),
-                "0 to 1, 1 excluded",
-            ),
-            (
-                positive(self.step_size),
-                "step_size",
-                self.step_size.to_string(),
-                "a positive number",
-            ),
+            ((0.0..1.0).contains(&self.step_jitter), "step_jitter", self.step_jitter.to_string(), "0 to 1, 1 excluded"),
+            (positive(self.step_size), "step_size", self.step_size.to_string(), "a positive number"),
             (self.threads != Some(0), "threads", "0".into(), "at least 1"),
         ];
         for (ok, field, value, expected) in tests {
             if !ok {
-                return Err(McmcError::Config {
-                    field,
-                    value,
-                    expected,
-                });
+                return Err(McmcError::Config { field, value, expected });
             }
         }
         match self.metric {
-            MetricKind::LowRank { cutoff, max_rank }
-                if !(cutoff > 1.0 && cutoff.is_finite() && max_rank > 0) =>
-            {
+            MetricKind::LowRank { cutoff, max_rank } if !(cutoff > 1.0 && cutoff.is_finite() && max_rank > 0) => {
                 Err(McmcError::Config {
                     field: "metric",
                     value: format!("{:?}", self.metric),
@@ -170,10 +144,6 @@ pub struct Control<'a> {
 
 impl Default for Control<'_> {
     fn default() -> Self {
-        Control {
-            progress: None,
-            every: Duration::from_millis(100),
-            cancel: None,
-        }
+        Control { progress: None, every: Duration::from_millis(100), cancel: None }
     }
 }

@@ -28,9 +28,7 @@ pub enum McmcError {
         expected: usize,
     },
     /// The target has no coordinates.
-    #[error(
-        "the target has no coordinates, so there is nothing to sample; evaluate its density instead"
-    )]
+    #[error("the target has no coordinates, so there is nothing to sample; evaluate its density instead")]
     NoCoordinates,
     /// No starting point with a finite log density and gradient.
     #[error(

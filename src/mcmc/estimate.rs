@@ -12,10 +12,7 @@ struct Welford {
 
 impl Welford {
     fn new(dim: usize) -> Welford {
-        Welford {
-            mean: vec![0.0; dim],
-            m2: vec![0.0; dim],
-        }
+        Welford { mean: vec![0.0; dim], m2: vec![0.0; dim] }
     }
 
     fn push(&mut self, count: f64, x: &[f64]) {
@@ -51,11 +48,7 @@ const BOUNDS: (f64, f64) = (1e-20, 1e20);
 impl DiagEstimate {
     /// An estimate without data.
     pub fn new(dim: usize) -> DiagEstimate {
-        DiagEstimate {
-            count: 0,
-            draws: Welford::new(dim),
-            gradients: Welford::new(dim),
-        }
+        DiagEstimate { count: 0, draws: Welford::new(dim), gradients: Welford::new(dim) }
     }
 
     /// Number of draws seen.
@@ -104,11 +97,7 @@ pub struct Window {
 impl Window {
     /// An empty window.
     pub fn new(dim: usize) -> Window {
-        Window {
-            dim,
-            draws: Vec::new(),
-            gradients: Vec::new(),
-        }
+        Window { dim, draws: Vec::new(), gradients: Vec::new() }
     }
 
     /// Adds a draw and its gradient.
@@ -137,16 +126,10 @@ impl Window {
     /// Scales s_j of the diagonal estimate.
     fn scales(&self) -> Vec<f64> {
         let mut diag = DiagEstimate::new(self.dim);
-        for (x, g) in self
-            .draws
-            .chunks_exact(self.dim)
-            .zip(self.gradients.chunks_exact(self.dim))
-        {
+        for (x, g) in self.draws.chunks_exact(self.dim).zip(self.gradients.chunks_exact(self.dim)) {
             diag.push(x, g);
         }
-        (0..self.dim)
-            .map(|j| diag.variance(j).unwrap_or(1.0).sqrt())
-            .collect()
+        (0..self.dim).map(|j| diag.variance(j).unwrap_or(1.0).sqrt()).collect()
     }
 
     /// Centred columns, one per draw: x_j / s_j of the draws or g_j s_j of the gradients.
@@ -191,18 +174,11 @@ impl Window {
         let (bx, bg) = (basis.tr_mul(&x), basis.tr_mul(&g));
         let mean = geometric_mean(&shrink(&bx * bx.transpose()), &shrink(&bg * bg.transpose()))?;
         let eigen = SymmetricEigen::try_new(mean, f64::EPSILON, EIGEN_ITERATIONS)?;
-        let mut order: Vec<usize> = (0..k)
-            .filter(|&i| far_from_one(eigen.eigenvalues[i], cutoff))
-            .collect();
-        order.sort_by(|&a, &b| {
-            distance(eigen.eigenvalues[b]).total_cmp(&distance(eigen.eigenvalues[a]))
-        });
+        let mut order: Vec<usize> = (0..k).filter(|&i| far_from_one(eigen.eigenvalues[i], cutoff)).collect();
+        order.sort_by(|&a, &b| distance(eigen.eigenvalues[b]).total_cmp(&distance(eigen.eigenvalues[a])));
         order.truncate(max_rank);
         let directions = &basis * &eigen.eigenvectors;
-        let rows: Vec<Vec<f64>> = order
-            .iter()
-            .map(|&i| directions.column(i).iter().copied().collect())
-            .collect();
+        let rows: Vec<Vec<f64>> = order.iter().map(|&i| directions.column(i).iter().copied().collect()).collect();
         let lambda: Vec<f64> = order.iter().map(|&i| eigen.eigenvalues[i]).collect();
         Some(LowRank::new(&s, &rows, &lambda))
     }
@@ -250,11 +226,7 @@ fn roots(b: &DMatrix<f64>) -> Option<(DMatrix<f64>, DMatrix<f64>)> {
 /// The leading left singular vectors of `m`, at most `count` and half of the draws.
 fn leading(m: &DMatrix<f64>, count: usize) -> Option<DMatrix<f64>> {
     let keep = count.min(m.ncols() / 2).min(m.nrows()).max(1);
-    let small = if m.ncols() < m.nrows() {
-        m.tr_mul(m)
-    } else {
-        m * m.transpose()
-    };
+    let small = if m.ncols() < m.nrows() { m.tr_mul(m) } else { m * m.transpose() };
     if small.iter().any(|x| !x.is_finite()) {
         return None;
     }
@@ -263,11 +235,7 @@ fn leading(m: &DMatrix<f64>, count: usize) -> Option<DMatrix<f64>> {
     order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
     order.truncate(keep);
     let vectors = eigen.eigenvectors.select_columns(&order);
-    Some(if m.ncols() < m.nrows() {
-        m * vectors
-    } else {
-        vectors
-    })
+    Some(if m.ncols() < m.nrows() { m * vectors } else { vectors })
 }
 
 /// An orthonormal basis of the columns of all `parts` (modified Gram-Schmidt, twice).
@@ -326,10 +294,7 @@ mod tests {
         let (window, _) = window(&target, 2000);
         let e0 = [1.0, 0.0, 0.0, 0.0];
         let mut out = [0.0; 4];
-        for metric in [
-            window.dense().map(Metric::Dense),
-            window.low_rank(1.01, 4).map(Metric::LowRank),
-        ] {
+        for metric in [window.dense().map(Metric::Dense), window.low_rank(1.01, 4).map(Metric::LowRank)] {
             metric.expect("enough draws").apply(&e0, &mut out);
             // Shrinkage of 2 draws in 2000, on eigenvalues up to 3.4 and down to 0.2 relative to the diagonal's.
             for (found, expected) in out.iter().zip([1.0, 0.8, 0.8, 0.8]) {

@@ -35,18 +35,9 @@ impl Kernel for Hmc {
         }
         let end = from;
         let error = state.energy_of(end) - h0;
-        let accept = if error.is_nan() {
-            0.0
-        } else {
-            (-error).exp().min(1.0)
-        };
+        let accept = if error.is_nan() { 0.0 } else { (-error).exp().min(1.0) };
         let moved = rng.uniform() < accept;
         state.settle(if moved { end } else { start });
-        Info {
-            accept,
-            leapfrogs: self.leapfrogs,
-            energy: state.energy_of(state.current()),
-            ..Info::default()
-        }
+        Info { accept, leapfrogs: self.leapfrogs, energy: state.energy_of(state.current()), ..Info::default() }
     }
 }

@@ -30,10 +30,7 @@ pub enum Init<'a> {
 
 impl Default for Init<'_> {
     fn default() -> Self {
-        Init::Uniform {
-            radius: 2.0,
-            tries: 100,
-        }
+        Init::Uniform { radius: 2.0, tries: 100 }
     }
 }
 
@@ -43,26 +40,12 @@ impl Init<'_> {
         let Init::Given(points) = self else {
             return Ok(());
         };
-        let wrong = |what: String, found, expected| {
-            Err(McmcError::Length {
-                what,
-                found,
-                expected,
-            })
-        };
+        let wrong = |what: String, found, expected| Err(McmcError::Length { what, found, expected });
         if points.len() != chains {
-            return wrong(
-                "the list of starting points (one per chain)".into(),
-                points.len(),
-                chains,
-            );
+            return wrong("the list of starting points (one per chain)".into(), points.len(), chains);
         }
         match points.iter().position(|p| p.len() != dim) {
-            Some(c) => wrong(
-                format!("the starting point of chain {c}"),
-                points[c].len(),
-                dim,
-            ),
+            Some(c) => wrong(format!("the starting point of chain {c}"), points[c].len(), dim),
             None => Ok(()),
         }
     }
@@ -82,9 +65,7 @@ impl Init<'_> {
         let mut x = vec![0.0; target.dim()];
         for _ in 0..tries {
             match self {
-                Init::Uniform { radius, .. } => {
-                    x.fill_with(|| radius * (2.0 * rng.uniform() - 1.0))
-                }
+                Init::Uniform { radius, .. } => x.fill_with(|| radius * (2.0 * rng.uniform() - 1.0)),
                 Init::Given(points) => x.copy_from_slice(&points[chain]),
                 Init::Draw { draw, .. } => draw(chain, rng, &mut x),
             }
@@ -93,17 +74,7 @@ impl Init<'_> {
                 return Ok(());
             }
         }
-        let bad = state
-            .gradient()
-            .iter()
-            .enumerate()
-            .filter(|(_, g)| !g.is_finite())
-            .map(|(j, _)| j);
-        Err(McmcError::Init {
-            chain,
-            tries,
-            logp: state.logp(),
-            coordinates: bad.collect(),
-        })
+        let bad = state.gradient().iter().enumerate().filter(|(_, g)| !g.is_finite()).map(|(j, _)| j);
+        Err(McmcError::Init { chain, tries, logp: state.logp(), coordinates: bad.collect() })
     }
 }

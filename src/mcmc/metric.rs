@@ -28,10 +28,7 @@ pub enum MetricKind {
 impl MetricKind {
     /// Low rank with the usual cut-off 2 and at most 32 directions.
     pub const fn low_rank() -> MetricKind {
-        MetricKind::LowRank {
-            cutoff: 2.0,
-            max_rank: 32,
-        }
+        MetricKind::LowRank { cutoff: 2.0, max_rank: 32 }
     }
 }
 
@@ -79,11 +76,7 @@ impl Diag {
     /// From the diagonal of Sigma (variances, positive).
     pub fn new(variances: &[f64]) -> Diag {
         let dim = variances.len();
-        let mut diag = Diag {
-            dim,
-            scale: vec![0.0; padded(dim)],
-            inv: vec![0.0; padded(dim)],
-        };
+        let mut diag = Diag { dim, scale: vec![0.0; padded(dim)], inv: vec![0.0; padded(dim)] };
         for (j, &v) in variances.iter().enumerate() {
             diag.set_one(j, v);
         }
@@ -127,12 +120,7 @@ impl LowRank {
         }
         let mut s = vec![0.0; n];
         s[..dim].copy_from_slice(scale);
-        LowRank {
-            dim,
-            scale: s,
-            directions: rows,
-            lambda: lambda.to_vec(),
-        }
+        LowRank { dim, scale: s, directions: rows, lambda: lambda.to_vec() }
     }
 
     /// Number of directions kept.
@@ -173,13 +161,9 @@ impl Metric {
             Metric::LowRank(m) => {
                 let n = padded(m.dim);
                 let spread = |j: usize| -> f64 {
-                    (0..m.rank())
-                        .map(|k| (m.lambda[k] - 1.0) * m.directions[k * n + j].powi(2))
-                        .sum()
+                    (0..m.rank()).map(|k| (m.lambda[k] - 1.0) * m.directions[k * n + j].powi(2)).sum()
                 };
-                (0..m.dim)
-                    .map(|j| m.scale[j].powi(2) * (1.0 + spread(j)))
-                    .collect()
+                (0..m.dim).map(|j| m.scale[j].powi(2) * (1.0 + spread(j))).collect()
             }
         }
     }

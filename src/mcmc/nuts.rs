@@ -65,12 +65,7 @@ pub struct NutsKernel<'a, R: Rules = Standard> {
 
 impl Default for NutsKernel<'_> {
     fn default() -> Self {
-        NutsKernel {
-            max_depth: 10,
-            max_energy_error: 1000.0,
-            cancel: None,
-            rules: Standard,
-        }
+        NutsKernel { max_depth: 10, max_energy_error: 1000.0, cancel: None, rules: Standard }
     }
 }
 
@@ -86,13 +81,7 @@ struct Node {
 
 impl Node {
     fn leaf(slot: Slot, weight: f64) -> Node {
-        Node {
-            begin: slot,
-            end: slot,
-            proposal: slot,
-            level: 0,
-            weight,
-        }
+        Node { begin: slot, end: slot, proposal: slot, level: 0, weight }
     }
 
     fn slots(&self) -> u64 {
@@ -174,10 +163,7 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
             }
             self.info.depth += 1;
             let new = self.stack[0];
-            let pick =
-                self.kernel
-                    .rules
-                    .pick_across(self.rng.uniform(), self.tree.weight, new.weight);
+            let pick = self.kernel.rules.pick_across(self.rng.uniform(), self.tree.weight, new.weight);
             let (tree, turning) = merge(self.state, self.tree, new, TREE, 1, pick);
             self.tree = tree;
             if turning || !valid {
@@ -192,11 +178,7 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
         let mut from = self.tree.end;
         self.height = 0;
         for _ in 0..1u64 << depth {
-            if self
-                .kernel
-                .cancel
-                .is_some_and(|c| c.load(Ordering::Relaxed))
-            {
+            if self.kernel.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
                 self.info.cancelled = true;
                 return false;
             }
@@ -205,9 +187,7 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
                 return false;
             }
             from = to;
-            while self.height >= 2
-                && self.stack[self.height - 1].level == self.stack[self.height - 2].level
-            {
+            while self.height >= 2 && self.stack[self.height - 1].level == self.stack[self.height - 2].level {
                 if self.merge_top() && R::CHECK_SUBTREES {
                     return false;
                 }
@@ -261,10 +241,7 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     fn merge_top(&mut self) -> bool {
         let at = self.height - 2;
         let (a, b) = (self.stack[at], self.stack[at + 1]);
-        let pick = self
-            .kernel
-            .rules
-            .pick_within(self.rng.uniform(), a.weight, b.weight);
+        let pick = self.kernel.rules.pick_within(self.rng.uniform(), a.weight, b.weight);
         let (node, turning) = merge(self.state, a, b, 1 + at, 2 + at, pick);
         self.stack[at] = node;
         self.height -= 1;
@@ -272,11 +249,7 @@ impl<T: Gradient + ?Sized, R: Rules> Builder<'_, '_, T, R> {
     }
 
     fn finish(mut self, start: Slot) -> Info {
-        let chosen = if self.info.cancelled {
-            start
-        } else {
-            self.tree.proposal
-        };
+        let chosen = if self.info.cancelled { start } else { self.tree.proposal };
         self.state.settle(chosen);
         self.info.energy = self.state.energy_of(chosen);
         self.info.accept = self.accept_sum / f64::from(self.info.leapfrogs.max(1));
@@ -295,11 +268,7 @@ fn merge(state: &mut State, a: Node, b: Node, la: usize, lb: usize, pick_b: bool
         level: a.level + 1,
         weight: a.weight + b.weight,
     };
-    let turning = if b.level == 0 {
-        turns_leaves(state, a, b, la)
-    } else {
-        turns(state, a, b, la, lb)
-    };
+    let turning = if b.level == 0 { turns_leaves(state, a, b, la) } else { turns(state, a, b, la, lb) };
     state.give_back(a.slots() | b.slots(), node.slots());
     (node, turning)
 }
@@ -313,8 +282,7 @@ fn turns_leaves(state: &mut State, a: Node, b: Node, la: usize) -> bool {
     let (pa, pb) = (blocks(points.p(a.begin)), blocks(points.p(b.begin)));
     let (va, vb) = (blocks(points.v(a.begin)), blocks(points.v(b.begin)));
     let (mut sa, mut sb) = ([0.0; PAD], [0.0; PAD]);
-    for ((rho, (pa, pb)), (va, vb)) in rho.iter_mut().zip(pa.iter().zip(pb)).zip(va.iter().zip(vb))
-    {
+    for ((rho, (pa, pb)), (va, vb)) in rho.iter_mut().zip(pa.iter().zip(pb)).zip(va.iter().zip(vb)) {
         let sum: Block = from_fn(|k| pa[k] + pb[k]);
         sa = from_fn(|k| sa[k] + va[k] * sum[k]);
         sb = from_fn(|k| sb[k] + vb[k] * sum[k]);
@@ -330,10 +298,7 @@ fn turns(state: &mut State, a: Node, b: Node, la: usize, lb: usize) -> bool {
     let n = state.width();
     let (rho, points) = state.rho_and_points();
     let (left, right) = rho.split_at_mut(lb * n);
-    let (rho_a, rho_b) = (
-        pairs_mut(&mut left[la * n..(la + 1) * n]),
-        pairs(&right[..n]),
-    );
+    let (rho_a, rho_b) = (pairs_mut(&mut left[la * n..(la + 1) * n]), pairs(&right[..n]));
     let (p_last, p_first) = (pairs(points.p(a.end)), pairs(points.p(b.begin)));
     let (v_begin, v_last) = (pairs(points.v(a.begin)), pairs(points.v(a.end)));
     let (v_first, v_end) = (pairs(points.v(b.begin)), pairs(points.v(b.end)));
@@ -341,8 +306,7 @@ fn turns(state: &mut State, a: Node, b: Node, la: usize, lb: usize) -> bool {
     let rho = rho_a.iter_mut().zip(rho_b);
     let p = p_last.iter().zip(p_first);
     let v = v_begin.iter().zip(v_last).zip(v_first.iter().zip(v_end));
-    for (((ra, rb), (p_last, p_first)), ((v_begin, v_last), (v_first, v_end))) in rho.zip(p).zip(v)
-    {
+    for (((ra, rb), (p_last, p_first)), ((v_begin, v_last), (v_first, v_end))) in rho.zip(p).zip(v) {
         let whole: Pair = from_fn(|k| ra[k] + rb[k]);
         let left: Pair = from_fn(|k| ra[k] + p_first[k]);
         let right: Pair = from_fn(|k| rb[k] + p_last[k]);

@@ -55,26 +55,17 @@ impl Nuts {
         init.check(self.chains, target.dim())?;
         if sinks.len() != self.chains {
             let what = "the list of sinks (one per chain)".into();
-            return Err(McmcError::Length {
-                what,
-                found: sinks.len(),
-                expected: self.chains,
-            });
+            return Err(McmcError::Length { what, found: sinks.len(), expected: self.chains });
         }
         let all = |sinks: &mut [S]| -> Result<Vec<ChainRun>, McmcError> {
             let chains = sinks.par_iter_mut().enumerate();
-            chains
-                .map(|(c, sink)| Chain::new(self, target, c, control).run(init, sink))
-                .collect()
+            chains.map(|(c, sink)| Chain::new(self, target, c, control).run(init, sink)).collect()
         };
         match self.threads {
             None => all(sinks),
             Some(threads) => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                let pool = pool.map_err(|e| McmcError::Threads {
-                    threads,
-                    message: e.to_string(),
-                })?;
+                let pool = pool.map_err(|e| McmcError::Threads { threads, message: e.to_string() })?;
                 pool.install(|| all(sinks))
             }
         }
@@ -120,9 +111,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         let warmup_gradients = self.state.gradients();
         self.draw_all(step_size, &metric, sink)?;
         let gradients = self.state.gradients() - warmup_gradients;
-        Ok(self
-            .totals
-            .finish(step_size, metric, warmup_gradients, gradients))
+        Ok(self.totals.finish(step_size, metric, warmup_gradients, gradients))
     }
 
     fn warm_up<S: Sink>(&mut self, sink: &mut S) -> Result<(f64, Metric), McmcError> {
@@ -130,23 +119,12 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         if self.config.warmup == 0 {
             return Ok((self.config.step_size, metric));
         }
-        let guess = first_guess(
-            self.target,
-            &metric,
-            self.config.step_size,
-            &mut self.state,
-            &mut self.rng,
-        );
-        let guess = guess.map_err(|step_size| McmcError::StepSize {
-            chain: self.index,
-            step_size,
-        })?;
+        let guess = first_guess(self.target, &metric, self.config.step_size, &mut self.state, &mut self.rng);
+        let guess = guess.map_err(|step_size| McmcError::StepSize { chain: self.index, step_size })?;
         let mut adaptation = Adaptation::new(self.config, self.state.dim(), guess);
         for iteration in 0..self.config.warmup {
             let eps = adaptation.step_size();
-            let info = self
-                .kernel
-                .step(self.target, &metric, eps, &mut self.state, &mut self.rng);
+            let info = self.kernel.step(self.target, &metric, eps, &mut self.state, &mut self.rng);
             if info.cancelled {
                 self.totals.cancelled = true;
                 break;
@@ -160,12 +138,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         Ok((adaptation.final_step_size(), metric))
     }
 
-    fn draw_all<S: Sink>(
-        &mut self,
-        step_size: f64,
-        metric: &Metric,
-        sink: &mut S,
-    ) -> Result<(), McmcError> {
+    fn draw_all<S: Sink>(&mut self, step_size: f64, metric: &Metric, sink: &mut S) -> Result<(), McmcError> {
         if self.totals.cancelled {
             return Ok(());
         }
@@ -173,9 +146,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         for iteration in 0..self.config.draws {
             start.copy_from_slice(self.state.position());
             let eps = self.jittered(step_size);
-            let info = self
-                .kernel
-                .step(self.target, metric, eps, &mut self.state, &mut self.rng);
+            let info = self.kernel.step(self.target, metric, eps, &mut self.state, &mut self.rng);
             if info.cancelled {
                 self.totals.cancelled = true;
                 return Ok(());
@@ -184,11 +155,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
             if iteration % self.config.thin == 0 {
                 self.emit(sink, iteration, false, eps, &info)?;
             }
-            self.report(
-                Phase::Sampling,
-                self.config.warmup + iteration + 1,
-                step_size,
-            );
+            self.report(Phase::Sampling, self.config.warmup + iteration + 1, step_size);
         }
         Ok(())
     }
@@ -222,19 +189,14 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
             divergent: info.divergent,
             energy: info.energy,
         };
-        sink.draw(&draw).map_err(|source| McmcError::Sink {
-            chain: self.index,
-            iteration,
-            source,
-        })
+        sink.draw(&draw).map_err(|source| McmcError::Sink { chain: self.index, iteration, source })
     }
 
     fn report(&mut self, phase: Phase, iteration: usize, step_size: f64) {
         let Some(progress) = self.control.progress else {
             return;
         };
-        let ends =
-            iteration == self.config.warmup || iteration == self.config.warmup + self.config.draws;
+        let ends = iteration == self.config.warmup || iteration == self.config.warmup + self.config.draws;
         if ends || self.reporter.due(self.state.gradients()) {
             progress(&Progress {
                 chain: self.index,

@@ -87,12 +87,7 @@ impl Memory {
 
     /// Coordinate `j` of every draw.
     pub fn coordinate(&self, j: usize) -> Vec<f64> {
-        self.x
-            .iter()
-            .skip(j)
-            .step_by(self.dim.max(1))
-            .copied()
-            .collect()
+        self.x.iter().skip(j).step_by(self.dim.max(1)).copied().collect()
     }
 
     /// Statistics, one per draw.

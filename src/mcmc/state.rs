@@ -146,13 +146,7 @@ impl State {
     /// The momentum sums, and the points for reading.
     #[inline]
     pub(crate) fn rho_and_points(&mut self) -> (&mut [f64], Points<'_>) {
-        (
-            &mut self.rho,
-            Points {
-                points: &self.points,
-                width: self.width,
-            },
-        )
+        (&mut self.rho, Points { points: &self.points, width: self.width })
     }
 
     fn q_mut(&mut self, slot: Slot) -> &mut [f64] {
@@ -164,8 +158,7 @@ impl State {
         let (dim, n) = (self.dim, self.width);
         let block = &mut self.points[slot as usize * VECTORS * n..][..VECTORS * n];
         let point = split(block, n);
-        self.logp[slot as usize] =
-            target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
+        self.logp[slot as usize] = target.logp_grad(&point.q[..dim], &mut point.g[..dim], &mut self.ws);
         self.gradients += 1;
     }
 
@@ -239,13 +232,7 @@ fn split(block: &mut [f64], n: usize) -> Point<'_> {
     let (p, rest) = rest.split_at_mut(n);
     let (v, rest) = rest.split_at_mut(n);
     let (g, w) = rest.split_at_mut(n);
-    Point {
-        q,
-        p,
-        v,
-        g,
-        w: &mut w[..n],
-    }
+    Point { q, p, v, g, w: &mut w[..n] }
 }
 
 /// Read access to the points.

@@ -26,23 +26,12 @@ impl DualAveraging {
     /// Starts at `step`; mu = log(10 step) makes early trials favour larger steps.
     pub fn new(step: f64, target: f64) -> DualAveraging {
         let log_step = step.ln();
-        DualAveraging {
-            target,
-            mu: log_step + 10f64.ln(),
-            count: 0.0,
-            h_bar: 0.0,
-            log_step,
-            log_step_bar: log_step,
-        }
+        DualAveraging { target, mu: log_step + 10f64.ln(), count: 0.0, h_bar: 0.0, log_step, log_step_bar: log_step }
     }
 
     /// One acceptance statistic in [0, 1] (equations 6 and the update of x-bar below it).
     pub fn update(&mut self, accept: f64) {
-        let accept = if accept.is_finite() {
-            accept.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
+        let accept = if accept.is_finite() { accept.clamp(0.0, 1.0) } else { 0.0 };
         self.count += 1.0;
         let eta = 1.0 / (self.count + T0);
         self.h_bar += eta * (self.target - accept - self.h_bar);

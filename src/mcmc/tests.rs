@@ -10,9 +10,7 @@ use crate::mcmc::state::State;
 use crate::mcmc::step_size::{DualAveraging, first_guess};
 use crate::mcmc::vector::{dot, padded};
 use crate::testing::broken::{HmcFault, Phase, leapfrog_map};
-use crate::testing::targets::{
-    Banana, DenseNormal, DiagNormal, EightSchools, Exact, Funnel, LogExponential,
-};
+use crate::testing::targets::{Banana, DenseNormal, DiagNormal, EightSchools, Exact, Funnel, LogExponential};
 use nalgebra::DMatrix;
 
 /// One metric of each form in `d` dimensions.
@@ -47,11 +45,8 @@ fn difference_error<T: Gradient>(target: &T, x: &[f64], g: &[f64]) -> f64 {
         target.logp(&y, &mut [])
     };
     let h = 1e-3;
-    let slope =
-        |j| (8.0 * (at(j, h) - at(j, -h)) - (at(j, 2.0 * h) - at(j, -2.0 * h))) / (12.0 * h);
-    (0..x.len())
-        .map(|j| (slope(j) - g[j]).abs() / (1.0 + g[j].abs()))
-        .fold(0.0, f64::max)
+    let slope = |j| (8.0 * (at(j, h) - at(j, -h)) - (at(j, 2.0 * h) - at(j, -2.0 * h))) / (12.0 * h);
+    (0..x.len()).map(|j| (slope(j) - g[j]).abs() / (1.0 + g[j].abs())).fold(0.0, f64::max)
 }
 
 #[test]
@@ -59,23 +54,12 @@ fn gradients_of_the_targets() {
     for seed in 0..5 {
         let errors = [
             gradient_error(&DiagNormal::log_spaced(4, 0.5, 2.0), seed),
-            gradient_error(
-                &DenseNormal::equicorrelated(4, 0.5).expect("positive definite"),
-                seed,
-            ),
+            gradient_error(&DenseNormal::equicorrelated(4, 0.5).expect("positive definite"), seed),
             gradient_error(&LogExponential { dim: 3 }, seed),
-            gradient_error(
-                &Banana {
-                    curvature: 0.7,
-                    width: 0.5,
-                },
-                seed,
-            ),
+            gradient_error(&Banana { curvature: 0.7, width: 0.5 }, seed),
         ];
         assert!(errors.iter().all(|e| *e < 1e-8), "{errors:?}");
-        let x: Vec<f64> = (0..10)
-            .map(|j| (f64::from(j) + seed as f64).cos())
-            .collect();
+        let x: Vec<f64> = (0..10).map(|j| (f64::from(j) + seed as f64).cos()).collect();
         let mut g = vec![0.0; 10];
         Funnel { dim: 10 }.logp_grad(&x, &mut g, &mut []);
         assert!(difference_error(&Funnel { dim: 10 }, &x, &g) < 1e-8);
@@ -92,27 +76,15 @@ fn leapfrog_is_reversible() {
         let mut rng = Stream::new(3, "reversible", 0);
         state.set_position(&target, &[0.3, -1.0, 0.5, -2.0, 0.1]);
         state.refresh(&metric, &mut rng);
-        let start = (
-            state.position().to_vec(),
-            state.momentum_of(0).to_vec(),
-            state.energy_of(0),
-        );
+        let start = (state.position().to_vec(), state.momentum_of(0).to_vec(), state.energy_of(0));
         let mut points = vec![0];
         for eps in [[0.1; 50], [-0.1; 50]].concat() {
-            let (from, to) = (
-                points[points.len() - 1],
-                if points.len() % 2 == 1 { 1 } else { 2 },
-            );
+            let (from, to) = (points[points.len() - 1], if points.len() % 2 == 1 { 1 } else { 2 });
             leapfrog(&target, &metric, &mut state, from, to, eps);
             points.push(to);
         }
         let end = points[points.len() - 1];
-        let gap = |a: &[f64], b: &[f64]| {
-            a.iter()
-                .zip(b)
-                .map(|(x, y)| (x - y).abs())
-                .fold(0.0, f64::max)
-        };
+        let gap = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
         assert!(gap(state.position_of(end), &start.0) < 1e-10, "{metric:?}");
         assert!(gap(state.momentum_of(end), &start.1) < 1e-10, "{metric:?}");
         assert!((state.energy_of(end) - start.2).abs() < 1e-10, "{metric:?}");
@@ -123,10 +95,7 @@ fn leapfrog_is_reversible() {
         let mut now = start.clone();
         now.step(&target, 0.1, fault);
         now.step(&target, -0.1, fault);
-        assert!(
-            (now.q[0] - start.q[0]).abs() + (now.p[0] - start.p[0]).abs() > 1e-4,
-            "{fault:?}"
-        );
+        assert!((now.q[0] - start.q[0]).abs() + (now.p[0] - start.p[0]).abs() > 1e-4, "{fault:?}");
     }
 }
 
@@ -138,18 +107,12 @@ fn volume(map: impl Fn(&[f64]) -> Vec<f64>, at: &[f64]) -> f64 {
         x[j] += h;
         map(&x)
     };
-    DMatrix::from_fn(n, n, |i, j| {
-        (column(j, h)[i] - column(j, -h)[i]) / (2.0 * h)
-    })
-    .determinant()
+    DMatrix::from_fn(n, n, |i, j| (column(j, h)[i] - column(j, -h)[i]) / (2.0 * h)).determinant()
 }
 
 #[test]
 fn leapfrog_preserves_volume() {
-    let target = Banana {
-        curvature: 1.0,
-        width: 0.5,
-    };
+    let target = Banana { curvature: 1.0, width: 0.5 };
     let at = [0.4, -0.3, 0.8, -0.5];
     for metric in metrics(2) {
         let map = |x: &[f64]| {
@@ -201,9 +164,7 @@ fn momentum_and_velocity_belong_together() {
     let d = 5;
     let n = padded(d);
     for metric in metrics(d) {
-        let z: Vec<f64> = (0..n)
-            .map(|j| if j < d { (j as f64 * 1.7).cos() } else { 0.0 })
-            .collect();
+        let z: Vec<f64> = (0..n).map(|j| if j < d { (j as f64 * 1.7).cos() } else { 0.0 }).collect();
         let (mut p, mut v, mut applied) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
         metric.momentum(&z, &mut p, &mut v);
         metric.apply(&p, &mut applied);
@@ -212,11 +173,7 @@ fn momentum_and_velocity_belong_together() {
         }
         // p'Sigma p = z'z for every z says that the covariance of p is the inverse of Sigma.
         assert!((dot(&p, &v) - dot(&z, &z)).abs() < 1e-12, "{metric:?}");
-        let unit = |j: usize| {
-            (0..n)
-                .map(|i| f64::from(u8::from(i == j)))
-                .collect::<Vec<f64>>()
-        };
+        let unit = |j: usize| (0..n).map(|i| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
         for (j, variance) in metric.variances().iter().enumerate() {
             metric.apply(&unit(j), &mut applied);
             assert!((applied[j] - variance).abs() < 1e-12, "{metric:?}");
@@ -237,11 +194,7 @@ fn dual_averaging_finds_the_step_of_a_known_response() {
     for _ in 0..2000 {
         averaging.update((-averaging.current()).exp());
     }
-    assert!(
-        (averaging.averaged() / 0.2231 - 1.0).abs() < 0.02,
-        "{}",
-        averaging.averaged()
-    );
+    assert!((averaging.averaged() / 0.2231 - 1.0).abs() < 0.02, "{}", averaging.averaged());
 }
 
 /// Constant density: every step size is accepted.
@@ -271,26 +224,13 @@ fn first_guess_depends_little_on_where_it_starts() {
     for eps in [1e-6, 1.0, 1e4] {
         let mut state = State::new(&target, 0);
         state.set_position(&target, &[0.01; 4]);
-        let found = first_guess(
-            &target,
-            &metric,
-            eps,
-            &mut state,
-            &mut Stream::new(1, "guess", 0),
-        )
-        .expect("normal");
+        let found = first_guess(&target, &metric, eps, &mut state, &mut Stream::new(1, "guess", 0)).expect("normal");
         // Stable steps of a normal with sd s are below 2 s.
         assert!((1e-3..0.04).contains(&found), "{found}");
     }
     let mut state = State::new(&Flat, 0);
     state.set_position(&Flat, &[0.0; 2]);
-    let ran_away = first_guess(
-        &Flat,
-        &metric,
-        1.0,
-        &mut state,
-        &mut Stream::new(1, "guess", 0),
-    );
+    let ran_away = first_guess(&Flat, &metric, 1.0, &mut state, &mut Stream::new(1, "guess", 0));
     assert!(ran_away.is_err_and(|eps| eps > 1e6));
 }
 
@@ -341,27 +281,15 @@ fn trees_stop_where_asked() {
     let mut state = State::new(&target, 4);
     let mut rng = Stream::new(2, "depth", 0);
     state.set_position(&target, &[0.1, 0.2, 0.3]);
-    let kernel = NutsKernel {
-        max_depth: 4,
-        ..NutsKernel::default()
-    };
+    let kernel = NutsKernel { max_depth: 4, ..NutsKernel::default() };
     let before = state.gradients();
     let info = kernel.step(&target, &Metric::unit(3), 1e-3, &mut state, &mut rng);
     assert_eq!((info.leapfrogs, info.depth, info.max_depth), (15, 4, true));
     assert_eq!(state.gradients() - before, 15);
     // A half turn of a standard normal takes pi / 0.01 = 314 steps; the tree is at least that long and at most
     // four times as long.
-    let info = NutsKernel::default().step(
-        &target,
-        &Metric::unit(3),
-        0.01,
-        &mut State::new_at(&target, 10),
-        &mut rng,
-    );
-    assert!(
-        (255..1300).contains(&info.leapfrogs) && !info.max_depth,
-        "{info:?}"
-    );
+    let info = NutsKernel::default().step(&target, &Metric::unit(3), 0.01, &mut State::new_at(&target, 10), &mut rng);
+    assert!((255..1300).contains(&info.leapfrogs) && !info.max_depth, "{info:?}");
 }
 
 impl State {

@@ -132,7 +132,8 @@ impl Compiled {
 
     /// Log density without the Jacobians of the transforms.
     pub fn logp_nojac(&self, x: &[f64]) -> f64 {
-        let out = crate::graph::eval::evaluate(&self.posterior.graph, &split(x, &self.free, 1), &[self.posterior.lp_nojac]);
+        let out =
+            crate::graph::eval::evaluate(&self.posterior.graph, &split(x, &self.free, 1), &[self.posterior.lp_nojac]);
         out[0][0]
     }
 

@@ -117,9 +117,7 @@ impl Levels {
             Some(each) if each > 0 => Index::Repeat { each, len },
             _ => {
                 let rows = counts.iter().enumerate();
-                Index::from_table(
-                    rows.flat_map(|(r, &c)| std::iter::repeat_n(r as u32, c)).collect(),
-                )
+                Index::from_table(rows.flat_map(|(r, &c)| std::iter::repeat_n(r as u32, c)).collect())
             }
         };
         self.open_rows(parent, parent_row, each, kind)
@@ -130,13 +128,7 @@ impl Levels {
         self.open_rows(parent, Index::from_table(rows), None, BaseKind::Branch)
     }
 
-    fn open_rows(
-        &mut self,
-        parent: LevelId,
-        parent_row: Index,
-        each: Option<usize>,
-        kind: BaseKind,
-    ) -> LevelId {
+    fn open_rows(&mut self, parent: LevelId, parent_row: Index, each: Option<usize>, kind: BaseKind) -> LevelId {
         let (parent, len) = (self.base_id(parent), parent_row.len());
         self.bases.push(Base { parent, parent_row, len, kind, each });
         self.intern(Level { base: self.bases.len() - 1, axes: vec![] })
@@ -178,17 +170,12 @@ impl Levels {
     }
 
     /// The axis that reads these elements of a site, and the level of the base with it alone.
-    pub fn enumerate(
-        &mut self,
-        at: LevelId,
-        site: usize,
-        elements: Arc<[u32]>,
-        states: usize,
-    ) -> LevelId {
+    pub fn enumerate(&mut self, at: LevelId, site: usize, elements: Arc<[u32]>, states: usize) -> LevelId {
         let base = self.base_id(at);
-        let found = self.axes.iter().position(|a| {
-            a.site == site && a.base == base && a.states == states && a.elements == elements
-        });
+        let found = self
+            .axes
+            .iter()
+            .position(|a| a.site == site && a.base == base && a.states == states && a.elements == elements);
         let id = found.unwrap_or_else(|| {
             self.axes.push(Axis { site, base, elements, states });
             self.axes.len() - 1

@@ -60,8 +60,8 @@ impl Model {
     pub fn load(path: impl AsRef<Path>) -> Result<Model, ModelError> {
         let path = path.as_ref();
         let file = if path.is_dir() { path.join("model.thal") } else { path.to_path_buf() };
-        let source = std::fs::read_to_string(&file)
-            .map_err(|source| ModelError::Read { path: file.clone(), source })?;
+        let source =
+            std::fs::read_to_string(&file).map_err(|source| ModelError::Read { path: file.clone(), source })?;
         Model::from_text(&file.display().to_string(), &source)
     }
 

@@ -42,12 +42,7 @@ pub type Latents = HashMap<String, Vec<f64>>;
 impl Model {
     /// Draws latents from their laws, then data and reports given them. `data` must hold what is not
     /// observed: sizes and covariates; observed data in it are replaced.
-    pub fn simulate(
-        &self,
-        data: &DataFile,
-        settings: &Settings,
-        rng: &mut Stream,
-    ) -> Result<Simulated, ModelError> {
+    pub fn simulate(&self, data: &DataFile, settings: &Settings, rng: &mut Stream) -> Result<Simulated, ModelError> {
         self.forwards(data, settings, rng, None, false)
     }
 
@@ -59,14 +54,8 @@ impl Model {
         settings: &Settings,
         rng: &mut Stream,
     ) -> Result<DataFile, ModelError> {
-        let mut l = Lower::new(
-            Mode::Simulate { rng, given: None },
-            data,
-            &settings.set,
-            &settings.params,
-        );
-        l.run(&self.tree)
-            .map_err(|d| wrong(&self.file, &self.source, d))?;
+        let mut l = Lower::new(Mode::Simulate { rng, given: None }, data, &settings.set, &settings.params);
+        l.run(&self.tree).map_err(|d| wrong(&self.file, &self.source, d))?;
         let mut out = DataFile::default();
         for key in data.keys() {
             let Some(raw) = data.get(key) else { continue };
@@ -117,12 +106,7 @@ impl Model {
         keep_data: bool,
     ) -> Result<Simulated, ModelError> {
         let wrap = |d| wrong(&self.file, &self.source, d);
-        let mut l = Lower::new(
-            Mode::Simulate { rng, given },
-            data,
-            &settings.set,
-            &settings.params,
-        );
+        let mut l = Lower::new(Mode::Simulate { rng, given }, data, &settings.set, &settings.params);
         l.keep_data = keep_data;
         l.run(&self.tree).map_err(wrap)?;
         l.keep_filled_latents();
@@ -136,21 +120,9 @@ impl Model {
     }
 }
 
-fn finish(
-    l: &Lower<'_>,
-    file: &DataFile,
-    given: Option<&Latents>,
-) -> Result<Simulated, Diagnostic> {
-    let mut out = Simulated {
-        latents: vec![],
-        reports: vec![],
-        data: file.clone(),
-        observed: vec![],
-    };
-    for (from, to) in [
-        (&l.latents, &mut out.latents),
-        (&l.reports, &mut out.reports),
-    ] {
+fn finish(l: &Lower<'_>, file: &DataFile, given: Option<&Latents>) -> Result<Simulated, Diagnostic> {
+    let mut out = Simulated { latents: vec![], reports: vec![], data: file.clone(), observed: vec![] };
+    for (from, to) in [(&l.latents, &mut out.latents), (&l.reports, &mut out.reports)] {
         for r in from {
             let Some(values) = r.value.known() else {
                 return Err(Diagnostic::new(
@@ -159,12 +131,7 @@ fn finish(
                 ));
             };
             let (name, dims) = (r.name.clone(), r.value.dims.clone());
-            to.push(Drawn {
-                name,
-                dims,
-                values: values.to_vec(),
-                drawn: r.drawn,
-            });
+            to.push(Drawn { name, dims, values: values.to_vec(), drawn: r.drawn });
         }
     }
     for d in &out.latents {
@@ -175,10 +142,7 @@ fn finish(
             let (n, m) = (values.len(), d.values.len());
             return Err(Diagnostic::new(
                 Span::default(),
-                format!(
-                    "`{}` has {n} elements in the draws, {m} with these data",
-                    d.name
-                ),
+                format!("`{}` has {n} elements in the draws, {m} with these data", d.name),
             )
             .help("new data may have other covariates and observations, but the same groups"));
         }
@@ -186,19 +150,17 @@ fn finish(
     for (key, d) in l.asked.iter().zip(&l.data) {
         if l.keep_data || !d.observed.iter().any(|o| *o) {
             if !l.keep_data && d.available.iter().any(|a| !a) && !d.has_nulls {
-                return Err(Diagnostic::new(d.span, format!("`{key}` is not observed, so it cannot be simulated, and the data file does not have it"))
-                    .help("give it with --data"));
+                return Err(Diagnostic::new(
+                    d.span,
+                    format!("`{key}` is not observed, so it cannot be simulated, and the data file does not have it"),
+                )
+                .help("give it with --data"));
             }
             continue;
         }
-        let nulls = (0..d.available.len())
-            .filter(|&e| !d.available[e])
-            .collect::<Vec<_>>();
+        let nulls = (0..d.available.len()).filter(|&e| !d.available[e]).collect::<Vec<_>>();
         out.observed.push(key.clone());
-        let raw = Raw {
-            nulls,
-            ..Raw::new(&d.value.dims, d.simulated.clone())
-        };
+        let raw = Raw { nulls, ..Raw::new(&d.value.dims, d.simulated.clone()) };
         out.data.insert(key.clone(), raw);
     }
     Ok(out)

@@ -16,11 +16,7 @@ pub fn decimals(scale: f64, mcse: f64) -> usize {
 /// A number with so many decimals; with an exponent where it is very large or very small.
 pub fn fixed(x: f64, decimals: usize) -> String {
     if !x.is_finite() {
-        return if x.is_nan() {
-            "-".into()
-        } else {
-            format!("{x}")
-        };
+        return if x.is_nan() { "-".into() } else { format!("{x}") };
     }
     let size = x.abs();
     if size >= 1e7 || size != 0.0 && size < 1e-4 {
@@ -34,10 +30,7 @@ pub fn significant(x: f64, digits: i32) -> String {
     if x == 0.0 || !x.is_finite() {
         return fixed(x, 0);
     }
-    fixed(
-        x,
-        (digits - 1 - x.abs().log10().floor() as i32).clamp(0, 9) as usize,
-    )
+    fixed(x, (digits - 1 - x.abs().log10().floor() as i32).clamp(0, 9) as usize)
 }
 
 /// A duration in seconds for people.

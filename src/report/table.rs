@@ -10,10 +10,7 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(head: &[&str]) -> Table {
-        Table {
-            head: head.iter().map(|h| h.to_string()).collect(),
-            rows: vec![],
-        }
+        Table { head: head.iter().map(|h| h.to_string()).collect(), rows: vec![] }
     }
 
     /// Adds a row.

@@ -75,12 +75,7 @@ pub struct Phase {
 impl Phase {
     /// The point (q, p).
     pub fn new<T: Gradient + ?Sized>(target: &T, q: &[f64], p: &[f64]) -> Phase {
-        let mut phase = Phase {
-            q: q.to_vec(),
-            p: p.to_vec(),
-            g: vec![0.0; q.len()],
-            logp: 0.0,
-        };
+        let mut phase = Phase { q: q.to_vec(), p: p.to_vec(), g: vec![0.0; q.len()], logp: 0.0 };
         phase.evaluate(target);
         phase
     }
@@ -96,11 +91,7 @@ impl Phase {
 
     /// One integration step as the fault would have it.
     pub fn step<T: Gradient + ?Sized>(&mut self, target: &T, eps: f64, fault: HmcFault) {
-        let first = if fault == HmcFault::Euler {
-            eps
-        } else {
-            0.5 * eps
-        };
+        let first = if fault == HmcFault::Euler { eps } else { 0.5 * eps };
         let last = match fault {
             HmcFault::Euler | HmcFault::FullKick => 0.0,
             _ => 0.5 * eps,
@@ -108,12 +99,7 @@ impl Phase {
         for j in 0..self.q.len() {
             let p = self.p[j];
             self.p[j] += first * self.g[j];
-            self.q[j] += eps
-                * if fault == HmcFault::Euler {
-                    p
-                } else {
-                    self.p[j]
-                };
+            self.q[j] += eps * if fault == HmcFault::Euler { p } else { self.p[j] };
         }
         self.evaluate(target);
         for j in 0..self.q.len() {
@@ -131,11 +117,7 @@ impl Kernel for BrokenHmc {
         state: &mut State,
         rng: &mut Stream,
     ) -> Info {
-        let scale = if self.fault == HmcFault::HotMomentum {
-            1.2
-        } else {
-            1.0
-        };
+        let scale = if self.fault == HmcFault::HotMomentum { 1.2 } else { 1.0 };
         loop {
             let momentum: Vec<f64> = (0..state.dim()).map(|_| scale * rng.normal()).collect();
             let start = Phase::new(target, state.position(), &momentum);
@@ -150,11 +132,7 @@ impl Kernel for BrokenHmc {
                 state.set_position(target, &end.q);
             }
             if moved || self.fault != HmcFault::RetryUntilAccepted {
-                return Info {
-                    accept,
-                    leapfrogs: self.leapfrogs,
-                    ..Info::default()
-                };
+                return Info { accept, leapfrogs: self.leapfrogs, ..Info::default() };
             }
         }
     }
@@ -170,11 +148,7 @@ impl BrokenHmc {
                 best = now.clone();
             }
         }
-        if self.fault == HmcFault::BestOfTrajectory {
-            best
-        } else {
-            now
-        }
+        if self.fault == HmcFault::BestOfTrajectory { best } else { now }
     }
 }
 
@@ -256,12 +230,7 @@ rules! {
 }
 
 /// The kernel's own leapfrog as a map of phase points, on the unit metric: what the integrator tests compare with.
-pub fn leapfrog_map<T: Gradient + ?Sized>(
-    target: &T,
-    metric: &Metric,
-    start: &Phase,
-    eps: f64,
-) -> Phase {
+pub fn leapfrog_map<T: Gradient + ?Sized>(target: &T, metric: &Metric, start: &Phase, eps: f64) -> Phase {
     let mut state = State::new(target, 0);
     state.set_position(target, &start.q);
     state.set_momentum(metric, &start.p);

@@ -29,13 +29,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup {
-            dim: 5,
-            chains: 20_000,
-            steps: 3,
-            eps: 0.9,
-            seed: 1,
-        }
+        Setup { dim: 5, chains: 20_000, steps: 3, eps: 0.9, seed: 1 }
     }
 }
 
@@ -60,12 +54,7 @@ impl Verdict {
 }
 
 /// Draws after the steps, and the mean acceptance statistic.
-pub fn evolve<K: Kernel, T: Exact>(
-    kernel: &K,
-    target: &T,
-    metric: &Metric,
-    setup: Setup,
-) -> (Vec<f64>, f64) {
+pub fn evolve<K: Kernel, T: Exact>(kernel: &K, target: &T, metric: &Metric, setup: Setup) -> (Vec<f64>, f64) {
     let d = target.dim();
     let mut state = State::new(target, DEPTH);
     let mut rng = Stream::new(setup.seed, "invariance", 0);
@@ -75,9 +64,7 @@ pub fn evolve<K: Kernel, T: Exact>(
         target.draw(&mut rng, x);
         state.set_position(target, x);
         for _ in 0..setup.steps {
-            accept += kernel
-                .step(target, metric, setup.eps, &mut state, &mut rng)
-                .accept;
+            accept += kernel.step(target, metric, setup.eps, &mut state, &mut rng).accept;
         }
         x.copy_from_slice(state.position());
     }
@@ -95,47 +82,20 @@ pub fn invariance<K: Kernel>(kernel: &K, metric: &Metric, setup: Setup, alpha: f
     let share = alpha / 5.0;
     let normal = normal_threshold(share);
     let statistics = [
-        (
-            "ks",
-            kolmogorov(&x, LogExponential::cdf),
-            (0.5 * (2.0 / share).ln()).sqrt(),
-        ),
-        (
-            "mean of x",
-            standardised(&x, |x| x, -EULER, VARIANCE),
-            normal,
-        ),
+        ("ks", kolmogorov(&x, LogExponential::cdf), (0.5 * (2.0 / share).ln()).sqrt()),
+        ("mean of x", standardised(&x, |x| x, -EULER, VARIANCE), normal),
         // E e^x = 1 and var e^x = 1; E e^2x = 2 and var e^2x = 24 - 4.
         ("mean of e^x", standardised(&x, f64::exp, 1.0, 1.0), normal),
-        (
-            "mean of e^2x",
-            standardised(&x, |x| (2.0 * x).exp(), 2.0, 20.0),
-            normal,
-        ),
-        (
-            "product",
-            standardised(&products, |p| p, 0.0, VARIANCE * VARIANCE),
-            normal,
-        ),
+        ("mean of e^2x", standardised(&x, |x| (2.0 * x).exp(), 2.0, 20.0), normal),
+        ("product", standardised(&products, |p| p, 0.0, VARIANCE * VARIANCE), normal),
     ];
     let excess = |s: &(&str, f64, f64)| {
-        if s.1.is_nan() {
-            f64::INFINITY
-        } else {
-            s.1 / s.2
-        }
+        if s.1.is_nan() { f64::INFINITY } else { s.1 / s.2 }
     };
-    let worst = statistics
-        .iter()
-        .max_by(|a, b| excess(a).total_cmp(&excess(b)));
+    let worst = statistics.iter().max_by(|a, b| excess(a).total_cmp(&excess(b)));
     let (statistic, value, threshold) = worst.copied().unwrap_or(("none", f64::INFINITY, normal));
     let value = if value.is_nan() { f64::INFINITY } else { value };
-    Verdict {
-        statistic,
-        value,
-        threshold,
-        accept,
-    }
+    Verdict { statistic, value, threshold, accept }
 }
 
 /// Euler's constant: minus the mean of one coordinate.
@@ -145,11 +105,7 @@ const VARIANCE: f64 = std::f64::consts::PI * std::f64::consts::PI / 6.0;
 
 /// Products of centred coordinates 0 and 1, 2 and 3, ... of each draw: independent of one another.
 fn neighbours(x: &[f64], dim: usize) -> Vec<f64> {
-    let pairs = |d: &[f64]| {
-        d.chunks_exact(2)
-            .map(|p| (p[0] + EULER) * (p[1] + EULER))
-            .collect::<Vec<_>>()
-    };
+    let pairs = |d: &[f64]| d.chunks_exact(2).map(|p| (p[0] + EULER) * (p[1] + EULER)).collect::<Vec<_>>();
     x.chunks_exact(dim).flat_map(pairs).collect()
 }
 

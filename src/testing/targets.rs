@@ -47,11 +47,7 @@ impl LogDensity for DiagNormal {
     }
 
     fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {
-        -0.5 * x
-            .iter()
-            .zip(&self.precision)
-            .map(|(x, w)| w * x * x)
-            .sum::<f64>()
+        -0.5 * x.iter().zip(&self.precision).map(|(x, w)| w * x * x).sum::<f64>()
     }
 }
 
@@ -87,20 +83,12 @@ impl DenseNormal {
     pub fn new(covariance: &DMatrix<f64>) -> Option<DenseNormal> {
         let factor = Cholesky::new(covariance.clone())?;
         let precision = factor.inverse();
-        Some(DenseNormal {
-            dim: covariance.nrows(),
-            chol: factor.l(),
-            precision: precision.as_slice().to_vec(),
-        })
+        Some(DenseNormal { dim: covariance.nrows(), chol: factor.l(), precision: precision.as_slice().to_vec() })
     }
 
     /// Equal correlation `rho` between unit-variance coordinates.
     pub fn equicorrelated(dim: usize, rho: f64) -> Option<DenseNormal> {
-        DenseNormal::new(&DMatrix::from_fn(
-            dim,
-            dim,
-            |i, j| if i == j { 1.0 } else { rho },
-        ))
+        DenseNormal::new(&DMatrix::from_fn(dim, dim, |i, j| if i == j { 1.0 } else { rho }))
     }
 }
 
@@ -111,21 +99,14 @@ impl LogDensity for DenseNormal {
 
     fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {
         let rows = self.precision.chunks_exact(self.dim);
-        -0.5 * rows
-            .zip(x)
-            .map(|(r, xi)| xi * r.iter().zip(x).map(|(a, b)| a * b).sum::<f64>())
-            .sum::<f64>()
+        -0.5 * rows.zip(x).map(|(r, xi)| xi * r.iter().zip(x).map(|(a, b)| a * b).sum::<f64>()).sum::<f64>()
     }
 }
 
 impl Gradient for DenseNormal {
     fn logp_grad(&self, x: &[f64], grad: &mut [f64], _: &mut [f64]) -> f64 {
         let mut sum = 0.0;
-        for ((g, row), xi) in grad
-            .iter_mut()
-            .zip(self.precision.chunks_exact(self.dim))
-            .zip(x)
-        {
+        for ((g, row), xi) in grad.iter_mut().zip(self.precision.chunks_exact(self.dim)).zip(x) {
             *g = -row.iter().zip(x).map(|(a, b)| a * b).sum::<f64>();
             sum += *g * xi;
         }

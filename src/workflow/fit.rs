@@ -41,10 +41,7 @@ impl Fit {
 
     /// Gradient evaluations, warm-up included.
     pub fn gradients(&self) -> u64 {
-        self.runs
-            .iter()
-            .map(|r| r.warmup_gradients + r.gradients)
-            .sum()
+        self.runs.iter().map(|r| r.warmup_gradients + r.gradients).sum()
     }
 
     /// Transitions cut by the limit on doublings.
@@ -59,15 +56,9 @@ impl Fit {
 
     /// Smallest bulk ESS of the latents and its name.
     pub fn least_ess(&self) -> Option<(f64, &str)> {
-        let ess = self
-            .summaries
-            .iter()
-            .map(|s| s.ess_bulk)
-            .zip(&self.layout.names);
+        let ess = self.summaries.iter().map(|s| s.ess_bulk).zip(&self.layout.names);
         let finite = ess.filter(|(e, _)| e.is_finite());
-        finite
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(e, n)| (e, n.as_str()))
+        finite.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(e, n)| (e, n.as_str()))
     }
 
     /// The summary of a value by its name.
@@ -78,16 +69,10 @@ impl Fit {
 
     /// The summary as a table; long arrays are shortened unless `all`.
     pub fn table(&self, all: bool) -> Table {
-        let mut t = Table::new(&[
-            "", "mean", "MCSE", "sd", "5%", "50%", "95%", "ESS bulk", "ESS tail", "R-hat",
-        ]);
+        let mut t = Table::new(&["", "mean", "MCSE", "sd", "5%", "50%", "95%", "ESS bulk", "ESS tail", "R-hat"]);
         let mut j = 0;
         for (name, count) in &self.layout.groups {
-            let shown = if all || *count <= SHOWN + 2 {
-                *count
-            } else {
-                SHOWN
-            };
+            let shown = if all || *count <= SHOWN + 2 { *count } else { SHOWN };
             for k in j..j + shown {
                 t.row(cells(&self.layout.names[k], &self.summaries[k]));
             }
@@ -116,11 +101,7 @@ impl Fit {
         format!(
             "{} {} × {} draws (after {} warm-up): {divergent}, {} tree-depth hits, E-BFMI {}\n{} gradients in {}{rate}",
             self.used.len(),
-            if self.used.len() == 1 {
-                "chain"
-            } else {
-                "chains"
-            },
+            if self.used.len() == 1 { "chain" } else { "chains" },
             self.draws,
             self.warmup,
             self.max_depth_hits(),
@@ -162,11 +143,7 @@ impl Fit {
 
 fn cells(name: &str, s: &Summary) -> Vec<String> {
     let d = decimals(s.mean, s.mcse_mean);
-    let mut row = vec![
-        name.to_string(),
-        fixed(s.mean, d),
-        significant(s.mcse_mean, 2),
-    ];
+    let mut row = vec![name.to_string(), fixed(s.mean, d), significant(s.mcse_mean, 2)];
     row.extend([s.sd, s.quantiles[0], s.quantiles[1], s.quantiles[2]].map(|x| fixed(x, d)));
     row.extend([fixed(s.ess_bulk, 0), fixed(s.ess_tail, 0), fixed(s.rhat, 3)]);
     row

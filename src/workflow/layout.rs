@@ -25,10 +25,7 @@ impl Layout {
     }
 
     fn of(posterior: &Posterior, width: usize) -> Layout {
-        let mut layout = Layout {
-            width,
-            ..Layout::default()
-        };
+        let mut layout = Layout { width, ..Layout::default() };
         let mut base = 0;
         for site in &posterior.sites {
             let count = posterior.graph.shape(site.value).count();
@@ -39,9 +36,7 @@ impl Layout {
             let mut names = site.value_names();
             if names.len() != at.len() {
                 // Rows of a ragged plate, end to end.
-                names = (1..=at.len())
-                    .map(|k| format!("{}[{k}]", site.name))
-                    .collect();
+                names = (1..=at.len()).map(|k| format!("{}[{k}]", site.name)).collect();
             }
             layout.push(&site.name, names, at.iter().map(|e| base + e));
             base += count;
@@ -91,35 +86,20 @@ impl Elements {
             let mut parts = dotted.split('.');
             let base = parts.next().unwrap_or_default();
             let index: Vec<usize> = parts.filter_map(|p| p.parse().ok()).collect();
-            let k = out
-                .iter()
-                .rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
+            let k = out.iter().rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
             let k = k.unwrap_or_else(|| {
                 let dims = vec![0; index.len()];
-                out.push((
-                    Elements {
-                        name: base.to_string(),
-                        dims,
-                        places: vec![],
-                    },
-                    vec![],
-                ));
+                out.push((Elements { name: base.to_string(), dims, places: vec![] }, vec![]));
                 out.len() - 1
             });
             let (e, indices) = &mut out[k];
-            e.dims
-                .iter_mut()
-                .zip(&index)
-                .for_each(|(d, i)| *d = (*d).max(*i));
+            e.dims.iter_mut().zip(&index).for_each(|(d, i)| *d = (*d).max(*i));
             e.places.push((0, at));
             indices.push(index);
         }
         let place = |(mut e, indices): (Elements, Vec<Vec<usize>>)| {
             for (p, index) in e.places.iter_mut().zip(indices) {
-                p.0 = index
-                    .iter()
-                    .zip(&e.dims)
-                    .fold(0, |a, (i, d)| a * d + i.saturating_sub(1));
+                p.0 = index.iter().zip(&e.dims).fold(0, |a, (i, d)| a * d + i.saturating_sub(1));
             }
             e
         };
@@ -145,17 +125,12 @@ mod tests {
 
     #[test]
     fn names_come_back_as_arrays() {
-        let names: Vec<String> = ["a", "b.1.1", "b.1.2", "b.2.2", "c[2]"]
-            .map(String::from)
-            .into();
+        let names: Vec<String> = ["a", "b.1.1", "b.1.2", "b.2.2", "c[2]"].map(String::from).into();
         let groups = Elements::group(&names);
         let row = [1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(groups.len(), 3);
         assert_eq!(groups[0].collect(&row), [1.0]);
-        assert_eq!(
-            (groups[1].name.as_str(), &groups[1].dims[..]),
-            ("b", &[2, 2][..])
-        );
+        assert_eq!((groups[1].name.as_str(), &groups[1].dims[..]), ("b", &[2, 2][..]));
         let b = groups[1].collect(&row);
         assert!(b[2].is_nan());
         assert_eq!([b[0], b[1], b[3]], [2.0, 3.0, 4.0]);

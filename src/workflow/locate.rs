@@ -11,9 +11,7 @@ use crate::model::posterior::{Model, Posterior};
 pub fn failure(model: &Model, posterior: &Posterior, seed: u64) -> Option<Diagnostic> {
     let mut rng = Stream::new(seed, "locate", 0);
     (0..4).find_map(|_| {
-        let x: Vec<f64> = (0..posterior.dim)
-            .map(|_| 4.0 * rng.uniform() - 2.0)
-            .collect();
+        let x: Vec<f64> = (0..posterior.dim).map(|_| 4.0 * rng.uniform() - 2.0).collect();
         at_point(model, posterior, &x)
     })
 }
@@ -31,9 +29,7 @@ fn at_point(model: &Model, posterior: &Posterior, x: &[f64]) -> Option<Diagnosti
     if evaluate(g, &inputs, &[posterior.lp])[0][0].is_finite() {
         return None;
     }
-    let plain: Vec<usize> = (0..=posterior.lp.index())
-        .filter(|&i| !matches!(g.nodes()[i].op, Op::Scan(_)))
-        .collect();
+    let plain: Vec<usize> = (0..=posterior.lp.index()).filter(|&i| !matches!(g.nodes()[i].op, Op::Scan(_))).collect();
     let vars: Vec<Var> = plain.iter().map(|&i| Var(i as u32)).collect();
     let values = evaluate(g, &inputs, &vars);
     let mut bad = vec![None; g.nodes().len()];
@@ -47,9 +43,7 @@ fn at_point(model: &Model, posterior: &Posterior, x: &[f64]) -> Option<Diagnosti
     }
     let origin = g.nodes()[at].origin.checked_sub(1)?;
     let start = (origin as usize).min(model.source.len());
-    let end = model.source[start..]
-        .find('\n')
-        .map_or(model.source.len(), |n| start + n);
+    let end = model.source[start..].find('\n').map_or(model.source.len(), |n| start + n);
     let found = bad[at].map_or("not finite".to_string(), |v| v.to_string());
     Some(
         Diagnostic::new(Span::new(start, end), format!("a value computed here is {found}"))

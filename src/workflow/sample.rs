@@ -45,15 +45,7 @@ pub struct Output {
 
 /// Samples a posterior from random starts and keeps the draws in memory alone.
 pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
-    sample(
-        model,
-        compiled,
-        nuts,
-        &Init::default(),
-        None,
-        &Output::default(),
-        &Control::default(),
-    )
+    sample(model, compiled, nuts, &Init::default(), None, &Output::default(), &Control::default())
 }
 
 /// Samples a posterior and summarises the draws.
@@ -74,29 +66,16 @@ pub fn sample(
     let capacity = kept(nuts);
     let mut sinks = vec![];
     for c in 0..nuts.chains {
-        let writer = output
-            .folder
-            .as_deref()
-            .map(|f| open(f, c, output, &layout))
-            .transpose()?;
-        sinks.push(ChainStore::new(
-            compiled, &layout, predict, nuts.seed, capacity, writer,
-        ));
+        let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout)).transpose()?;
+        sinks.push(ChainStore::new(compiled, &layout, predict, nuts.seed, capacity, writer));
     }
     let done = nuts.run(compiled, init, &mut sinks, control);
-    let chains = sinks
-        .into_iter()
-        .map(|s| s.finish())
-        .collect::<Result<Vec<Columns>, _>>()?;
+    let chains = sinks.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
     let runs = done.map_err(|e| explain(model, compiled, nuts.seed, e))?;
     let (used, draws) = common(&chains.iter().map(|c| c.len()).collect::<Vec<_>>());
     let quantities: Vec<Vec<&[f64]>> = (0..layout.names.len())
         .into_par_iter()
-        .map(|j| {
-            used.iter()
-                .map(|&c| &chains[c].column(j)[..draws])
-                .collect()
-        })
+        .map(|j| used.iter().map(|&c| &chains[c].column(j)[..draws]).collect())
         .collect();
     let summaries = summarize_all(&quantities, &[0.05, 0.5, 0.95]);
     Ok(Fit {
@@ -114,11 +93,7 @@ pub fn sample(
 /// Draws that each chain keeps.
 fn kept(nuts: &Nuts) -> usize {
     let every = nuts.thin.max(1);
-    let warmup = if nuts.save_warmup {
-        nuts.warmup.div_ceil(every)
-    } else {
-        0
-    };
+    let warmup = if nuts.save_warmup { nuts.warmup.div_ceil(every) } else { 0 };
     nuts.draws.div_ceil(every) + warmup
 }
 
@@ -129,11 +104,7 @@ fn open(
     layout: &Layout,
 ) -> Result<StanCsvWriter<std::fs::File>, IoError> {
     let path = folder.join(format!("chain_{}.csv", chain + 1));
-    let mut header: Vec<(&str, String)> = output
-        .header
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.clone()))
-        .collect();
+    let mut header: Vec<(&str, String)> = output.header.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
     header.push(("chain", (chain + 1).to_string()));
     let names: Vec<String> = layout.names.iter().map(|n| dotted(n)).collect();
     StanCsvWriter::create(&path, &header, &NUTS_COLUMNS, &names)
@@ -143,51 +114,24 @@ fn open(
 /// interrupt) to one length, the one that keeps the most draws.
 fn common(lengths: &[usize]) -> (Vec<usize>, usize) {
     let kept = |l: usize| l * lengths.iter().filter(|&&n| n >= l).count();
-    let best = lengths
-        .iter()
-        .copied()
-        .max_by_key(|&l| kept(l))
-        .unwrap_or(0);
-    (
-        (0..lengths.len()).filter(|&c| lengths[c] >= best).collect(),
-        best,
-    )
+    let best = lengths.iter().copied().max_by_key(|&l| kept(l)).unwrap_or(0);
+    ((0..lengths.len()).filter(|&c| lengths[c] >= best).collect(), best)
 }
 
 /// A failed start in the model's words: names of coordinates and the line at fault.
 fn explain(model: &Model, compiled: &Compiled, seed: u64, e: McmcError) -> WorkflowError {
-    let McmcError::Init {
-        chain,
-        tries,
-        logp,
-        coordinates,
-    } = &e
-    else {
+    let McmcError::Init { chain, tries, logp, coordinates } = &e else {
         return e.into();
     };
     const SHOWN: usize = 8;
     let names = compiled.posterior.coordinate_names();
-    let bad: Vec<&str> = coordinates
-        .iter()
-        .take(SHOWN)
-        .filter_map(|&j| names.get(j))
-        .map(|n| n.as_str())
-        .collect();
-    let mut text = format!(
-        "error: chain {}: no usable starting point in {tries} tries: the log density is {logp}",
-        chain + 1
-    );
+    let bad: Vec<&str> = coordinates.iter().take(SHOWN).filter_map(|&j| names.get(j)).map(|n| n.as_str()).collect();
+    let mut text =
+        format!("error: chain {}: no usable starting point in {tries} tries: the log density is {logp}", chain + 1);
     if !bad.is_empty() {
         let more = coordinates.len().saturating_sub(SHOWN);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        text.push_str(&format!(
-            "; its gradient is not finite in {}{more}",
-            bad.join(", ")
-        ));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!("; its gradient is not finite in {}{more}", bad.join(", ")));
     }
     if let Some(d) = super::locate::failure(model, &compiled.posterior, seed) {
         text.push('\n');

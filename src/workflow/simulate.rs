@@ -39,10 +39,7 @@ impl PosteriorDraws {
 
     /// Number of draws of all chains.
     pub fn len(&self) -> usize {
-        self.chains
-            .iter()
-            .map(|c| c.columns.first().map_or(0, |x| x.len()))
-            .sum()
+        self.chains.iter().map(|c| c.columns.first().map_or(0, |x| x.len())).sum()
     }
 
     /// Whether there is no draw.
@@ -62,10 +59,7 @@ impl PosteriorDraws {
             i -= n;
         }
         let row: Vec<f64> = chain.columns.iter().map(|x| x[i]).collect();
-        self.arrays
-            .iter()
-            .map(|a| (a.name.clone(), a.collect(&row)))
-            .collect()
+        self.arrays.iter().map(|a| (a.name.clone(), a.collect(&row))).collect()
     }
 }
 
@@ -106,13 +100,8 @@ impl Forwards<'_> {
             Some(_) => self,
             None => {
                 let mut rng = Stream::new(self.seed, "simulate", 0);
-                blank = self
-                    .model
-                    .without_observed(self.data, self.settings, &mut rng)?;
-                &Forwards {
-                    data: &blank,
-                    ..*self
-                }
+                blank = self.model.without_observed(self.data, self.settings, &mut rng)?;
+                &Forwards { data: &blank, ..*self }
             }
         };
         this.all()
@@ -130,10 +119,7 @@ impl Forwards<'_> {
                 groups.push((key.clone(), names(key, &raw.dims, raw.values.len())));
             }
         }
-        let rows: Vec<Vec<f64>> = (0..self.draws)
-            .into_par_iter()
-            .map(|k| self.row(k))
-            .collect::<Result<_, _>>()?;
+        let rows: Vec<Vec<f64>> = (0..self.draws).into_par_iter().map(|k| self.row(k)).collect::<Result<_, _>>()?;
         Ok(Forward { groups, kept, rows })
     }
 
@@ -149,9 +135,7 @@ impl Forwards<'_> {
             ));
         }
         let given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
-        let s = self
-            .model
-            .predict(self.data, self.settings, &mut rng, &given)?;
+        let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
         match s.latents.iter().find(|l| !given.contains_key(&l.name)) {
             Some(l) => Err(WorkflowError::Start(format!(
                 "error: the posterior files have no draws of `{}`: it is a discrete latent that was summed out, or they belong to another model",
@@ -165,16 +149,10 @@ impl Forwards<'_> {
         let s = self.one(k)?;
         if let Some(folder) = self.folder {
             let path: PathBuf = folder.join(format!("data_{}.json", k + 1));
-            std::fs::write(&path, s.data.to_json())
-                .map_err(|source| crate::io::IoError::Write { path, source })?;
+            std::fs::write(&path, s.data.to_json()).map_err(|source| crate::io::IoError::Write { path, source })?;
         }
         let values = |d: &Drawn| d.values.clone();
-        let mut row: Vec<f64> = s
-            .latents
-            .iter()
-            .chain(&s.reports)
-            .flat_map(values)
-            .collect();
+        let mut row: Vec<f64> = s.latents.iter().chain(&s.reports).flat_map(values).collect();
         for key in &s.observed {
             row.extend(s.data.get(key).iter().flat_map(|r| &r.values));
         }
@@ -189,10 +167,7 @@ fn names(name: &str, dims: &[usize], count: usize) -> Vec<String> {
 impl Forward {
     /// Element names in the order of the rows.
     pub fn names(&self) -> Vec<String> {
-        self.groups
-            .iter()
-            .flat_map(|g| g.1.iter().cloned())
-            .collect()
+        self.groups.iter().flat_map(|g| g.1.iter().cloned()).collect()
     }
 
     /// Value `j` of every draw.
@@ -203,13 +178,7 @@ impl Forward {
     /// Mean, standard deviation and quantiles (5, 50, 95 %) of value `j`.
     fn row_of(&self, j: usize) -> [f64; 5] {
         let x = self.column(j);
-        [
-            mean(&x),
-            sd(&x),
-            quantile(&x, 0.05),
-            quantile(&x, 0.5),
-            quantile(&x, 0.95),
-        ]
+        [mean(&x), sd(&x), quantile(&x, 0.05), quantile(&x, 0.5), quantile(&x, 0.95)]
     }
 
     /// A table of all values; long arrays are shortened unless `all`.
@@ -239,10 +208,7 @@ impl Forward {
         let mut values = serde_json::Map::new();
         for (j, name) in self.names().into_iter().enumerate() {
             let [mean, sd, q05, q50, q95] = self.row_of(j);
-            values.insert(
-                name,
-                serde_json::json!({ "mean": mean, "sd": sd, "q05": q05, "q50": q50, "q95": q95 }),
-            );
+            values.insert(name, serde_json::json!({ "mean": mean, "sd": sd, "q05": q05, "q50": q50, "q95": q95 }));
         }
         serde_json::json!({ "values": values, "draws": self.rows.len() })
     }

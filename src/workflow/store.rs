@@ -65,18 +65,13 @@ impl<'a> ChainStore<'a> {
         if let Some(w) = self.writer {
             w.finish()?;
         }
-        Ok(Columns {
-            data: self.columns,
-            capacity: self.capacity,
-            len: self.len,
-        })
+        Ok(Columns { data: self.columns, capacity: self.capacity, len: self.len })
     }
 }
 
 impl Sink for ChainStore<'_> {
     fn draw(&mut self, d: &Draw<'_>) -> io::Result<()> {
-        self.compiled
-            .values(d.x, &mut self.values, &mut self.scratch);
+        self.compiled.values(d.x, &mut self.values, &mut self.scratch);
         let computed = self.layout.positions.len();
         for (to, &at) in self.row.iter_mut().zip(&self.layout.positions) {
             *to = self.values[at];
@@ -84,8 +79,7 @@ impl Sink for ChainStore<'_> {
         if let Some(p) = self.predict {
             let index = ((d.chain as u64) << 40) + d.iteration as u64;
             let (known, drawn) = self.row.split_at_mut(computed);
-            p.draw(self.seed, index, known, drawn)
-                .map_err(io::Error::other)?;
+            p.draw(self.seed, index, known, drawn).map_err(io::Error::other)?;
         }
         if self.len < self.capacity {
             for (j, v) in self.row.iter().enumerate() {
@@ -94,8 +88,7 @@ impl Sink for ChainStore<'_> {
             self.len += 1;
         }
         if let Some(w) = &mut self.writer {
-            w.row(&nuts_row(d).to_array(), &self.row)
-                .map_err(io::Error::other)?;
+            w.row(&nuts_row(d).to_array(), &self.row).map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -60,9 +60,7 @@ impl Verdict {
     /// The verdict in words.
     pub fn text(self) -> &'static str {
         match self {
-            Verdict::Trust => {
-                "the draws can be trusted: the chains agree and are long enough, and no diagnostic warns"
-            }
+            Verdict::Trust => "the draws can be trusted: the chains agree and are long enough, and no diagnostic warns",
             Verdict::Care => "the draws can be used with care: see the warnings",
             Verdict::Distrust => "do not use these draws yet: see the warnings",
         }
@@ -73,15 +71,8 @@ impl Verdict {
 pub fn findings(model: &Model, compiled: &Compiled, fit: &Fit) -> Vec<Finding> {
     let mut out = vec![];
     if fit.draws < 4 {
-        let text = format!(
-            "only {} draws per chain: nothing can be said about convergence",
-            fit.draws
-        );
-        out.push(Finding {
-            serious: true,
-            text,
-            next: "draw more (--draws)".into(),
-        });
+        let text = format!("only {} draws per chain: nothing can be said about convergence", fit.draws);
+        out.push(Finding { serious: true, text, next: "draw more (--draws)".into() });
         return out;
     }
     out.extend(not_finite(fit));
@@ -92,15 +83,8 @@ pub fn findings(model: &Model, compiled: &Compiled, fit: &Fit) -> Vec<Finding> {
     out.extend(depth(fit));
     if fit.interrupted() {
         let (used, all) = (fit.used.len(), fit.runs.len());
-        let text = format!(
-            "the run was interrupted: the summary covers {} draws of {used} of {all} chains",
-            fit.draws
-        );
-        out.push(Finding {
-            serious: false,
-            text,
-            next: "run it to its end".into(),
-        });
+        let text = format!("the run was interrupted: the summary covers {} draws of {used} of {all} chains", fit.draws);
+        out.push(Finding { serious: false, text, next: "run it to its end".into() });
     }
     out.sort_by_key(|f| !f.serious);
     out
@@ -109,20 +93,10 @@ pub fn findings(model: &Model, compiled: &Compiled, fit: &Fit) -> Vec<Finding> {
 /// The names of the worst few of the values that `bad` picks, with how many there are.
 fn worst(fit: &Fit, score: impl Fn(usize) -> Option<f64>) -> Option<(usize, String)> {
     const SHOWN: usize = 3;
-    let mut bad: Vec<(f64, usize)> = (0..fit.summaries.len())
-        .filter_map(|j| Some((score(j)?, j)))
-        .collect();
+    let mut bad: Vec<(f64, usize)> = (0..fit.summaries.len()).filter_map(|j| Some((score(j)?, j))).collect();
     bad.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let names: Vec<&str> = bad
-        .iter()
-        .take(SHOWN)
-        .map(|b| fit.layout.names[b.1].as_str())
-        .collect();
-    let more = if bad.len() > SHOWN {
-        format!(" and {} more", bad.len() - SHOWN)
-    } else {
-        String::new()
-    };
+    let names: Vec<&str> = bad.iter().take(SHOWN).map(|b| fit.layout.names[b.1].as_str()).collect();
+    let more = if bad.len() > SHOWN { format!(" and {} more", bad.len() - SHOWN) } else { String::new() };
     (!bad.is_empty()).then(|| (bad[0].1, names.join(", ") + &more))
 }
 
@@ -158,13 +132,8 @@ fn too_few(fit: &Fit) -> Option<Finding> {
     let total = (fit.draws * fit.used.len()) as f64;
     let factor = (ESS / least * 1.2).max(1.2);
     let next = match least < 0.02 * total {
-        true => {
-            "the chains mix badly: reparameterise (`noncentred`), or try --metric dense".to_string()
-        }
-        false => format!(
-            "draw more: --draws {}",
-            ((fit.draws as f64 * factor / 100.0).ceil() * 100.0) as usize
-        ),
+        true => "the chains mix badly: reparameterise (`noncentred`), or try --metric dense".to_string(),
+        false => format!("draw more: --draws {}", ((fit.draws as f64 * factor / 100.0).ceil() * 100.0) as usize),
     };
     Some(Finding {
         serious: false,
@@ -177,13 +146,7 @@ fn too_few(fit: &Fit) -> Option<Finding> {
 }
 
 fn energy(fit: &Fit) -> Option<Finding> {
-    let low: Vec<String> = fit
-        .runs
-        .iter()
-        .map(|r| r.ebfmi)
-        .filter(|e| *e < EBFMI)
-        .map(|e| fixed(e, 2))
-        .collect();
+    let low: Vec<String> = fit.runs.iter().map(|r| r.ebfmi).filter(|e| *e < EBFMI).map(|e| fixed(e, 2)).collect();
     (!low.is_empty()).then(|| Finding {
         serious: false,
         text: format!(
@@ -217,9 +180,8 @@ fn divergent(model: &Model, compiled: &Compiled, fit: &Fit) -> Option<Finding> {
     let all: usize = fit.runs.iter().map(|r| r.iterations).sum();
     let share = significant(100.0 * n as f64 / all as f64, 2);
     let plural = if n == 1 { "" } else { "s" };
-    let mut text = format!(
-        "{n} divergent transition{plural} ({share} % of draws): the draws miss a region of strong curvature"
-    );
+    let mut text =
+        format!("{n} divergent transition{plural} ({share} % of draws): the draws miss a region of strong curvature");
     let mut next = "raise --target-accept to 0.95 or 0.99, or reparameterise the model".to_string();
     if let Some(scale) = small_scale(compiled, fit) {
         text.push_str(&format!("; they gather at small values of {scale}"));
@@ -231,11 +193,7 @@ fn divergent(model: &Model, compiled: &Compiled, fit: &Fit) -> Option<Finding> {
             }
         };
     }
-    Some(Finding {
-        serious: n as f64 > FEW * all as f64,
-        text,
-        next,
-    })
+    Some(Finding { serious: n as f64 > FEW * all as f64, text, next })
 }
 
 /// A positive latent whose median at the divergences lies in the lowest fifth of its draws.
@@ -248,12 +206,7 @@ fn small_scale(compiled: &Compiled, fit: &Fit) -> Option<String> {
     }
     let mut best: Option<(f64, usize)> = None;
     for j in 0..fit.layout.latents {
-        let draws: Vec<f64> = fit
-            .used
-            .iter()
-            .flat_map(|&c| fit.chains[c].column(j))
-            .copied()
-            .collect();
+        let draws: Vec<f64> = fit.used.iter().flat_map(|&c| fit.chains[c].column(j)).copied().collect();
         if draws.iter().any(|x| *x <= 0.0) {
             continue;
         }
@@ -269,22 +222,13 @@ fn small_scale(compiled: &Compiled, fit: &Fit) -> Option<String> {
 
 /// The statement of a latent scaled by `name` that is not written `noncentred`.
 fn centred_line(source: &str, name: &str) -> Option<String> {
-    let uses = |law: &str| {
-        law.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|w| w == name)
-    };
-    source
-        .lines()
-        .map(|l| l.split('#').next().unwrap_or("").trim())
-        .find_map(|l| {
-            let (left, law) = l.split_once('~')?;
-            let location_scale = ["normal(", "student_t(", "cauchy(", "logistic(", "laplace("];
-            let fits = left.starts_with("latent")
-                && location_scale
-                    .iter()
-                    .any(|k| law.trim_start().starts_with(k));
-            (fits && uses(law) && !law.contains("noncentred")).then(|| l.to_string())
-        })
+    let uses = |law: &str| law.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name);
+    source.lines().map(|l| l.split('#').next().unwrap_or("").trim()).find_map(|l| {
+        let (left, law) = l.split_once('~')?;
+        let location_scale = ["normal(", "student_t(", "cauchy(", "logistic(", "laplace("];
+        let fits = left.starts_with("latent") && location_scale.iter().any(|k| law.trim_start().starts_with(k));
+        (fits && uses(law) && !law.contains("noncentred")).then(|| l.to_string())
+    })
 }
 
 #[cfg(test)]
@@ -293,25 +237,16 @@ mod tests {
 
     #[test]
     fn finds_the_centred_statement() {
-        let source = "latent tau ~ half_cauchy(0, 5)\nplate j in 1:J {\n  latent theta ~ normal(mu, tau) # effects\n}\n";
-        assert_eq!(
-            centred_line(source, "tau").as_deref(),
-            Some("latent theta ~ normal(mu, tau)")
-        );
-        assert_eq!(
-            centred_line(&source.replace("tau) #", "tau) noncentred #"), "tau"),
-            None
-        );
+        let source =
+            "latent tau ~ half_cauchy(0, 5)\nplate j in 1:J {\n  latent theta ~ normal(mu, tau) # effects\n}\n";
+        assert_eq!(centred_line(source, "tau").as_deref(), Some("latent theta ~ normal(mu, tau)"));
+        assert_eq!(centred_line(&source.replace("tau) #", "tau) noncentred #"), "tau"), None);
         assert_eq!(centred_line(source, "ta"), None);
     }
 
     #[test]
     fn serious_findings_decide() {
-        let f = |serious| Finding {
-            serious,
-            text: String::new(),
-            next: String::new(),
-        };
+        let f = |serious| Finding { serious, text: String::new(), next: String::new() };
         assert_eq!(Verdict::of(&[]), Verdict::Trust);
         assert_eq!(Verdict::of(&[f(false)]), Verdict::Care);
         assert_eq!(Verdict::of(&[f(false), f(true)]), Verdict::Distrust);

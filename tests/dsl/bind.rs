@@ -9,7 +9,8 @@ use thalweg::model::posterior::Model;
 #[test]
 fn wrong_models_say_what_and_where() {
     let bless = std::env::var("THALWEG_BLESS").is_ok_and(|v| v == "1");
-    let mut folders: Vec<_> = std::fs::read_dir("tests/dsl/bind").into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir("tests/dsl/bind").into_iter().flatten().flatten().map(|e| e.path()).collect();
     folders.sort();
     assert!(folders.len() > 40, "{} folders", folders.len());
     let mut wrong = vec![];

@@ -17,8 +17,7 @@ pub fn models_in(folder: &Path) -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "thal") {
-                let text =
-                    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
                 found.push((path, text));
             }
         }
@@ -34,11 +33,7 @@ pub fn assert_golden(folder: &Path, message: impl Fn(&str, &str) -> Option<Strin
     assert!(!models.is_empty(), "{}: no models", folder.display());
     let mut wrong = Vec::new();
     for (path, source) in models {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(message) = message(&name, &source) else {
             wrong.push(format!("{}: accepted", path.display()));
             continue;
@@ -48,19 +43,10 @@ pub fn assert_golden(folder: &Path, message: impl Fn(&str, &str) -> Option<Strin
             fs::write(&golden, &message).unwrap_or_else(|e| panic!("{}: {e}", golden.display()));
             continue;
         }
-        let expected = fs::read_to_string(&golden)
-            .unwrap_or_default()
-            .replace("\r\n", "\n");
+        let expected = fs::read_to_string(&golden).unwrap_or_default().replace("\r\n", "\n");
         if expected != message {
-            wrong.push(format!(
-                "{}\n--- expected\n{expected}--- found\n{message}",
-                path.display()
-            ));
+            wrong.push(format!("{}\n--- expected\n{expected}--- found\n{message}", path.display()));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "\n{}\n(THALWEG_BLESS=1 rewrites the messages)",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "\n{}\n(THALWEG_BLESS=1 rewrites the messages)", wrong.join("\n"));
 }

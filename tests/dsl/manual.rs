@@ -13,9 +13,7 @@ const MANUAL: &str = include_str!("../../docs/language.md");
 fn examples(tag: &str) -> Vec<&'static str> {
     let fence = format!("```{tag}\n");
     let parts = MANUAL.split(fence.as_str()).skip(1);
-    parts
-        .map(|part| part.split_once("```").map_or(part, |(example, _)| example))
-        .collect()
+    parts.map(|part| part.split_once("```").map_or(part, |(example, _)| example)).collect()
 }
 
 #[test]
@@ -39,23 +37,14 @@ fn wrong_examples_of_the_manual_do_not() {
 /// Rules that the first line of a fixture names, as in `# L6` or `# T1, G5: every form of type`.
 fn rules(source: &str) -> Vec<String> {
     let line = source.lines().next().unwrap_or_default();
-    let head = line
-        .trim_start_matches("; ")
-        .trim_start_matches("# ")
-        .split(':')
-        .next()
-        .unwrap_or_default();
+    let head = line.trim_start_matches("; ").trim_start_matches("# ").split(':').next().unwrap_or_default();
     let names: Vec<String> = head.split(", ").map(str::to_string).collect();
     let is_rule = |name: &String| {
         name.len() > 1
             && name.starts_with(|c: char| c.is_ascii_uppercase())
             && name[1..].bytes().all(|b| b.is_ascii_digit())
     };
-    if names.iter().all(is_rule) {
-        names
-    } else {
-        Vec::new()
-    }
+    if names.iter().all(is_rule) { names } else { Vec::new() }
 }
 
 fn times_defined(rule: &str) -> usize {
@@ -64,14 +53,7 @@ fn times_defined(rule: &str) -> usize {
 
 #[test]
 fn every_rule_is_defined_once() {
-    let numbered = [
-        ("L", 1..=7),
-        ("G", 1..=7),
-        ("S", 0..=13),
-        ("T", 1..=2),
-        ("R", 1..=43),
-        ("C", 1..=13),
-    ];
+    let numbered = [("L", 1..=7), ("G", 1..=7), ("S", 0..=13), ("T", 1..=2), ("R", 1..=43), ("C", 1..=13)];
     for (letter, numbers) in numbered {
         for number in numbers {
             let rule = format!("{letter}{number}");

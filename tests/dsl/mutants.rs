@@ -19,7 +19,9 @@ fn invented(source: &str) -> DataFile {
         let Some(rest) = line.trim().strip_prefix("data ") else { continue };
         let Some((name, ty)) = rest.split_once(':') else { continue };
         let ty = ty.split('#').next().unwrap_or_default();
-        let axes = ty.matches("vector").count() + 2 * ty.matches("matrix").count() + ty.matches("array").count()
+        let axes = ty.matches("vector").count()
+            + 2 * ty.matches("matrix").count()
+            + ty.matches("array").count()
             + ty.split("array[").nth(1).map_or(0, |a| a.split(']').next().unwrap_or_default().matches(',').count());
         let axes = axes.min(4);
         let n = 3usize.pow(axes as u32);
@@ -37,7 +39,9 @@ fn pick(rng: &mut Stream, n: usize) -> usize {
 fn words(source: &str) -> Vec<String> {
     let mut out: Vec<String> = vec![];
     for c in source.chars() {
-        let joins = |a: char, b: char| (a.is_alphanumeric() || a == '_' || a == '.') && (b.is_alphanumeric() || b == '_' || b == '.');
+        let joins = |a: char, b: char| {
+            (a.is_alphanumeric() || a == '_' || a == '.') && (b.is_alphanumeric() || b == '_' || b == '.')
+        };
         match out.last_mut() {
             Some(w) if w.chars().last().is_some_and(|l| joins(l, c)) => w.push(c),
             _ => out.push(c.to_string()),
@@ -61,7 +65,29 @@ fn mutate(source: &str, rng: &mut Stream) -> String {
     if solid.is_empty() {
         return source.to_string();
     }
-    let spare = ["0", "1", "-1", "2", "1000000000", "1e300", "+", "*", "[", "]", ":", "?", "n", "normal", "~", "(", ")", "'", "0.5", "for", "plate"];
+    let spare = [
+        "0",
+        "1",
+        "-1",
+        "2",
+        "1000000000",
+        "1e300",
+        "+",
+        "*",
+        "[",
+        "]",
+        ":",
+        "?",
+        "n",
+        "normal",
+        "~",
+        "(",
+        ")",
+        "'",
+        "0.5",
+        "for",
+        "plate",
+    ];
     for _ in 0..1 + pick(rng, 3) {
         let (a, b) = (solid[pick(rng, solid.len())], solid[pick(rng, solid.len())]);
         let alike: Vec<usize> = solid.iter().copied().filter(|i| class(&w[*i]) == class(&w[a])).collect();

@@ -12,16 +12,9 @@ fn exercise(source: &str) {
     match parse(source) {
         Ok(_) => crate::assert_round_trip("random", source),
         Err(d) => {
-            assert!(
-                d.span.start <= d.span.end && d.span.end as usize <= source.len(),
-                "{d:?}"
-            );
+            assert!(d.span.start <= d.span.end && d.span.end as usize <= source.len(), "{d:?}");
             assert!(!d.message.is_empty());
-            assert!(
-                d.help.is_some(),
-                "no likely fix\n{}",
-                d.render("random", source)
-            );
+            assert!(d.help.is_some(), "no likely fix\n{}", d.render("random", source));
             assert!(d.render("random.thal", source).contains("random.thal:"));
         }
     }

@@ -4,9 +4,24 @@ use crate::hand::{bound, lp_of, normal, refused, same};
 
 #[test]
 fn r11_declared_and_filled() {
-    same("latent u: real ~ flat()\nlet x: vector[3]\nlet x[1] = u\nlet x[2:3] = [2 * u, 5]\nfactor x[1] + 10 * x[2] + sum(x)", "{}", &[1.0], 1.0 + 20.0 + 8.0);
-    same("let x: matrix[2, 2]\nfor i in 1:2 { for j in 1:2 { let x[i, j] = 10 * i + j } }\nfactor x[2, 1]", "{}", &[], 21.0);
-    same("let x: matrix[2, 2]\nfor i in 1:2 { let x[:, i] = [i, 2 * i] }\nfactor x[2, 1] + 10 * x[1, 2]", "{}", &[], 22.0);
+    same(
+        "latent u: real ~ flat()\nlet x: vector[3]\nlet x[1] = u\nlet x[2:3] = [2 * u, 5]\nfactor x[1] + 10 * x[2] + sum(x)",
+        "{}",
+        &[1.0],
+        1.0 + 20.0 + 8.0,
+    );
+    same(
+        "let x: matrix[2, 2]\nfor i in 1:2 { for j in 1:2 { let x[i, j] = 10 * i + j } }\nfactor x[2, 1]",
+        "{}",
+        &[],
+        21.0,
+    );
+    same(
+        "let x: matrix[2, 2]\nfor i in 1:2 { let x[:, i] = [i, 2 * i] }\nfactor x[2, 1] + 10 * x[1, 2]",
+        "{}",
+        &[],
+        22.0,
+    );
     refused("let x: vector[2]\nlet x[1] = 1\nlet x[1] = 2", "{}", "filled twice");
     refused("let x: vector[2]\nlet x[1] = 1\nfactor x[2]", "{}", "`x[2]` is read before it is filled");
     refused("let x: vector[2]\nlet x[3] = 1", "{}", "index 3");
@@ -15,11 +30,17 @@ fn r11_declared_and_filled() {
 
 #[test]
 fn r11_latents_filled_in_loops_and_plates() {
-    let loop_ = "latent x: vector[4]\nlatent x[1] ~ normal(0, 1)\nfor t in 2:4 { latent x[t] ~ normal(0.5 * x[t - 1], 2) }";
+    let loop_ =
+        "latent x: vector[4]\nlatent x[1] ~ normal(0, 1)\nfor t in 2:4 { latent x[t] ~ normal(0.5 * x[t - 1], 2) }";
     let x = [0.1, -0.4, 0.7, 1.1];
     let chain = normal(x[0], 0.0, 1.0) + (1..4).map(|t| normal(x[t], 0.5 * x[t - 1], 2.0)).sum::<f64>();
     same(loop_, "{}", &x, chain);
-    same("latent x: vector[3]\nplate i in 1:3 { latent x[i] ~ normal(i, 1) }\nfactor x[2]", "{}", &x[..3], (0..3).map(|i| normal(x[i], i as f64 + 1.0, 1.0)).sum::<f64>() + x[1]);
+    same(
+        "latent x: vector[3]\nplate i in 1:3 { latent x[i] ~ normal(i, 1) }\nfactor x[2]",
+        "{}",
+        &x[..3],
+        (0..3).map(|i| normal(x[i], i as f64 + 1.0, 1.0)).sum::<f64>() + x[1],
+    );
     // Each element its own support.
     let exp = "latent x: vector[2]\nlatent x[1] ~ exponential(2)\nlatent x[2] ~ normal(x[1], 1)";
     same(exp, "{}", &[0.3, 0.2], 2f64.ln() - 2.0 * 0.3f64.exp() + 0.3 + normal(0.2, 0.3f64.exp(), 1.0));
@@ -36,13 +57,16 @@ fn r11_latents_filled_in_loops_and_plates() {
 
 #[test]
 fn r11_matrix_of_latents_row_by_row() {
-    let model = "latent x: matrix[3, 2]\nlatent x[1] ~ normal(0, 1)\nfor t in 2:3 { latent x[t] ~ normal(0.5 * x[t - 1], 2) }";
+    let model =
+        "latent x: matrix[3, 2]\nlatent x[1] ~ normal(0, 1)\nfor t in 2:3 { latent x[t] ~ normal(0.5 * x[t - 1], 2) }";
     let x = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
-    let expected = normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + (2..6).map(|j| normal(x[j], 0.5 * x[j - 2], 2.0)).sum::<f64>();
+    let expected =
+        normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + (2..6).map(|j| normal(x[j], 0.5 * x[j - 2], 2.0)).sum::<f64>();
     same(model, "{}", &x, expected);
     // Laws of vectors.
     let vectors = "latent x: matrix[3, 2]\nfor t in 1:3 { latent x[t] ~ multi_normal(t == 1 ? [0, 0] : x[t - 1], [[4, 0], [0, 4]]) }";
-    let expected = normal(0.1, 0.0, 2.0) + normal(0.2, 0.0, 2.0) + (2..6).map(|j| normal(x[j], x[j - 2], 2.0)).sum::<f64>();
+    let expected =
+        normal(0.1, 0.0, 2.0) + normal(0.2, 0.0, 2.0) + (2..6).map(|j| normal(x[j], x[j - 2], 2.0)).sum::<f64>();
     same(vectors, "{}", &x, expected);
 }
 
@@ -57,7 +81,10 @@ fn r12_lags() {
         v.push(0.3 + a * v[t - 1] + y[t - 1]);
     }
     same(one, data, &[a], v.iter().zip(&y).map(|(v, y)| v * y).sum());
-    let two = one.replace("let v[1] = a\n", "let v[1] = a\nlet v[2] = 2 * a\n").replace("t in 2:4", "t in 3:4").replace("+ y[t", "* v[t - 2] + y[t");
+    let two = one
+        .replace("let v[1] = a\n", "let v[1] = a\nlet v[2] = 2 * a\n")
+        .replace("t in 2:4", "t in 3:4")
+        .replace("+ y[t", "* v[t - 2] + y[t");
     let mut v = vec![a, 2.0 * a];
     for t in 2..4 {
         v.push(0.3 + a * v[t - 1] * v[t - 2] + y[t - 1]);
@@ -175,7 +202,11 @@ fn r13_data_recurrences_are_numbers() {
 /// The noncentred chain is the centred one after the change of variables x_t = 0.8 x_{t-1} + s u_t.
 #[test]
 fn r41_noncentred_latents_in_a_loop() {
-    let model = |noncentred: &str| format!("data y: vector[4]\nlatent s ~ exponential(1)\nlatent x: vector[4]\nlatent x[1] ~ normal(0, s) {noncentred}\nfor t in 2:4 {{ latent x[t] ~ normal(0.8 * x[t - 1], s) {noncentred}\n}}\nobserve y ~ normal(x, 1)");
+    let model = |noncentred: &str| {
+        format!(
+            "data y: vector[4]\nlatent s ~ exponential(1)\nlatent x: vector[4]\nlatent x[1] ~ normal(0, s) {noncentred}\nfor t in 2:4 {{ latent x[t] ~ normal(0.8 * x[t - 1], s) {noncentred}\n}}\nobserve y ~ normal(x, 1)"
+        )
+    };
     let data = r#"{"y": [0.1, 0.2, -0.3, 0.5]}"#;
     let (ls, u) = (0.3f64, [0.5, -0.2, 0.1, 0.9]);
     let mut x = vec![ls.exp() * u[0]];

@@ -19,7 +19,8 @@ fn models(folder: &Path, out: &mut Vec<PathBuf>) {
 
 /// Axes of a type as it is written.
 fn axes(ty: &str) -> usize {
-    let array = ty.split("array[").nth(1).map_or(0, |a| 1 + a.split(']').next().unwrap_or_default().matches(',').count());
+    let array =
+        ty.split("array[").nth(1).map_or(0, |a| 1 + a.split(']').next().unwrap_or_default().matches(',').count());
     array + ty.matches("vector[").count() + ty.matches("vector<").count() + 2 * ty.matches("matrix").count()
 }
 

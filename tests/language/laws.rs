@@ -10,8 +10,18 @@ const LN_2: f64 = std::f64::consts::LN_2;
 fn r14_batches_and_arguments() {
     let x = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
     let m = r#"{"m": [1, 2, 3], "M": [[1, 2, 3], [4, 5, 6]]}"#;
-    same("data m: vector[3]\nlatent x: vector[3] ~ normal(m, 2)", m, &x[..3], (0..3).map(|i| normal(x[i], i as f64 + 1.0, 2.0)).sum());
-    same("data M: matrix[2, 3]\nlatent x: matrix[2, 3] ~ normal(M, 2)", m, &x, (0..6).map(|i| normal(x[i], i as f64 + 1.0, 2.0)).sum());
+    same(
+        "data m: vector[3]\nlatent x: vector[3] ~ normal(m, 2)",
+        m,
+        &x[..3],
+        (0..3).map(|i| normal(x[i], i as f64 + 1.0, 2.0)).sum(),
+    );
+    same(
+        "data M: matrix[2, 3]\nlatent x: matrix[2, 3] ~ normal(M, 2)",
+        m,
+        &x,
+        (0..6).map(|i| normal(x[i], i as f64 + 1.0, 2.0)).sum(),
+    );
     // A vector law over a batch: one argument for all, or one for each.
     let shared = "data m: vector[3]\nlatent x: array[2] vector[3] ~ multi_normal(m, identity_matrix(3))";
     same(shared, m, &x, (0..6).map(|i| normal(x[i], (i % 3) as f64 + 1.0, 1.0)).sum());
@@ -35,7 +45,12 @@ fn r15_shapes_of_latents_without_types() {
 #[test]
 fn r16_supports() {
     let u = 0.3f64;
-    same("latent s: vector[1] ~ half_cauchy(0, 1)", "{}", &[u], (2.0 / std::f64::consts::PI).ln() - (1.0 + (2.0 * u).exp()).ln() + u);
+    same(
+        "latent s: vector[1] ~ half_cauchy(0, 1)",
+        "{}",
+        &[u],
+        (2.0 / std::f64::consts::PI).ln() - (1.0 + (2.0 * u).exp()).ln() + u,
+    );
     // A support that depends on latents.
     let garch = "latent a ~ uniform(0, 1)\nlatent b ~ uniform(0, 1 - a)";
     let (a, b) = (inv_logit(0.3), inv_logit(-0.2));
@@ -61,7 +76,12 @@ fn r17_truncation() {
     same("latent s: real<lower=0> ~ normal(0, 2)", "{}", &[u], normal(u.exp(), 0.0, 2.0) + LN_2 + u);
     let depends = "latent m ~ normal(0, 1)\nlatent x ~ normal(m, 1)<lower=0.5>";
     let m = 0.2;
-    same(depends, "{}", &[m, u], normal(m, 0.0, 1.0) + normal(0.5 + u.exp(), m, 1.0) + u - (1.0 - normal_cdf(0.5 - m)).ln());
+    same(
+        depends,
+        "{}",
+        &[m, u],
+        normal(m, 0.0, 1.0) + normal(0.5 + u.exp(), m, 1.0) + u - (1.0 - normal_cdf(0.5 - m)).ln(),
+    );
     assert!(bound(depends, "{}", &[]).unwrap().notes.iter().any(|n| n.text.contains("Stan")));
     // Integers: both ends count.
     let count = "data k: array[2] int\nlatent m ~ exponential(1)\nobserve k ~ poisson(m)<lower=1>";
@@ -85,20 +105,45 @@ fn r18_order() {
     same("latent x: ordered[3] ~ normal(1, 2)", "{}", &u, same_law);
     let p = [u[0].exp(), u[0].exp() + u[1].exp(), u[0].exp() + u[1].exp() + u[2].exp()];
     let above = (1.0 - normal_cdf(-0.5)).ln();
-    same("latent x: positive_ordered[3] ~ normal(1, 2)", "{}", &u, p.iter().map(|x| normal(*x, 1.0, 2.0)).sum::<f64>() + u.iter().sum::<f64>() + 6f64.ln() - 3.0 * above);
+    same(
+        "latent x: positive_ordered[3] ~ normal(1, 2)",
+        "{}",
+        &u,
+        p.iter().map(|x| normal(*x, 1.0, 2.0)).sum::<f64>() + u.iter().sum::<f64>() + 6f64.ln() - 3.0 * above,
+    );
     // One law per row of a plate.
     let rows = "latent m: vector[2] ~ normal(0, 1)\nplate i in 1:2 { latent x: ordered[2] ~ normal(m[i], 1) }";
     let o = |m: f64, u: [f64; 2]| normal(u[0], m, 1.0) + normal(u[0] + u[1].exp(), m, 1.0) + u[1] + LN_2;
-    same(rows, "{}", &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]));
+    same(
+        rows,
+        "{}",
+        &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]),
+    );
     let positive = rows.replace("ordered", "positive_ordered");
-    let o = |m: f64, u: [f64; 2]| normal(u[0].exp(), m, 1.0) + normal(u[0].exp() + u[1].exp(), m, 1.0) + u[0] + u[1] + LN_2 - 2.0 * (normal_cdf(m)).ln();
-    same(&positive, "{}", &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]));
+    let o = |m: f64, u: [f64; 2]| {
+        normal(u[0].exp(), m, 1.0) + normal(u[0].exp() + u[1].exp(), m, 1.0) + u[0] + u[1] + LN_2
+            - 2.0 * (normal_cdf(m)).ln()
+    };
+    same(
+        &positive,
+        "{}",
+        &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]),
+    );
     let two = "latent x: ordered[2] ~ normal([0, 1], [1, 2])";
     let z = normal_cdf(1.0 / 5f64.sqrt()).ln();
     same(two, "{}", &u[..2], normal(x[0], 0.0, 1.0) + normal(x[1], 1.0, 2.0) + u[1] - z);
     let rows = "latent m: vector[2] ~ normal(0, 1)\nplate i in 1:2 { latent x: ordered[2] ~ normal([0, m[i]], 1) }";
-    let o = |m: f64, u: [f64; 2]| normal(u[0], 0.0, 1.0) + normal(u[0] + u[1].exp(), m, 1.0) + u[1] - normal_cdf(m / 2f64.sqrt()).ln();
-    same(rows, "{}", &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]));
+    let o = |m: f64, u: [f64; 2]| {
+        normal(u[0], 0.0, 1.0) + normal(u[0] + u[1].exp(), m, 1.0) + u[1] - normal_cdf(m / 2f64.sqrt()).ln()
+    };
+    same(
+        rows,
+        "{}",
+        &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        normal(0.1, 0.0, 1.0) + normal(0.2, 0.0, 1.0) + o(0.1, [0.3, 0.4]) + o(0.2, [0.5, 0.6]),
+    );
     let fixed = bound("latent x: ordered[3] ~ normal([0, 1, 2], 1)", "{}", &[]).unwrap();
     assert!(fixed.notes.iter().any(|n| n.kind == NoteKind::UpToConstant));
     refused("latent m ~ normal(0, 1)\nlatent x: ordered[3] ~ normal([0, m, 2], 1)", "{}", "normalising constant");
@@ -113,7 +158,8 @@ fn r19_flat_and_r42_standing() {
     same("latent x: real<lower=0, upper=2> ~ flat()", "{}", &[0.3], (2.0 * p * (1.0 - p)).ln());
     same("latent x: simplex[2] ~ flat()", "{}", &[0.3], (p * (1.0 - p)).ln());
     same("latent x: vector[2] ~ flat()", "{}", &[0.3, 0.4], 0.0);
-    let normalised = bound("data y: real<lower=0>\nlatent m ~ normal(0, 1)\nobserve y ~ normal(m, 1)", r#"{"y": 1}"#, &[]).unwrap();
+    let normalised =
+        bound("data y: real<lower=0>\nlatent m ~ normal(0, 1)\nobserve y ~ normal(m, 1)", r#"{"y": 1}"#, &[]).unwrap();
     assert!(normalised.notes.iter().all(|n| n.kind != NoteKind::UpToConstant));
 }
 
@@ -125,7 +171,12 @@ fn r21_half_laws() {
 
 #[test]
 fn r31_densities_as_functions() {
-    same("data y: vector[2]\nlatent m: real ~ flat()\nfactor normal_lpdf(y | m, 2)", r#"{"y": [1, 2]}"#, &[0.5], normal(1.0, 0.5, 2.0) + normal(2.0, 0.5, 2.0));
+    same(
+        "data y: vector[2]\nlatent m: real ~ flat()\nfactor normal_lpdf(y | m, 2)",
+        r#"{"y": [1, 2]}"#,
+        &[0.5],
+        normal(1.0, 0.5, 2.0) + normal(2.0, 0.5, 2.0),
+    );
     same("data k: int\nfactor poisson_lpmf(k | 2.5)", r#"{"k": 3}"#, &[], poisson(3.0, 2.5));
     same("factor normal_lcdf(1 | 0, 1)", "{}", &[], normal_cdf(1.0).ln());
     same("latent r ~ exponential(1)\nfactor exponential_lccdf([1, 2] | r)", "{}", &[0.0], -3.0 - 1.0);
@@ -140,12 +191,19 @@ fn r31_densities_as_functions() {
 fn r41_noncentred() {
     let model = "latent m ~ normal(0, 1)\nlatent s ~ exponential(1)\nlatent x: vector[2] ~ normal(m, s) noncentred\ndata y: vector[2]\nobserve y ~ normal(x, 1)";
     let (m, ls, t) = (0.5, 0.2f64, [0.3, -0.4]);
-    let expected = normal(m, 0.0, 1.0) - ls.exp() + ls + t.iter().zip([1.0, 2.0]).map(|(t, y)| normal(*t, 0.0, 1.0) + normal(y, m + ls.exp() * t, 1.0)).sum::<f64>();
+    let expected = normal(m, 0.0, 1.0) - ls.exp()
+        + ls
+        + t.iter().zip([1.0, 2.0]).map(|(t, y)| normal(*t, 0.0, 1.0) + normal(y, m + ls.exp() * t, 1.0)).sum::<f64>();
     same(model, r#"{"y": [1, 2]}"#, &[m, ls, t[0], t[1]], expected);
     // Bounds move along: x > 0 is t > -m / s.
     let bounded = "latent m ~ normal(0, 1)\nlatent x: real<lower=0> ~ normal(m, 2) noncentred\nfactor x";
     let u = 0.3f64;
     let t = -m / 2.0 + u.exp();
-    same(bounded, "{}", &[m, u], normal(m, 0.0, 1.0) + normal(t, 0.0, 1.0) - normal_cdf(m / 2.0).ln() + u + m + 2.0 * t);
+    same(
+        bounded,
+        "{}",
+        &[m, u],
+        normal(m, 0.0, 1.0) + normal(t, 0.0, 1.0) - normal_cdf(m / 2.0).ln() + u + m + 2.0 * t,
+    );
     refused("latent p ~ beta(1, 1) noncentred", "{}", "location-scale");
 }

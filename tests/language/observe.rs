@@ -6,7 +6,12 @@ const Y: &str = r#"{"N": 2, "y": [1.5, 2.5]}"#;
 
 #[test]
 fn r20_a_constraint_on_data_is_a_check() {
-    same("data y: real<lower=0>\nlatent m ~ normal(0, 1)\nobserve y ~ normal(m, 1)", r#"{"y": 1}"#, &[0.5], normal(0.5, 0.0, 1.0) + normal(1.0, 0.5, 1.0));
+    same(
+        "data y: real<lower=0>\nlatent m ~ normal(0, 1)\nobserve y ~ normal(m, 1)",
+        r#"{"y": 1}"#,
+        &[0.5],
+        normal(0.5, 0.0, 1.0) + normal(1.0, 0.5, 1.0),
+    );
     refused("data y: real<lower=0>", r#"{"y": -1}"#, "below its lower bound");
     refused("data y: array[2] int<lower=1, upper=3>", r#"{"y": [3, 4]}"#, "y[2]");
     refused("data p: simplex[2]", r#"{"p": [0.5, 0.6]}"#, "simplex");
@@ -33,7 +38,11 @@ fn r22_transforms_of_targets() {
 fn r23_an_element_is_observed_once() {
     refused("data N: int\ndata y: vector[N]\nobserve y ~ normal(0, 1)\nobserve y[1] ~ normal(0, 1)", Y, "y[1]");
     refused("data N: int\ndata y: vector[N]\nfor n in 1:2 { observe y[1] ~ normal(0, 1) }", Y, "y[1]");
-    refused("data N: int\ndata y: vector[N]\nobserve y ~ normal(0, 1)\nlet z = log(y)\nobserve z ~ normal(0, 1)", Y, "observed");
+    refused(
+        "data N: int\ndata y: vector[N]\nobserve y ~ normal(0, 1)\nlet z = log(y)\nobserve z ~ normal(0, 1)",
+        Y,
+        "observed",
+    );
 }
 
 #[test]
@@ -76,26 +85,47 @@ fn r29_mixtures() {
     same(two, Y, &[0.4], mix(1.5) + mix(2.5) + (w * (1.0 - w)).ln());
     let three = "data N: int\ndata y: vector[N]\nlatent m: vector[3] ~ flat()\nobserve y ~ mixture([0.2, 0.3, 0.5], [normal(m[k], k) for k in 1:3])";
     let m = [0.1, 0.2, 0.3];
-    let mix = |y: f64| log_sum(&[0.2f64.ln() + normal(y, m[0], 1.0), 0.3f64.ln() + normal(y, m[1], 2.0), 0.5f64.ln() + normal(y, m[2], 3.0)]);
+    let mix = |y: f64| {
+        log_sum(&[
+            0.2f64.ln() + normal(y, m[0], 1.0),
+            0.3f64.ln() + normal(y, m[1], 2.0),
+            0.5f64.ln() + normal(y, m[2], 3.0),
+        ])
+    };
     same(three, Y, &m, mix(1.5) + mix(2.5));
     // Weights for each value.
     let rows = "data N: int\ndata y: vector[N]\nlatent m: vector[2] ~ flat()\nplate n in 1:N { let w = n / 3\n observe y[n] ~ mixture([w, 1 - w], [normal(m[1], 1), normal(m[2], n)]) }";
-    let row = |y: f64, n: f64| log_sum(&[(n / 3.0).ln() + normal(y, 0.1, 1.0), (1.0 - n / 3.0).ln() + normal(y, 0.2, n)]);
+    let row =
+        |y: f64, n: f64| log_sum(&[(n / 3.0).ln() + normal(y, 0.1, 1.0), (1.0 - n / 3.0).ln() + normal(y, 0.2, n)]);
     same(rows, Y, &[0.1, 0.2], row(1.5, 1.0) + row(2.5, 2.0));
     // Values that are vectors: one choice for each vector.
     let vectors = "data y: array[2] vector[2]\nlatent m: real ~ flat()\nobserve y ~ mixture([0.3, 0.7], [multi_normal([m, m], identity_matrix(2)), multi_normal([1, 2], identity_matrix(2))])";
-    let v = |a: f64, b: f64| log_sum(&[0.3f64.ln() + normal(a, 0.5, 1.0) + normal(b, 0.5, 1.0), 0.7f64.ln() + normal(a, 1.0, 1.0) + normal(b, 2.0, 1.0)]);
+    let v = |a: f64, b: f64| {
+        log_sum(&[
+            0.3f64.ln() + normal(a, 0.5, 1.0) + normal(b, 0.5, 1.0),
+            0.7f64.ln() + normal(a, 1.0, 1.0) + normal(b, 2.0, 1.0),
+        ])
+    };
     same(vectors, r#"{"y": [[1, 2], [3, 4]]}"#, &[0.5], v(1.0, 2.0) + v(3.0, 4.0));
     // Zero-inflated, and a component truncated.
     let zero = "data k: array[3] int\nlatent p ~ beta(1, 1)\nlatent m ~ exponential(1)\nobserve k ~ mixture([p, 1 - p], [dirac(0), poisson(m)])";
     let p = inv_logit(0.4);
-    let zi = |k: f64| if k == 0.0 { log_sum(&[p.ln(), (1.0 - p).ln() - 1.0]) } else { (1.0 - p).ln() + poisson(k, 1.0) };
+    let zi =
+        |k: f64| if k == 0.0 { log_sum(&[p.ln(), (1.0 - p).ln() - 1.0]) } else { (1.0 - p).ln() + poisson(k, 1.0) };
     same(zero, r#"{"k": [0, 2, 0]}"#, &[0.4, 0.0], 2.0 * zi(0.0) + zi(2.0) + (p * (1.0 - p)).ln() - 1.0);
     let hurdle = zero.replace("poisson(m)", "poisson(m)<lower=1>");
     let h = (1.0 - p).ln() + poisson(2.0, 1.0) - (1.0 - (-1f64).exp()).ln();
     same(&hurdle, r#"{"k": [0, 2, 0]}"#, &[0.4, 0.0], 2.0 * p.ln() + h + (p * (1.0 - p)).ln() - 1.0);
-    refused("data k: array[1] int\nobserve k ~ mixture([0.5, 0.5], [poisson(1), normal(0, 1)])", r#"{"k": [1]}"#, "integers");
-    refused("data y: real\nobserve y ~ mixture([0.5, 0.2, 0.3], [normal(0, 1), normal(1, 1)])", r#"{"y": 1}"#, "weights");
+    refused(
+        "data k: array[1] int\nobserve k ~ mixture([0.5, 0.5], [poisson(1), normal(0, 1)])",
+        r#"{"k": [1]}"#,
+        "integers",
+    );
+    refused(
+        "data y: real\nobserve y ~ mixture([0.5, 0.2, 0.3], [normal(0, 1), normal(1, 1)])",
+        r#"{"y": 1}"#,
+        "weights",
+    );
     // As the law of a latent.
     let latent = "latent x: vector[2] ~ mixture([0.5, 0.5], [normal(-1, 1), normal(1, 1)])";
     let m = |x: f64| log_sum(&[0.5f64.ln() + normal(x, -1.0, 1.0), 0.5f64.ln() + normal(x, 1.0, 1.0)]);
@@ -120,5 +150,10 @@ fn r30_censored() {
 fn observed_values_outside_a_support() {
     refused("data k: int\nlatent m ~ exponential(1)\nobserve k ~ poisson(m)", r#"{"k": -1}"#, "outside the support");
     refused("data k: int\nlatent p ~ beta(1, 1)\nobserve k ~ binomial(3, p)", r#"{"k": 4}"#, "outside the support");
-    same("data k: array[2] int\ndata n: array[2] int\nlatent p ~ beta(1, 1)\nobserve k ~ binomial(n, p)", r#"{"k": [1, 4], "n": [1, 5]}"#, &[0.0], binomial(1.0, 1.0, 0.5) + binomial(4.0, 5.0, 0.5) + 0.25f64.ln());
+    same(
+        "data k: array[2] int\ndata n: array[2] int\nlatent p ~ beta(1, 1)\nobserve k ~ binomial(n, p)",
+        r#"{"k": [1, 4], "n": [1, 5]}"#,
+        &[0.0],
+        binomial(1.0, 1.0, 0.5) + binomial(4.0, 5.0, 0.5) + 0.25f64.ln(),
+    );
 }

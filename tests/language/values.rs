@@ -55,7 +55,12 @@ fn r4_one_kind_of_value() {
 
 #[test]
 fn r5_sizes_from_data_may_be_zero() {
-    same("data N: int\ndata x: vector[N]\ndata q: matrix[N, 3]\nfactor sum(x) + sum(q) + size(x)", r#"{"N": 0, "x": [], "q": []}"#, &[], 0.0);
+    same(
+        "data N: int\ndata x: vector[N]\ndata q: matrix[N, 3]\nfactor sum(x) + sum(q) + size(x)",
+        r#"{"N": 0, "x": [], "q": []}"#,
+        &[],
+        0.0,
+    );
     let model = "data N: int\ndata y: vector[N]\nlatent m ~ normal(0, 1)\nplate n in 1:N { latent t ~ normal(m, 1)\n observe y[n] ~ normal(t, 1) }\nfor n in 1:N { factor y[n] }";
     same(model, r#"{"N": 0, "y": []}"#, &[0.5], normal(0.5, 0.0, 1.0));
     refused("latent k ~ normal(0, 1)\nlet x: vector[k]", "{}", "must not depend on latents");
@@ -92,7 +97,15 @@ fn r7_shapes_of_operators() {
     gives("factor sum(exp(0 * m))", 6.0);
     for wrong in ["v * w", "v + [1, 2]", "1 / v", "2^v", "v * m", "m * m", "v'", "v[1]'"] {
         let head = "data v: vector[3]\ndata w: vector[3]\ndata m: matrix[2, 3]\n";
-        assert!(bound(&format!("{head}factor sum({wrong})"), r#"{"v": [1,2,3], "w": [1,2,3], "m": [[1,2,3],[4,5,6]]}"#, &[]).is_err(), "{wrong}");
+        assert!(
+            bound(
+                &format!("{head}factor sum({wrong})"),
+                r#"{"v": [1,2,3], "w": [1,2,3], "m": [[1,2,3],[4,5,6]]}"#,
+                &[]
+            )
+            .is_err(),
+            "{wrong}"
+        );
     }
 }
 
@@ -129,7 +142,12 @@ fn r9_conditionals() {
     same(symbolic, "{}", &[-3.0], 9.0);
     let array = "data c: array[2] int\nlatent u: vector[2] ~ flat()\nfactor sum(c ? u : exp(u))";
     same(array, r#"{"c": [1, 0]}"#, &[3.0, 0.0], 4.0);
-    same("data c: array[2] int\nlatent u: real ~ flat()\nplate i in 1:2 { let e = c[i] == 1 ? u : exp(u)\n factor e }", r#"{"c": [1, 0]}"#, &[0.5], 0.5 + 0.5f64.exp());
+    same(
+        "data c: array[2] int\nlatent u: real ~ flat()\nplate i in 1:2 { let e = c[i] == 1 ? u : exp(u)\n factor e }",
+        r#"{"c": [1, 0]}"#,
+        &[0.5],
+        0.5 + 0.5f64.exp(),
+    );
 }
 
 #[test]
@@ -138,9 +156,19 @@ fn r10_lists() {
     gives("let g = [[i * j for j in 1:3] for i in 1:2]\nfactor g[2, 3]", 6.0);
     gives("factor size([i for i in 3:2])", 0.0);
     gives("factor sum([v, w][2])", 60.0);
-    same("latent u: vector[3] ~ flat()\nlet s = [u[i]^2 for i in 1:3]\nfactor s[2] + sum([[u[1], u[2]], [u[3], 1]][2])", "{}", &[1.0, 2.0, 3.0], 8.0);
+    same(
+        "latent u: vector[3] ~ flat()\nlet s = [u[i]^2 for i in 1:3]\nfactor s[2] + sum([[u[1], u[2]], [u[3], 1]][2])",
+        "{}",
+        &[1.0, 2.0, 3.0],
+        8.0,
+    );
     // Inside a plate, the rows in front.
-    same("latent u: vector[2] ~ flat()\nplate i in 1:2 { let s = [u[i] * k for k in 1:3]\n factor s[3] * i }", "{}", &[1.0, 2.0], 3.0 + 12.0);
+    same(
+        "latent u: vector[2] ~ flat()\nplate i in 1:2 { let s = [u[i] * k for k in 1:3]\n factor s[3] * i }",
+        "{}",
+        &[1.0, 2.0],
+        3.0 + 12.0,
+    );
     refused("let a = [[1, 2], [3]]", "{}", "one shape");
 }
 
@@ -171,7 +199,12 @@ plate i in 1:2 { factor powers(u * i, 2)[2] }";
     let second = u * u + c;
     let expected = u * u + second * second + (second * u + c).powi(2) + second + (4.0 * u * u + c);
     same(model, r#"{"c": 0.5}"#, &[u], expected);
-    same("fn f(n: int) -> real { if n > 1 { let a = 2 } else { let a = 3 }\n return a }\nfactor f(1) + f(2)", "{}", &[], 5.0);
+    same(
+        "fn f(n: int) -> real { if n > 1 { let a = 2 } else { let a = 3 }\n return a }\nfactor f(1) + f(2)",
+        "{}",
+        &[],
+        5.0,
+    );
     refused("latent u ~ normal(0, 1)\nfn f(x: real) -> real { return x + u }\nfactor f(1)", "{}", "`u`");
     refused("fn f(x: real) -> real { return f(x) }\nfactor f(1)", "{}", "calls itself");
     refused("fn f(x: vector[]) -> real { return sum(x) }\nfactor f(1)", "{}", "1 axis");

@@ -22,21 +22,9 @@ fn variant(c: &Case, k: usize, j: usize) -> Vec<f64> {
 
 /// Value or argument on the graph, as a batch or its first element.
 fn place(g: &mut Graph, rows: &[Vec<f64>], dims: &[usize], batch: bool, input: bool) -> Var {
-    let data = if batch {
-        rows.concat()
-    } else {
-        rows[0].clone()
-    };
-    let shape = if batch {
-        Shape::new(&[&[N], dims].concat())
-    } else {
-        Shape::new(dims)
-    };
-    if input {
-        g.input("y", shape, Spread::Particle)
-    } else {
-        g.constant(data, shape)
-    }
+    let data = if batch { rows.concat() } else { rows[0].clone() };
+    let shape = if batch { Shape::new(&[&[N], dims].concat()) } else { Shape::new(dims) };
+    if input { g.input("y", shape, Spread::Particle) } else { g.constant(data, shape) }
 }
 
 /// Log densities with the parts of `mask` batched: bit 0 the value, then the arguments.
@@ -46,23 +34,13 @@ fn batch_lpdf(c: &Case, ys: &[Vec<f64>], mask: usize, y_input: bool) -> Vec<f64>
     let args: Vec<Var> = (0..c.args.len())
         .map(|k| {
             let rows: Vec<Vec<f64>> = (0..N).map(|j| variant(c, k, j)).collect();
-            place(
-                &mut g,
-                &rows,
-                &c.args[k].dims,
-                mask >> (k + 1) & 1 == 1,
-                false,
-            )
+            place(&mut g, &rows, &c.args[k].dims, mask >> (k + 1) & 1 == 1, false)
         })
         .collect();
     let out = c.law().lpdf(&mut g, y, &args);
     let expected: &[usize] = if mask == 0 { &[] } else { &[N] };
     assert_eq!(g.shape(out).dims(), expected, "{} {mask:b}", c.law);
-    let data = if mask & 1 == 1 {
-        ys.concat()
-    } else {
-        ys[0].clone()
-    };
+    let data = if mask & 1 == 1 { ys.concat() } else { ys[0].clone() };
     let inputs: &[&[f64]] = if y_input { &[&data] } else { &[] };
     evaluate(&g, inputs, &[out]).remove(0)
 }
@@ -70,9 +48,7 @@ fn batch_lpdf(c: &Case, ys: &[Vec<f64>], mask: usize, y_input: bool) -> Vec<f64>
 #[test]
 fn batches_are_single_values() {
     for c in cases() {
-        let ys: Vec<Vec<f64>> = (0..N)
-            .map(|j| c.golden[j % c.golden.len()].0.clone())
-            .collect();
+        let ys: Vec<Vec<f64>> = (0..N).map(|j| c.golden[j % c.golden.len()].0.clone()).collect();
         for mask in 0..1 << (c.args.len() + 1) {
             let on = |bit: usize, j: usize| if mask >> bit & 1 == 1 { j } else { 0 };
             for y_input in [false, true] {
@@ -84,11 +60,7 @@ fn batches_are_single_values() {
                     }
                     let expected = single.lpdf(&ys[on(0, j)])[0];
                     let gap = (got - expected).abs() / (1.0 + expected.abs());
-                    assert!(
-                        got == &expected || gap < 1e-12,
-                        "{} {mask:b}: {got}, not {expected}",
-                        c.law
-                    );
+                    assert!(got == &expected || gap < 1e-12, "{} {mask:b}: {got}, not {expected}", c.law);
                 }
             }
         }
@@ -123,14 +95,8 @@ fn shared_arguments_leave_the_loop() {
             _ => data.iter().map(|x| 0.3 + 0.2 * x).collect(),
         };
         let y = g.constant(data, Shape::new(&[200]));
-        let args: Vec<Var> = (0..args)
-            .map(|_| g.input("a", Shape::SCALAR, Spread::Particle))
-            .collect();
-        let args = if name == "binomial" {
-            vec![g.scalar(5.0), args[1]]
-        } else {
-            args
-        };
+        let args: Vec<Var> = (0..args).map(|_| g.input("a", Shape::SCALAR, Spread::Particle)).collect();
+        let args = if name == "binomial" { vec![g.scalar(5.0), args[1]] } else { args };
         let lpdf = law(name).expect(name).lpdf(&mut g, y, &args);
         g.sum(lpdf);
         let found = live_folds(&g);
@@ -144,10 +110,7 @@ fn live_folds(g: &Graph) -> usize {
     *live.last_mut().expect("nodes") = true;
     for i in (0..live.len()).rev() {
         if live[i] {
-            g.nodes()[i]
-                .args
-                .iter()
-                .for_each(|a| live[a.index()] = true);
+            g.nodes()[i].args.iter().for_each(|a| live[a.index()] = true);
         }
     }
     let fold = |i: &usize| live[*i] && matches!(g.nodes()[*i].op, Op::Fold { .. });

@@ -64,14 +64,7 @@ impl Case {
 
     /// `n` draws, one after another.
     pub fn draws(&self, n: usize) -> Vec<f64> {
-        let args: Vec<Value> = self
-            .args
-            .iter()
-            .map(|a| Value {
-                data: &a.data,
-                dims: &a.dims,
-            })
-            .collect();
+        let args: Vec<Value> = self.args.iter().map(|a| Value { data: &a.data, dims: &a.dims }).collect();
         let size = self.dims.iter().product();
         let mut rng = Stream::new(20, "laws", 1);
         let mut out = vec![0.0; n * size];
@@ -83,18 +76,11 @@ impl Case {
 
     /// Arguments as data on a graph.
     pub fn constants(&self, g: &mut Graph) -> Vec<Var> {
-        self.args
-            .iter()
-            .map(|a| g.constant(a.data.clone(), Shape::new(&a.dims)))
-            .collect()
+        self.args.iter().map(|a| g.constant(a.data.clone(), Shape::new(&a.dims))).collect()
     }
 
     /// Values of a function of a batch of values `ys` and the arguments.
-    pub fn on_batch(
-        &self,
-        ys: &[f64],
-        f: impl Fn(&mut Graph, Var, &[Var]) -> Option<Var>,
-    ) -> Option<Vec<f64>> {
+    pub fn on_batch(&self, ys: &[f64], f: impl Fn(&mut Graph, Var, &[Var]) -> Option<Var>) -> Option<Vec<f64>> {
         let mut g = Graph::new();
         let args = self.constants(&mut g);
         let n = ys.len() / self.dims.iter().product::<usize>();
@@ -107,7 +93,6 @@ impl Case {
 
     /// Log densities of a batch.
     pub fn lpdf(&self, ys: &[f64]) -> Vec<f64> {
-        self.on_batch(ys, |g, y, a| Some(self.law().lpdf(g, y, a)))
-            .expect("every law has a density")
+        self.on_batch(ys, |g, y, a| Some(self.law().lpdf(g, y, a))).expect("every law has a density")
     }
 }

@@ -16,9 +16,7 @@ fn ks_passes(mut xs: Vec<f64>, cdf: impl Fn(f64) -> f64) -> bool {
     let n = xs.len() as f64;
     let gap = |(i, &x): (usize, &f64)| {
         let p = cdf(x);
-        (p - i as f64 / n)
-            .abs()
-            .max((p - (i as f64 + 1.0) / n).abs())
+        (p - i as f64 / n).abs().max((p - (i as f64 + 1.0) / n).abs())
     };
     let d = xs.iter().enumerate().map(gap).fold(0.0, f64::max);
     d < ((2.0 / ALPHA).ln() / (2.0 * n)).sqrt()
@@ -67,21 +65,14 @@ fn passes(c: &Case, xs: &[f64]) -> bool {
     }
     let numbers = c.numbers();
     match c.law().cdf(0.0, &numbers) {
-        Some(_) => ks_passes(xs.to_vec(), |x| {
-            c.law().cdf(x, &numbers).unwrap_or(f64::NAN)
-        }),
+        Some(_) => ks_passes(xs.to_vec(), |x| c.law().cdf(x, &numbers).unwrap_or(f64::NAN)),
         // By quadrature, of fewer draws.
         None => ks_passes(xs[..2000].to_vec(), |x| mass_below(c, x)),
     }
 }
 
 /// Directions whose projections determine a law together, up to what the test can see.
-const DIRECTIONS: [[f64; 3]; 4] = [
-    [1.0, 0.0, 0.0],
-    [1.0, -0.7, 0.4],
-    [0.3, 1.0, 1.0],
-    [-0.5, 0.2, 1.0],
-];
+const DIRECTIONS: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [1.0, -0.7, 0.4], [0.3, 1.0, 1.0], [-0.5, 0.2, 1.0]];
 
 fn quadratic(a: &[f64; 3], m: &[f64]) -> f64 {
     (0..9).map(|c| a[c / 3] * m[c] * a[c % 3]).sum()
@@ -95,9 +86,7 @@ fn project(a: &[f64; 3], x: &[f64]) -> f64 {
 fn spread(c: &Case, a: &[f64; 3]) -> f64 {
     let last = &c.args[c.args.len() - 1].data;
     match c.law.as_str() {
-        "multi_normal_cholesky" => (0..3)
-            .map(|j| (0..3).map(|i| a[i] * last[3 * i + j]).sum::<f64>().powi(2))
-            .sum(),
+        "multi_normal_cholesky" => (0..3).map(|j| (0..3).map(|i| a[i] * last[3 * i + j]).sum::<f64>().powi(2)).sum(),
         "multi_normal_prec" => quadratic(a, &inverse(last)),
         _ => quadratic(a, last),
     }
@@ -106,9 +95,7 @@ fn spread(c: &Case, a: &[f64; 3]) -> f64 {
 /// Inverse of a 3 x 3 matrix by cofactors.
 fn inverse(m: &[f64]) -> Vec<f64> {
     let at = |i: usize, j: usize| m[3 * (i % 3) + j % 3];
-    let minor = |i: usize, j: usize| {
-        at(i + 1, j + 1) * at(i + 2, j + 2) - at(i + 1, j + 2) * at(i + 2, j + 1)
-    };
+    let minor = |i: usize, j: usize| at(i + 1, j + 1) * at(i + 2, j + 2) - at(i + 1, j + 2) * at(i + 2, j + 1);
     let det: f64 = (0..3).map(|j| at(0, j) * minor(0, j)).sum();
     (0..9).map(|c| minor(c % 3, c / 3) / det).collect()
 }
@@ -142,11 +129,7 @@ fn projections_pass(c: &Case, xs: &[f64]) -> bool {
         "lkj_corr" | "lkj_corr_cholesky" => {
             let law = Beta::new(number + 0.5, number + 0.5).expect("eta");
             let correlation = |x: &[f64], i: usize, j: usize| {
-                if c.law == "lkj_corr" {
-                    x[3 * i + j]
-                } else {
-                    (0..3).map(|k| x[3 * i + k] * x[3 * j + k]).sum()
-                }
+                if c.law == "lkj_corr" { x[3 * i + j] } else { (0..3).map(|k| x[3 * i + k] * x[3 * j + k]).sum() }
             };
             [(1, 0), (2, 0), (2, 1)].iter().all(|&(i, j)| {
                 let shares = each(&|x| 0.5 + 0.5 * correlation(x, i, j));
@@ -209,23 +192,14 @@ fn extreme_arguments() {
     for y in draw("dirichlet", &[1e-3]).chunks(3) {
         assert!((y.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{y:?}");
     }
-    for (name, args) in [
-        ("beta", [1e-3, 1e-3]),
-        ("beta", [1e6, 1e-2]),
-        ("beta_binomial", [0.0, 1.0]),
-        ("gamma", [1e-3, 1.0]),
-    ] {
+    for (name, args) in
+        [("beta", [1e-3, 1e-3]), ("beta", [1e6, 1e-2]), ("beta_binomial", [0.0, 1.0]), ("gamma", [1e-3, 1.0])]
+    {
         let ys = draw(name, &args);
-        assert!(
-            ys.iter().all(|y| (0.0..f64::INFINITY).contains(y)),
-            "{name}"
-        );
+        assert!(ys.iter().all(|y| (0.0..f64::INFINITY).contains(y)), "{name}");
     }
     for kappa in [0.0, 1e-9, 1e9, 1e20] {
         let ys = draw("von_mises", &[3.0, kappa]);
-        assert!(
-            ys.iter().all(|y| y.abs() <= std::f64::consts::PI),
-            "{kappa}"
-        );
+        assert!(ys.iter().all(|y| y.abs() <= std::f64::consts::PI), "{kappa}");
     }
 }

@@ -110,20 +110,14 @@ fn gradients_are_limits_of_differences() {
 /// At the centre the incomplete beta function of Student's cdf has a derivative 0 / 0.
 #[test]
 fn student_cdf_at_its_centre() {
-    let mut c = cases()
-        .into_iter()
-        .find(|c| c.law == "student_t")
-        .expect("case");
+    let mut c = cases().into_iter().find(|c| c.law == "student_t").expect("case");
     let mu = c.args[1].data[0];
     c.golden.truncate(1);
     for y in [mu, mu + 1e-12, mu - 1e-9, mu + 1e-6] {
         c.golden[0].0 = vec![y];
         check(&c, "lcdf", |l, g, y, a| l.lcdf(g, y, a));
         let f = Function::new(&c, |l, g, y, a| l.lcdf(g, y, a)).expect("closed form");
-        let x: Vec<Vec<f64>> = [vec![y]]
-            .into_iter()
-            .chain(c.args.iter().map(|a| a.data.clone()))
-            .collect();
+        let x: Vec<Vec<f64>> = [vec![y]].into_iter().chain(c.args.iter().map(|a| a.data.clone())).collect();
         let expected = (c.lpdf(&[y])[0] - f.at(&x)).exp();
         let got = f.gradients(&x)[0][0];
         assert!((got - expected).abs() < 1e-12, "{y}: {got}, not {expected}");

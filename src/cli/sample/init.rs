@@ -15,17 +15,10 @@ const HALVINGS: usize = 64;
 
 /// Reads `--init`. The file holds values of latents by name, on their own scale, or all coordinates
 /// under the key `unconstrained`; coordinates not in it start at random within 2 of 0.
-pub fn read(
-    text: &str,
-    compiled: &Compiled,
-    chains: usize,
-    seed: u64,
-) -> Result<Init<'static>, CliError> {
+pub fn read(text: &str, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, CliError> {
     if let Ok(radius) = text.parse::<f64>() {
         if !(radius >= 0.0 && radius.is_finite()) {
-            return Err(CliError::Other(format!(
-                "--init {text}: the radius must be a number from 0"
-            )));
+            return Err(CliError::Other(format!("--init {text}: the radius must be a number from 0")));
         }
         return Ok(Init::Uniform { radius, tries: 100 });
     }
@@ -37,9 +30,7 @@ pub fn read(
         place(&file, compiled, &mut x)?;
         Ok(x)
     };
-    Ok(Init::Given(
-        (0..chains).map(start).collect::<Result<_, _>>()?,
-    ))
+    Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
 }
 
 fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliError> {
@@ -83,9 +74,7 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliE
 fn check(name: &str, found: usize, expected: usize) -> Result<(), CliError> {
     match found == expected {
         true => Ok(()),
-        false => Err(CliError::Other(format!(
-            "--init: `{name}` has {found} numbers; expected {expected}"
-        ))),
+        false => Err(CliError::Other(format!("--init: `{name}` has {found} numbers; expected {expected}"))),
     }
 }
 
@@ -123,11 +112,7 @@ fn invert(
         let now = eval(x, &mid);
         for k in 0..n {
             let rising = last[k] > first[k];
-            if (now[k] < values[k]) == rising {
-                low[k] = mid[k]
-            } else {
-                high[k] = mid[k]
-            }
+            if (now[k] < values[k]) == rising { low[k] = mid[k] } else { high[k] = mid[k] }
         }
     }
     let mid: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 0.5 * (l + h)).collect();
@@ -137,10 +122,7 @@ fn invert(
         let close = (reached[k] - values[k]).abs() <= 1e-8 * scale;
         if !close {
             let name = &site.value_names()[k];
-            return Err(CliError::Other(format!(
-                "--init: {name} cannot be {}; is it inside its bounds?",
-                values[k]
-            )));
+            return Err(CliError::Other(format!("--init: {name} cannot be {}; is it inside its bounds?", values[k])));
         }
     }
     Ok(())
@@ -165,13 +147,6 @@ mod tests {
         for (v, expected) in values.iter().zip([2.0, 0.5, 0.25, 0.75, -3.0, 1.0, 4.0]) {
             assert!((v - expected).abs() < 1e-9, "{values:?}");
         }
-        assert!(
-            place(
-                &DataFile::from_json("{\"p\": 2}").unwrap(),
-                &compiled,
-                &mut x
-            )
-            .is_err()
-        );
+        assert!(place(&DataFile::from_json("{\"p\": 2}").unwrap(), &compiled, &mut x).is_err());
     }
 }

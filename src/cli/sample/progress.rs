@@ -23,12 +23,7 @@ impl Bars {
     /// Bars that appear when the run lasts, if `quiet` is false and the error stream is a terminal.
     pub fn new(chains: usize, quiet: bool) -> Bars {
         let active = !quiet && std::io::stderr().is_terminal();
-        Bars {
-            chains,
-            active,
-            start: Instant::now(),
-            bars: OnceLock::new(),
-        }
+        Bars { chains, active, start: Instant::now(), bars: OnceLock::new() }
     }
 
     /// Whether there will ever be bars.
@@ -43,15 +38,8 @@ impl Bars {
         }
         let (_, bars) = self.bars.get_or_init(|| make(self.chains, p.total as u64));
         let bar = &bars[p.chain];
-        let phase = if p.phase == Phase::Warmup {
-            "warm-up"
-        } else {
-            "sampling"
-        };
-        bar.set_message(format!(
-            "{phase}, step {:.3}, {} divergences",
-            p.step_size, p.divergences
-        ));
+        let phase = if p.phase == Phase::Warmup { "warm-up" } else { "sampling" };
+        bar.set_message(format!("{phase}, step {:.3}, {} divergences", p.step_size, p.divergences));
         bar.set_position(p.iteration as u64);
     }
 

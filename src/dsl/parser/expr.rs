@@ -57,14 +57,7 @@ impl Parser<'_> {
         let otherwise = self.expr()?;
         let span = cond.span.to(otherwise.span);
         let (cond, then, otherwise) = (Box::new(cond), Box::new(then), Box::new(otherwise));
-        Ok(Expr {
-            kind: ExprKind::Conditional {
-                cond,
-                then,
-                otherwise,
-            },
-            span,
-        })
+        Ok(Expr { kind: ExprKind::Conditional { cond, then, otherwise }, span })
     }
 
     /// or: everything but a conditional
@@ -94,15 +87,7 @@ impl Parser<'_> {
     fn binary(&mut self, op: BinaryOp, op_span: Span, left: Expr, right: Expr) -> Parse<Expr> {
         self.grow()?;
         let span = left.span.to(right.span);
-        Ok(Expr {
-            kind: ExprKind::Binary {
-                op,
-                op_span,
-                left: Box::new(left),
-                right: Box::new(right),
-            },
-            span,
-        })
+        Ok(Expr { kind: ExprKind::Binary { op, op_span, left: Box::new(left), right: Box::new(right) }, span })
     }
 
     /// unary = ( "-" | "+" | "!" ) unary | power
@@ -116,13 +101,7 @@ impl Parser<'_> {
         let start = self.next().span;
         let arg = self.nested(|p| p.unary())?;
         let span = start.to(arg.span);
-        Ok(Expr {
-            kind: ExprKind::Unary {
-                op,
-                arg: Box::new(arg),
-            },
-            span,
-        })
+        Ok(Expr { kind: ExprKind::Unary { op, arg: Box::new(arg) }, span })
     }
 
     /// power = postfix [ ( "^" | ".^" ) unary ]
@@ -145,28 +124,19 @@ impl Parser<'_> {
             let start = base.span;
             let kind = if self.is_mark(0, Mark::LBracket) {
                 let slots = self.index()?;
-                ExprKind::Index {
-                    base: Box::new(base),
-                    slots,
-                }
+                ExprKind::Index { base: Box::new(base), slots }
             } else if self.eat(Mark::Quote) {
                 ExprKind::Transpose(Box::new(base))
             } else if self.at_bounds() {
                 match base.kind {
-                    ExprKind::Call(law) => ExprKind::Truncated {
-                        law,
-                        bounds: self.bounds()?,
-                    },
+                    ExprKind::Call(law) => ExprKind::Truncated { law, bounds: self.bounds()? },
                     _ => return Err(self.bounds_without_call(start)),
                 }
             } else {
                 return Ok(base);
             };
             self.grow()?;
-            base = Expr {
-                kind,
-                span: start.to(self.last_span()),
-            };
+            base = Expr { kind, span: start.to(self.last_span()) };
         }
     }
 
@@ -199,19 +169,11 @@ impl Parser<'_> {
             }
             self.next();
             let to = self.slice_end()?;
-            return Ok(Slot::Slice {
-                from: Some(cond),
-                to,
-                span: start.to(self.last_span()),
-            });
+            return Ok(Slot::Slice { from: Some(cond), to, span: start.to(self.last_span()) });
         }
         self.next();
         let to = self.slice_end()?;
-        Ok(Slot::Slice {
-            from: None,
-            to,
-            span: start.to(self.last_span()),
-        })
+        Ok(Slot::Slice { from: None, to, span: start.to(self.last_span()) })
     }
 
     fn slice_end(&mut self) -> Parse<Option<Expr>> {
@@ -232,10 +194,7 @@ impl Parser<'_> {
             TokenKind::Name if self.is_mark(1, Mark::LParen) => {
                 let call = self.nested(|p| p.call())?;
                 let span = call.span;
-                Ok(Expr {
-                    kind: ExprKind::Call(call),
-                    span,
-                })
+                Ok(Expr { kind: ExprKind::Call(call), span })
             }
             TokenKind::Name => {
                 self.next();
@@ -249,10 +208,7 @@ impl Parser<'_> {
                     return Err(self.expected("`)`").help("a list is written `[a, b]`"));
                 }
                 let end = self.close("")?;
-                Ok(Expr {
-                    kind: inside.kind,
-                    span: span.to(end),
-                })
+                Ok(Expr { kind: inside.kind, span: span.to(end) })
             }
             TokenKind::Mark(Mark::LBracket) => self.list(),
             _ => Err(self.expected_expr()),
@@ -281,10 +237,7 @@ impl Parser<'_> {
             }
         }
         let end = self.close("`,` or ")?;
-        Ok(Expr {
-            kind: ExprKind::List(items),
-            span: start.to(end),
-        })
+        Ok(Expr { kind: ExprKind::List(items), span: start.to(end) })
     }
 
     fn comprehension(&mut self, start: Span, body: Vec<Expr>) -> Parse<Expr> {
@@ -294,10 +247,7 @@ impl Parser<'_> {
         let end = self.close("")?;
         let body = body.into_iter().next().map(Box::new);
         match body {
-            Some(body) => Ok(Expr {
-                kind: ExprKind::Comprehension { body, index, range },
-                span: start.to(end),
-            }),
+            Some(body) => Ok(Expr { kind: ExprKind::Comprehension { body, index, range }, span: start.to(end) }),
             None => Err(self.expected_expr()),
         }
     }
@@ -326,12 +276,7 @@ impl Parser<'_> {
         }
         let end = self.close("`,` or ")?;
         let span = name.span.to(end);
-        Ok(Call {
-            name,
-            args,
-            bar,
-            span,
-        })
+        Ok(Call { name, args, bar, span })
     }
 
     /// item = [ NAME "=" ] expr
@@ -345,10 +290,7 @@ impl Parser<'_> {
             }
             false => None,
         };
-        Ok(Item {
-            name,
-            value: self.expr()?,
-        })
+        Ok(Item { name, value: self.expr()? })
     }
 
     /// `|` stands once, after the first argument of a density function.
@@ -360,11 +302,9 @@ impl Parser<'_> {
                 .help("`|` sets the first argument of `law_lpdf`, `_lpmf`, `_lcdf` and `_lccdf` apart; or is `||`"));
         }
         if before != 1 {
-            return Err(
-                Diagnostic::new(here, "`|` stands once, after the first argument")
-                    .label("unexpected `|`")
-                    .help(format!("write `{function}(y | a, b)`")),
-            );
+            return Err(Diagnostic::new(here, "`|` stands once, after the first argument")
+                .label("unexpected `|`")
+                .help(format!("write `{function}(y | a, b)`")));
         }
         Ok(())
     }

@@ -27,14 +27,7 @@ pub const MAX_HEIGHT: usize = 256;
 /// The error is the first in the order of the text.
 pub fn parse(source: &str) -> Result<ast::Block, Diagnostic> {
     let lexed = lex(source);
-    let mut parser = Parser {
-        source,
-        tokens: lexed.tokens,
-        at: 0,
-        depth: 0,
-        height: 0,
-        open: Vec::new(),
-    };
+    let mut parser = Parser { source, tokens: lexed.tokens, at: 0, depth: 0, height: 0, open: Vec::new() };
     let tree = parser.file();
     // What stopped the lexer is also what the parser stumbles over, if nothing before it was wrong.
     match lexed.error {
@@ -78,11 +71,7 @@ impl Parser<'_> {
 
     /// True where the word here is not on the line of the word before it.
     fn at_line_start(&self) -> bool {
-        let end = if self.at == 0 {
-            0
-        } else {
-            self.last_span().end as usize
-        };
+        let end = if self.at == 0 { 0 } else { self.last_span().end as usize };
         self.source[end..self.here().start as usize].contains('\n')
     }
 
@@ -142,25 +131,15 @@ impl Parser<'_> {
         match self.peek() {
             TokenKind::Name => {
                 let span = self.next().span;
-                Ok(ast::Ident {
-                    name: self.text(span).to_string(),
-                    span,
-                })
+                Ok(ast::Ident { name: self.text(span).to_string(), span })
             }
             TokenKind::Keyword(keyword) => {
                 let word = keyword.text();
-                Err(Diagnostic::new(
-                    self.here(),
-                    format!("expected {what}, found the reserved word `{word}`"),
-                )
-                .label("reserved")
-                .help(format!(
-                    "choose another name; a data key of this name is read with `from \"{word}\"`"
-                )))
+                Err(Diagnostic::new(self.here(), format!("expected {what}, found the reserved word `{word}`"))
+                    .label("reserved")
+                    .help(format!("choose another name; a data key of this name is read with `from \"{word}\"`")))
             }
-            _ => Err(self
-                .expected(what)
-                .help("a name begins with a letter or `_`")),
+            _ => Err(self.expected(what).help("a name begins with a letter or `_`")),
         }
     }
 
@@ -194,15 +173,11 @@ impl Parser<'_> {
     fn check_height(&self) -> Parse<()> {
         let (limit, what) = match self.depth > MAX_NESTING {
             true => (MAX_NESTING, "levels are nested here"),
-            false if self.depth + self.height > MAX_HEIGHT => {
-                (MAX_HEIGHT, "operators are chained here")
-            }
+            false if self.depth + self.height > MAX_HEIGHT => (MAX_HEIGHT, "operators are chained here"),
             false => return Ok(()),
         };
-        Err(
-            Diagnostic::new(self.here(), format!("more than {limit} {what}"))
-                .label("too many here")
-                .help("give parts of it a name with `let`; a long sum is `sum([a, b, …])`"),
-        )
+        Err(Diagnostic::new(self.here(), format!("more than {limit} {what}"))
+            .label("too many here")
+            .help("give parts of it a name with `let`; a long sum is `sum([a, b, …])`"))
     }
 }

@@ -8,62 +8,29 @@ use crate::dsl::span::Span;
 
 /// What one writes instead of words that begin statements elsewhere.
 const ELSEWHERE: [(&str, &str); 24] = [
-    (
-        "parameters",
-        "there are no blocks: each unknown is declared by `latent name: type ~ law(…)`",
-    ),
-    (
-        "transformed",
-        "there are no blocks: a deterministic value is `let name = e`",
-    ),
-    (
-        "model",
-        "there are no blocks: a statement stands by itself, as in `observe y ~ normal(mu, sigma)`",
-    ),
-    (
-        "generated",
-        "there are no blocks: a derived quantity is `report name = e`",
-    ),
-    (
-        "quantities",
-        "there are no blocks: a derived quantity is `report name = e`",
-    ),
-    (
-        "functions",
-        "there are no blocks: a function is `fn f(x: real) -> real { … }`",
-    ),
+    ("parameters", "there are no blocks: each unknown is declared by `latent name: type ~ law(…)`"),
+    ("transformed", "there are no blocks: a deterministic value is `let name = e`"),
+    ("model", "there are no blocks: a statement stands by itself, as in `observe y ~ normal(mu, sigma)`"),
+    ("generated", "there are no blocks: a derived quantity is `report name = e`"),
+    ("quantities", "there are no blocks: a derived quantity is `report name = e`"),
+    ("functions", "there are no blocks: a function is `fn f(x: real) -> real { … }`"),
     ("function", "a function is `fn f(x: real) -> real { … }`"),
     ("def", "a function is `fn f(x: real) -> real { … }`"),
-    (
-        "var",
-        "a deterministic value is `let name = e`, an unknown `latent name ~ law(…)`",
-    ),
+    ("var", "a deterministic value is `let name = e`, an unknown `latent name ~ law(…)`"),
     ("val", "a deterministic value is `let name = e`"),
     ("set", "a deterministic value is `let name = e`"),
     ("sample", "an unknown is `latent name ~ law(…)`"),
     ("draw", "an unknown is `latent name ~ law(…)`"),
-    (
-        "parameter",
-        "an unknown is `latent name ~ law(…)`, a maximised value `param name: type`",
-    ),
+    ("parameter", "an unknown is `latent name ~ law(…)`, a maximised value `param name: type`"),
     ("obs", "did you mean `observe`?"),
     ("elif", "write `else if`, after the `}`"),
     ("elseif", "write `else if`, after the `}`"),
     ("elsif", "write `else if`, after the `}`"),
-    (
-        "while",
-        "a loop has a range known from the data: `for t in 1:T { … }`",
-    ),
-    (
-        "repeat",
-        "a loop has a range known from the data: `for t in 1:T { … }`",
-    ),
+    ("while", "a loop has a range known from the data: `for t in 1:T { … }`"),
+    ("repeat", "a loop has a range known from the data: `for t in 1:T { … }`"),
     ("foreach", "a loop is `for t in 1:T { … }`"),
     ("print", "a quantity to be seen is `report name = e`"),
-    (
-        "reject",
-        "impossible values are excluded by bounds: `real<lower=a, upper=b>`",
-    ),
+    ("reject", "impossible values are excluded by bounds: `real<lower=a, upper=b>`"),
     ("import", "a model is one file"),
 ];
 
@@ -83,23 +50,16 @@ impl Parser<'_> {
             }
             TokenKind::Mark(mark) if self.at > 0 && (mark.is_infix() || mark == Mark::Not) => {
                 let text = mark.text();
-                Diagnostic::new(
-                    here,
-                    format!("a line cannot begin with the operator `{text}`"),
-                )
-                .label("the line above was complete")
-                .help(format!(
-                    "end the line above with `{text}`, or put the whole expression into parentheses"
-                ))
+                Diagnostic::new(here, format!("a line cannot begin with the operator `{text}`"))
+                    .label("the line above was complete")
+                    .help(format!("end the line above with `{text}`, or put the whole expression into parentheses"))
             }
-            TokenKind::Keyword(Keyword::Else) => {
-                Diagnostic::new(here, "this `else` follows no `if`")
-                    .label("not expected here")
-                    .help("`else` stands after the `}` of an `if`")
+            TokenKind::Keyword(Keyword::Else) => Diagnostic::new(here, "this `else` follows no `if`")
+                .label("not expected here")
+                .help("`else` stands after the `}` of an `if`"),
+            TokenKind::Mark(Mark::LBrace) => {
+                self.expected("a statement").help("a block belongs to a `plate`, `for`, `if`, `else` or `fn`")
             }
-            TokenKind::Mark(Mark::LBrace) => self
-                .expected("a statement")
-                .help("a block belongs to a `plate`, `for`, `if`, `else` or `fn`"),
             TokenKind::Name => self.name_first(),
             _ => self.expected("a statement").help(STATEMENTS),
         }
@@ -109,32 +69,24 @@ impl Parser<'_> {
     fn name_first(&self) -> Diagnostic {
         let name = self.text(self.here());
         let short = shortened(name);
-        let after = if self.is_mark(1, Mark::LBracket) {
-            self.after_brackets()
-        } else {
-            1
-        };
+        let after = if self.is_mark(1, Mark::LBracket) { self.after_brackets() } else { 1 };
         let target = shortened(self.text(self.here().to(self.token(after - 1).span)));
         let mark = match self.token(after).kind {
             TokenKind::Mark(mark) => Some(mark),
             _ => None,
         };
-        let d = self
-            .expected("a statement")
-            .label("no statement begins like this");
+        let d = self.expected("a statement").label("no statement begins like this");
         let assigned = |p: &Self, n: usize| p.is_mark(after + n, Mark::Assign);
         if name == "target" && mark == Some(Mark::Add) {
-            return d.help("`factor e` adds a log factor; a likelihood is `observe y ~ law(…)`, a prior `latent x ~ law(…)`");
+            return d.help(
+                "`factor e` adds a log factor; a likelihood is `observe y ~ law(…)`, a prior `latent x ~ law(…)`",
+            );
         }
         if mark == Some(Mark::Assign) || (mark == Some(Mark::Colon) && assigned(self, 1)) {
-            return d.help(format!(
-                "a deterministic value is defined by `let {target} = …`"
-            ));
+            return d.help(format!("a deterministic value is defined by `let {target} = …`"));
         }
         if mark == Some(Mark::Lt) && self.is_mark(after + 1, Mark::Sub) {
-            return d.help(format!(
-                "`<-` is not an assignment: write `let {target} = …`"
-            ));
+            return d.help(format!("`<-` is not an assignment: write `let {target} = …`"));
         }
         if mark.is_some_and(|m| m.is_infix()) && assigned(self, 1) {
             return d.help("a value never changes: give the new one a name of its own with `let`");
@@ -149,9 +101,8 @@ impl Parser<'_> {
         }
         if TYPES.contains(&name) {
             let (x, ty) = self.type_then_name();
-            let help = format!(
-                "name first, then type: `data {x}: {ty}`, `latent {x}: {ty} ~ law(…)`, `let {x}: {ty} = e`"
-            );
+            let help =
+                format!("name first, then type: `data {x}: {ty}`, `latent {x}: {ty} ~ law(…)`, `let {x}: {ty} = e`");
             return d.help(help);
         }
         if let Some(near) = did_you_mean(name, Keyword::ALL.iter().map(|k| k.text())) {
@@ -159,9 +110,9 @@ impl Parser<'_> {
         }
         match mark {
             Some(Mark::Colon) => d.help(format!("say what `{short}` is: `data {short}: …`, `latent {short}: …`")),
-            Some(Mark::LParen) => {
-                d.help(format!("a value is kept by `report x = {short}(…)`, a log density added by `factor {short}(…)`"))
-            }
+            Some(Mark::LParen) => d.help(format!(
+                "a value is kept by `report x = {short}(…)`, a log density added by `factor {short}(…)`"
+            )),
             _ => d.help(STATEMENTS),
         }
     }
@@ -212,8 +163,7 @@ impl Parser<'_> {
         }
         let typed = self.peek() == TokenKind::Name && TYPES.contains(&self.text(self.here()));
         let bracket = matches!(word, "data" | "const" | "param") && self.is_mark(1, Mark::LBracket);
-        if typed && (bracket || self.is_mark(1, Mark::Lt) || self.token(1).kind == TokenKind::Name)
-        {
+        if typed && (bracket || self.is_mark(1, Mark::Lt) || self.token(1).kind == TokenKind::Name) {
             let (name, ty) = self.type_then_name();
             return Err(self
                 .expected(&format!("a name after `{word}`"))
@@ -229,27 +179,23 @@ impl Parser<'_> {
         let d = self.expected(&format!("`:` and the type of `{name}`"));
         match self.peek() {
             TokenKind::Mark(Mark::Comma) => d.help(format!("one name each: `{word} {name}: int`")),
-            TokenKind::Mark(Mark::LBracket) => d.help(format!(
-                "sizes belong to the type: `{word} {name}: vector[n]`"
-            )),
-            TokenKind::Mark(Mark::Tilde) if word == "data" => d.help(format!(
-                "declare `data {name}: type`, then `observe {name} ~ law(…)`"
-            )),
-            _ => d.help(format!(
-                "write `{word} {name}: real`, `{word} {name}: vector[n]` and so on"
-            )),
+            TokenKind::Mark(Mark::LBracket) => d.help(format!("sizes belong to the type: `{word} {name}: vector[n]`")),
+            TokenKind::Mark(Mark::Tilde) if word == "data" => {
+                d.help(format!("declare `data {name}: type`, then `observe {name} ~ law(…)`"))
+            }
+            _ => d.help(format!("write `{word} {name}: real`, `{word} {name}: vector[n]` and so on")),
         }
     }
 
     pub(super) fn missing_key(&self) -> Diagnostic {
-        self.expected("a string after `from`")
-            .help("the key of the data file stands in double quotes: `from \"key\"`")
+        self.expected("a string after `from`").help("the key of the data file stands in double quotes: `from \"key\"`")
     }
 
     pub(super) fn not_a_network(&self, name: &Ident) -> Diagnostic {
         let name = shortened(&name.name);
-        self.expected(&format!("a network after `param {name} =`"))
-            .help(format!("a value needs its type, `param {name}: real = 0`; a network is `mlp(in, [hidden], out, tanh)`"))
+        self.expected(&format!("a network after `param {name} =`")).help(format!(
+            "a value needs its type, `param {name}: real = 0`; a network is `mlp(in, [hidden], out, tanh)`"
+        ))
     }
 
     /// The `~` of `latent`.
@@ -260,19 +206,11 @@ impl Parser<'_> {
         let name = shortened(&name.name);
         let d = self.expected(&format!("`~` and the law of `{name}`"));
         Err(match self.peek() {
-            TokenKind::Mark(Mark::Assign) => {
-                d.help("a deterministic value is a `let`, a maximised one a `param`")
-            }
-            TokenKind::Mark(Mark::Comma) => {
-                d.help("one name each: every `latent` has a statement of its own")
-            }
-            TokenKind::Mark(Mark::Lt) => d.help(format!(
-                "bounds belong to a type: `latent {name}: real<lower=0> ~ …`"
-            )),
+            TokenKind::Mark(Mark::Assign) => d.help("a deterministic value is a `let`, a maximised one a `param`"),
+            TokenKind::Mark(Mark::Comma) => d.help("one name each: every `latent` has a statement of its own"),
+            TokenKind::Mark(Mark::Lt) => d.help(format!("bounds belong to a type: `latent {name}: real<lower=0> ~ …`")),
             _ if d.help.is_some() => d,
-            _ => d.help(format!(
-                "write `latent {name} ~ normal(0, 1)` with the law you mean"
-            )),
+            _ => d.help(format!("write `latent {name} ~ normal(0, 1)` with the law you mean")),
         })
     }
 
@@ -284,28 +222,21 @@ impl Parser<'_> {
         let name = shortened(&name.name);
         let d = self.expected(&format!("`=` and the value of `{name}`"));
         Err(match self.peek() {
-            TokenKind::Mark(Mark::Tilde) => {
-                d.help(format!("an unknown with a law is `latent {name} ~ …`"))
-            }
+            TokenKind::Mark(Mark::Tilde) => d.help(format!("an unknown with a law is `latent {name} ~ …`")),
             TokenKind::Mark(Mark::Eq) => d.help("a definition has one `=`"),
-            TokenKind::Mark(Mark::LParen) => d.help(format!(
-                "a function is declared by `fn {name}(x: real) -> real {{ … }}`"
-            )),
-            TokenKind::Mark(Mark::Comma) => {
-                d.help("one name each: every `let` has a statement of its own")
+            TokenKind::Mark(Mark::LParen) => {
+                d.help(format!("a function is declared by `fn {name}(x: real) -> real {{ … }}`"))
             }
+            TokenKind::Mark(Mark::Comma) => d.help("one name each: every `let` has a statement of its own"),
             _ if d.help.is_some() => d,
-            _ => d.help(format!(
-                "write `let {name} = …`, or `let {name}: type` to fill its elements later"
-            )),
+            _ => d.help(format!("write `let {name} = …`, or `let {name}: type` to fill its elements later")),
         })
     }
 
     pub(super) fn bare_report(&self, name: &Ident) -> Diagnostic {
         let name = shortened(&name.name);
-        self.expected("`=` or `~`").help(format!(
-            "write `report {name} = e` for a value, `report {name} ~ law(…)` for a draw"
-        ))
+        self.expected("`=` or `~`")
+            .help(format!("write `report {name} = e` for a value, `report {name} ~ law(…)` for a draw"))
     }
 
     /// `observe e` without its law.
@@ -328,28 +259,18 @@ impl Parser<'_> {
         let law = matches!(
             before,
             StmtKind::Observe { .. }
-                | StmtKind::Latent {
-                    kind: LatentKind::Draw { .. } | LatentKind::Fill { .. },
-                    ..
-                }
-                | StmtKind::Report {
-                    value: ReportKind::Draw(_),
-                    ..
-                }
+                | StmtKind::Latent { kind: LatentKind::Draw { .. } | LatentKind::Fill { .. }, .. }
+                | StmtKind::Report { value: ReportKind::Draw(_), .. }
         );
         match self.peek() {
             TokenKind::Mark(Mark::RParen | Mark::RBracket) => d.help("no bracket is open here"),
             TokenKind::Name if law => self.law_suffix(d),
-            TokenKind::Mark(_) if law => d.help(
-                "a law stands alone after `~`: shift and scale with its arguments, or with a `let`",
-            ),
-            TokenKind::Mark(Mark::Lt) => {
-                d.help("the bounds of a type stand before its size: `vector<lower=0>[n]`")
+            TokenKind::Mark(_) if law => {
+                d.help("a law stands alone after `~`: shift and scale with its arguments, or with a `let`")
             }
+            TokenKind::Mark(Mark::Lt) => d.help("the bounds of a type stand before its size: `vector<lower=0>[n]`"),
             TokenKind::Mark(Mark::Assign) => d.help("equality is written `==`"),
-            TokenKind::Mark(Mark::Tilde) => {
-                d.help("only `latent`, `observe` and `report` are followed by `~`")
-            }
+            TokenKind::Mark(Mark::Tilde) => d.help("only `latent`, `observe` and `report` are followed by `~`"),
             TokenKind::Keyword(_) => d.help("statements are separated by a new line or `;`"),
             TokenKind::Name | TokenKind::Number { .. } | TokenKind::Mark(Mark::LParen) => {
                 d.help("an operator is missing before it, or a new line")
@@ -362,9 +283,7 @@ impl Parser<'_> {
     fn law_suffix(&self, d: Diagnostic) -> Diagnostic {
         match self.text(self.here()) {
             "T" => d.help("a truncated law is written `normal(0, 1)<lower=a, upper=b>`"),
-            word if word.contains("center") || word.contains("centr") => {
-                d.help("did you mean `noncentred`?")
-            }
+            word if word.contains("center") || word.contains("centr") => d.help("did you mean `noncentred`?"),
             _ => d.help("after a law stand only its bounds `<lower=a, upper=b>` and `noncentred`"),
         }
     }

@@ -2,9 +2,7 @@
 
 use super::types::Dims;
 use super::{Keyword, Mark, Parse, Parser, TokenKind};
-use crate::dsl::ast::{
-    Block, Expr, LatentKind, LetKind, ParamKind, ReportKind, Stmt, StmtKind, Type,
-};
+use crate::dsl::ast::{Block, Expr, LatentKind, LetKind, ParamKind, ReportKind, Stmt, StmtKind, Type};
 use crate::dsl::diagnostic::Diagnostic;
 
 impl Parser<'_> {
@@ -38,10 +36,7 @@ impl Parser<'_> {
     }
 
     fn at_sep(&self) -> bool {
-        matches!(
-            self.peek(),
-            TokenKind::Newline | TokenKind::Mark(Mark::Semicolon)
-        )
+        matches!(self.peek(), TokenKind::Newline | TokenKind::Mark(Mark::Semicolon))
     }
 
     /// block = "{" file "}"
@@ -69,25 +64,18 @@ impl Parser<'_> {
             Keyword::Let => self.definition(),
             Keyword::Report => self.report(),
             Keyword::Observe => self.observe(),
-            Keyword::Factor => Ok(StmtKind::Factor {
-                value: self.expr()?,
-            }),
+            Keyword::Factor => Ok(StmtKind::Factor { value: self.expr()? }),
             Keyword::Plate => self.plate(),
             Keyword::For => self.for_loop(),
             Keyword::If => self.branch(),
             Keyword::Fn => self.function(),
-            Keyword::Return => Ok(StmtKind::Return {
-                value: self.expr()?,
-            }),
+            Keyword::Return => Ok(StmtKind::Return { value: self.expr()? }),
             Keyword::Else | Keyword::In => {
                 self.at -= 1;
                 Err(self.not_a_statement())
             }
         }?;
-        Ok(Stmt {
-            kind,
-            span: start.to(self.last_span()),
-        })
+        Ok(Stmt { kind, span: start.to(self.last_span()) })
     }
 
     /// [ ":" type ]
@@ -123,12 +111,7 @@ impl Parser<'_> {
             let span = self.next().span;
             from = Some(self.text(span).trim_matches('"').to_string());
         }
-        Ok(StmtKind::Data {
-            name,
-            ty,
-            from,
-            default: self.initial()?,
-        })
+        Ok(StmtKind::Data { name, ty, from, default: self.initial()? })
     }
 
     /// const = "const" NAME [ ":" type ] "=" expr
@@ -140,24 +123,14 @@ impl Parser<'_> {
             return Err(d.help("a value that comes with the data is a `data` statement"));
         }
         self.next();
-        Ok(StmtKind::Const {
-            name,
-            ty,
-            value: self.expr()?,
-        })
+        Ok(StmtKind::Const { name, ty, value: self.expr()? })
     }
 
     /// param = "param" NAME ( ":" type [ "=" expr ] | "=" call )
     fn param(&mut self) -> Parse<StmtKind> {
         let name = self.declared("param")?;
         if let Some(ty) = self.annotation()? {
-            return Ok(StmtKind::Param {
-                name,
-                kind: ParamKind::Value {
-                    ty,
-                    init: self.initial()?,
-                },
-            });
+            return Ok(StmtKind::Param { name, kind: ParamKind::Value { ty, init: self.initial()? } });
         }
         if !self.is_mark(0, Mark::Assign) {
             return Err(self.missing_type("param", &name));
@@ -167,10 +140,7 @@ impl Parser<'_> {
             return Err(self.not_a_network(&name));
         }
         let call = self.nested(|p| p.call())?;
-        Ok(StmtKind::Param {
-            name,
-            kind: ParamKind::Network(call),
-        })
+        Ok(StmtKind::Param { name, kind: ParamKind::Network(call) })
     }
 
     /// latent = "latent" NAME ( [ ":" type ] "~" dist | index "~" dist | ":" type )
@@ -179,10 +149,7 @@ impl Parser<'_> {
         let kind = if self.is_mark(0, Mark::LBracket) {
             let index = self.index()?;
             self.expect_tilde(&name)?;
-            LatentKind::Fill {
-                index,
-                dist: self.dist()?,
-            }
+            LatentKind::Fill { index, dist: self.dist()? }
         } else {
             let ty = self.annotation()?;
             match ty {
@@ -191,10 +158,7 @@ impl Parser<'_> {
                 }
                 ty => {
                     self.expect_tilde(&name)?;
-                    LatentKind::Draw {
-                        ty,
-                        dist: self.dist()?,
-                    }
+                    LatentKind::Draw { ty, dist: self.dist()? }
                 }
             }
         };
@@ -207,22 +171,14 @@ impl Parser<'_> {
         let kind = if self.is_mark(0, Mark::LBracket) {
             let index = self.index()?;
             self.expect_assign(&name)?;
-            LetKind::Fill {
-                index,
-                value: self.expr()?,
-            }
+            LetKind::Fill { index, value: self.expr()? }
         } else {
             let ty = self.annotation()?;
             match ty {
-                Some(ty) if !self.is_mark(0, Mark::Tilde) && !self.is_mark(0, Mark::Assign) => {
-                    LetKind::Declare { ty }
-                }
+                Some(ty) if !self.is_mark(0, Mark::Tilde) && !self.is_mark(0, Mark::Assign) => LetKind::Declare { ty },
                 ty => {
                     self.expect_assign(&name)?;
-                    LetKind::Define {
-                        ty,
-                        value: self.expr()?,
-                    }
+                    LetKind::Define { ty, value: self.expr()? }
                 }
             }
         };
@@ -250,10 +206,7 @@ impl Parser<'_> {
             return Err(self.missing_law(target.span));
         }
         self.next();
-        Ok(StmtKind::Observe {
-            target,
-            dist: self.dist()?,
-        })
+        Ok(StmtKind::Observe { target, dist: self.dist()? })
     }
 
     /// plate = "plate" NAME "in" range [ "encode" "(" expr { "," expr } ")" ] block
@@ -264,9 +217,7 @@ impl Parser<'_> {
         if self.is_word(0, "encode") {
             self.next();
             if !self.is_mark(0, Mark::LParen) {
-                return Err(self
-                    .expected("`(` after `encode`")
-                    .help("write `encode(e, …)`"));
+                return Err(self.expected("`(` after `encode`").help("write `encode(e, …)`"));
             }
             self.open(Mark::LParen);
             encode.push(self.expr()?);
@@ -276,20 +227,13 @@ impl Parser<'_> {
             self.close("`,` or ")?;
         }
         let body = self.block(" after the range of the plate")?;
-        Ok(StmtKind::Plate {
-            index,
-            range,
-            encode,
-            body,
-        })
+        Ok(StmtKind::Plate { index, range, encode, body })
     }
 
     /// for = "for" NAME "in" range block
     fn for_loop(&mut self) -> Parse<StmtKind> {
         if self.is_mark(0, Mark::LParen) {
-            return Err(self
-                .expected("the name of an index")
-                .help("a loop is written `for t in 1:T { … }`"));
+            return Err(self.expected("the name of an index").help("a loop is written `for t in 1:T { … }`"));
         }
         let index = self.name("the name of an index after `for`")?;
         let range = self.in_range()?;
@@ -301,33 +245,19 @@ impl Parser<'_> {
     fn branch(&mut self) -> Parse<StmtKind> {
         let cond = self.expr()?;
         if let TokenKind::Mark(Mark::Assign) | TokenKind::Keyword(Keyword::In) = self.peek() {
-            return Err(self
-                .expected("`{` after the condition")
-                .help("a condition compares, as in `a == b`"));
+            return Err(self.expected("`{` after the condition").help("a condition compares, as in `a == b`"));
         }
         let then = self.block(" after the condition")?;
-        let newlines = (0..)
-            .take_while(|&i| self.token(i).kind == TokenKind::Newline)
-            .count();
+        let newlines = (0..).take_while(|&i| self.token(i).kind == TokenKind::Newline).count();
         if !self.is_keyword(newlines, Keyword::Else) {
-            return Ok(StmtKind::If {
-                cond,
-                then,
-                otherwise: None,
-            });
+            return Ok(StmtKind::If { cond, then, otherwise: None });
         }
         self.at += newlines + 1;
         let otherwise = match self.is_keyword(0, Keyword::If) {
-            true => Block {
-                stmts: vec![self.nested(|p| p.stmt())?],
-            },
+            true => Block { stmts: vec![self.nested(|p| p.stmt())?] },
             false => self.block(" after `else`")?,
         };
-        Ok(StmtKind::If {
-            cond,
-            then,
-            otherwise: Some(otherwise),
-        })
+        Ok(StmtKind::If { cond, then, otherwise: Some(otherwise) })
     }
 
     /// fn = "fn" NAME "(" [ arg { "," arg } ] ")" [ "->" type ] block
@@ -351,16 +281,9 @@ impl Parser<'_> {
             false => None,
         };
         if self.is_mark(0, Mark::Assign) {
-            return Err(self
-                .expected("`{` and the body of the function")
-                .help("a body is written `{ return e }`"));
+            return Err(self.expected("`{` and the body of the function").help("a body is written `{ return e }`"));
         }
         let body = self.block(" and the body of the function")?;
-        Ok(StmtKind::Fn {
-            name,
-            args,
-            ret,
-            body,
-        })
+        Ok(StmtKind::Fn { name, args, ret, body })
     }
 }

@@ -7,15 +7,9 @@ use crate::dsl::format::format;
 /// The expression with every operator in parentheses.
 fn shape(e: &Expr) -> String {
     match &e.kind {
-        ExprKind::Binary {
-            op, left, right, ..
-        } => format!("({} {op:?} {})", shape(left), shape(right)),
+        ExprKind::Binary { op, left, right, .. } => format!("({} {op:?} {})", shape(left), shape(right)),
         ExprKind::Unary { op, arg } => format!("({op:?} {})", shape(arg)),
-        ExprKind::Conditional {
-            cond,
-            then,
-            otherwise,
-        } => {
+        ExprKind::Conditional { cond, then, otherwise } => {
             format!("({} ? {} : {})", shape(cond), shape(then), shape(otherwise))
         }
         ExprKind::Transpose(arg) => format!("({} ')", shape(arg)),
@@ -26,32 +20,21 @@ fn shape(e: &Expr) -> String {
 fn expr(text: &str) -> Expr {
     let block = parse(&format!("let x = {text}")).unwrap_or_else(|d| panic!("{text}: {d}"));
     match block.stmts.into_iter().next().map(|s| s.kind) {
-        Some(StmtKind::Let {
-            kind: LetKind::Define { value, .. },
-            ..
-        }) => value,
+        Some(StmtKind::Let { kind: LetKind::Define { value, .. }, .. }) => value,
         other => panic!("{text}: {other:?}"),
     }
 }
 
 fn error(source: &str) -> String {
-    parse(source)
-        .err()
-        .map(|d| d.to_string())
-        .unwrap_or_default()
+    parse(source).err().map(|d| d.to_string()).unwrap_or_default()
 }
 
 /// Value of an expression of numbers.
 fn value(e: &Expr) -> f64 {
     match &e.kind {
         ExprKind::Number { value, .. } => *value,
-        ExprKind::Unary {
-            op: UnaryOp::Neg,
-            arg,
-        } => -value(arg),
-        ExprKind::Binary {
-            op, left, right, ..
-        } => {
+        ExprKind::Unary { op: UnaryOp::Neg, arg } => -value(arg),
+        ExprKind::Binary { op, left, right, .. } => {
             let (a, b) = (value(left), value(right));
             match infix_text(op) {
                 '^' => a.powf(b),
@@ -108,24 +91,12 @@ fn precedence_follows_the_grammar() {
 fn spans_cover_first_to_last_word() {
     let source = "let x = (a + b) * c[1]";
     let block = parse(source).expect("a model");
-    let StmtKind::Let {
-        kind: LetKind::Define { value, .. },
-        ..
-    } = &block.stmts[0].kind
-    else {
+    let StmtKind::Let { kind: LetKind::Define { value, .. }, .. } = &block.stmts[0].kind else {
         panic!("not a definition");
     };
-    assert_eq!(
-        &source[value.span.start as usize..value.span.end as usize],
-        "(a + b) * c[1]"
-    );
-    let ExprKind::Binary { left, op_span, .. } = &value.kind else {
-        panic!("not a product")
-    };
-    assert_eq!(
-        &source[left.span.start as usize..left.span.end as usize],
-        "(a + b)"
-    );
+    assert_eq!(&source[value.span.start as usize..value.span.end as usize], "(a + b) * c[1]");
+    let ExprKind::Binary { left, op_span, .. } = &value.kind else { panic!("not a product") };
+    assert_eq!(&source[left.span.start as usize..left.span.end as usize], "(a + b)");
     assert_eq!(&source[op_span.start as usize..op_span.end as usize], "*");
     let stmt = block.stmts[0].span;
     assert_eq!((stmt.start, stmt.end as usize), (0, source.len()));
@@ -169,41 +140,29 @@ fn deep_nesting_is_an_error_and_never_an_overflow() {
         ("", "if a {} else ", "{}", ""),
     ]
     .iter()
-    .map(|(head, open, middle, close)| {
-        format!("{head}{}{middle}{}", open.repeat(deep), close.repeat(deep))
-    })
+    .map(|(head, open, middle, close)| format!("{head}{}{middle}{}", open.repeat(deep), close.repeat(deep)))
     .collect();
-    let run = std::thread::Builder::new()
-        .stack_size(SMALL_STACK)
-        .spawn(move || {
-            for source in &sources {
-                assert!(!error(source).is_empty());
-            }
-        });
+    let run = std::thread::Builder::new().stack_size(SMALL_STACK).spawn(move || {
+        for source in &sources {
+            assert!(!error(source).is_empty());
+        }
+    });
     run.expect("a thread").join().expect("no overflow");
 }
 
 /// The deepest tree that is accepted can be printed and dropped on a small stack.
 #[test]
 fn the_deepest_accepted_tree_is_harmless() {
-    let run = std::thread::Builder::new()
-        .stack_size(SMALL_STACK)
-        .spawn(|| {
-            for (open, close) in [
-                ("(", ")"),
-                ("-", ""),
-                ("f(", ")"),
-                ("1 + (1 * ", ")"),
-                ("2 ^ ", ""),
-            ] {
-                let accepted = (1..MAX_HEIGHT)
-                    .map(|n| format!("let x = {}1{}", open.repeat(n), close.repeat(n)))
-                    .rev()
-                    .find_map(|source| parse(&source).ok());
-                let block = accepted.expect("some depth is accepted");
-                assert!(parse(&format(&block)).is_ok());
-            }
-        });
+    let run = std::thread::Builder::new().stack_size(SMALL_STACK).spawn(|| {
+        for (open, close) in [("(", ")"), ("-", ""), ("f(", ")"), ("1 + (1 * ", ")"), ("2 ^ ", "")] {
+            let accepted = (1..MAX_HEIGHT)
+                .map(|n| format!("let x = {}1{}", open.repeat(n), close.repeat(n)))
+                .rev()
+                .find_map(|source| parse(&source).ok());
+            let block = accepted.expect("some depth is accepted");
+            assert!(parse(&format(&block)).is_ok());
+        }
+    });
     run.expect("a thread").join().expect("no overflow");
 }
 
@@ -216,6 +175,7 @@ fn the_lexer_error_is_reported_only_when_it_comes_first() {
 
 #[test]
 fn words_of_types_are_ordinary_names_elsewhere() {
-    let source = "let real = 1\nlet array = [1]\nlet x = array[1] + real\nlatent lower ~ f(upper=1)\nlet from = encode(2)\n";
+    let source =
+        "let real = 1\nlet array = [1]\nlet x = array[1] + real\nlatent lower ~ f(upper=1)\nlet from = encode(2)\n";
     assert_eq!(error(source), "");
 }

@@ -28,12 +28,7 @@ impl Parser<'_> {
             array.extend(self.dims(dims)?);
         }
         let (base, bounds) = self.base(dims)?;
-        Ok(Type {
-            array,
-            base,
-            bounds,
-            span: start.to(self.last_span()),
-        })
+        Ok(Type { array, base, bounds, span: start.to(self.last_span()) })
     }
 
     /// base = ("int" | "real") [bounds] | NAME [bounds] "[" dims "]"
@@ -56,14 +51,9 @@ impl Parser<'_> {
         };
         if self.is_mark(0, Mark::LBracket) {
             let word = &name.name;
-            return Err(Diagnostic::new(
-                self.here(),
-                format!("`{word}` is one number and takes no size"),
-            )
-            .label("unexpected `[`")
-            .help(format!(
-                "an array is written `array[n] {word}`, a vector of reals `vector[n]`"
-            )));
+            return Err(Diagnostic::new(self.here(), format!("`{word}` is one number and takes no size"))
+                .label("unexpected `[`")
+                .help(format!("an array is written `array[n] {word}`, a vector of reals `vector[n]`")));
         }
         Ok((base, bounds))
     }
@@ -116,24 +106,16 @@ impl Parser<'_> {
         let word = self.next().span;
         let place = if lower { &bounds.lower } else { &bounds.upper };
         if place.is_some() {
-            return Err(
-                Diagnostic::new(word, format!("`{}` is given twice", self.text(word)))
-                    .label("second time")
-                    .help(
-                        "write each bound once; the tighter of two is `fmax(a, b)` or `fmin(a, b)`",
-                    ),
-            );
+            return Err(Diagnostic::new(word, format!("`{}` is given twice", self.text(word)))
+                .label("second time")
+                .help("write each bound once; the tighter of two is `fmax(a, b)` or `fmin(a, b)`"));
         }
         if !self.eat(Mark::Assign) {
             let d = self.expected("`=` after the name of a bound");
             return Err(d.help("bounds are written `<lower=a, upper=b>`"));
         }
         let value = Some(Box::new(self.sum()?));
-        *(if lower {
-            &mut bounds.lower
-        } else {
-            &mut bounds.upper
-        }) = value;
+        *(if lower { &mut bounds.lower } else { &mut bounds.upper }) = value;
         Ok(())
     }
 
@@ -153,9 +135,7 @@ impl Parser<'_> {
         self.next();
         let to = self.disjunction()?;
         if self.is_mark(0, Mark::Question) {
-            return Err(self
-                .expected("`{`")
-                .help("put a conditional bound of a range into parentheses"));
+            return Err(self.expected("`{`").help("put a conditional bound of a range into parentheses"));
         }
         Ok(Range { from, to })
     }
@@ -181,12 +161,7 @@ impl Parser<'_> {
             self.next();
         }
         let span = law.span.to(self.last_span());
-        Ok(Dist {
-            law,
-            bounds,
-            noncentred,
-            span,
-        })
+        Ok(Dist { law, bounds, noncentred, span })
     }
 
     /// arg = NAME ":" type
@@ -194,16 +169,11 @@ impl Parser<'_> {
         let name = self.name("the name of an argument")?;
         if self.peek() == TokenKind::Name {
             let (first, second) = (name.name, self.text(self.here()));
-            return Err(self
-                .expected("`:`")
-                .help(format!("the type follows the name: `{second}: {first}`")));
+            return Err(self.expected("`:`").help(format!("the type follows the name: `{second}: {first}`")));
         }
         if !self.is_mark(0, Mark::Colon) {
             let d = self.expected("`:` and the type of the argument");
-            return Err(d.help(format!(
-                "write `{0}: real`, `{0}: vector[]` and so on",
-                name.name
-            )));
+            return Err(d.help(format!("write `{0}: real`, `{0}: vector[]` and so on", name.name)));
         }
         self.next();
         let ty = self.ty(Dims::Unsized)?;
@@ -215,15 +185,9 @@ impl Parser<'_> {
         if d.help.is_none() {
             let help = match self.peek() {
                 TokenKind::Mark(Mark::Ge) => "put a space between `>` and `=`",
-                TokenKind::Mark(
-                    Mark::Lt
-                    | Mark::Le
-                    | Mark::Eq
-                    | Mark::Ne
-                    | Mark::And
-                    | Mark::Or
-                    | Mark::Question,
-                ) => "a comparison or a conditional inside `<…>` needs parentheses",
+                TokenKind::Mark(Mark::Lt | Mark::Le | Mark::Eq | Mark::Ne | Mark::And | Mark::Or | Mark::Question) => {
+                    "a comparison or a conditional inside `<…>` needs parentheses"
+                }
                 _ => "bounds are written `<lower=a>`, `<upper=b>` or `<lower=a, upper=b>`",
             };
             return d.help(help).note(start, "the bounds begin here");

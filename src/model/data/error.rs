@@ -24,29 +24,19 @@ impl fmt::Display for Position {
 pub enum DataError {
     /// The file cannot be read.
     #[error("cannot read {path}: {source}; check the path and that it is a text file", path = path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// Neither JSON nor CSV by its name.
     #[error("{path}: data files end in .json or .csv; rename or convert it", path = path.display())]
     Format { path: PathBuf },
     /// An error inside a file.
     #[error("{path}: {source}", path = path.display())]
-    In {
-        path: PathBuf,
-        source: Box<DataError>,
-    },
+    In { path: PathBuf, source: Box<DataError> },
     /// Not JSON, or not CSV.
     #[error("{at}: {message}")]
     Syntax { at: Position, message: String },
     /// A name or an element, as in `x[2,1]`, has no usable value.
     #[error("{at}: {name} {problem}")]
-    Value {
-        at: Position,
-        name: String,
-        problem: Problem,
-    },
+    Value { at: Position, name: String, problem: Problem },
 }
 
 /// What is wrong with a name or an element.

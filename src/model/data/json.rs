@@ -12,22 +12,13 @@ pub(super) fn read(text: &str) -> Result<DataFile, DataError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let found = Found::default();
     let mut de = serde_json::Deserializer::from_str(text);
-    Top(&found)
-        .deserialize(&mut de)
-        .and_then(|file| de.end().map(|()| file))
-        .map_err(|e| {
-            let at = Position {
-                line: e.line(),
-                column: e.column(),
-            };
-            match found.take() {
-                Some((name, problem)) => DataError::Value { at, name, problem },
-                None => DataError::Syntax {
-                    at,
-                    message: syntax(&e),
-                },
-            }
-        })
+    Top(&found).deserialize(&mut de).and_then(|file| de.end().map(|()| file)).map_err(|e| {
+        let at = Position { line: e.line(), column: e.column() };
+        match found.take() {
+            Some((name, problem)) => DataError::Value { at, name, problem },
+            None => DataError::Syntax { at, message: syntax(&e) },
+        }
+    })
 }
 
 /// The parser's message without its position, with what to do.
@@ -139,9 +130,7 @@ impl Array<'_> {
 
     fn close<E: Error>(&mut self, depth: usize, found: usize) -> Result<(), E> {
         match self.sizes[depth] {
-            Some(expected) if expected != found => {
-                Err(self.fail(Problem::Ragged { expected, found }))
-            }
+            Some(expected) if expected != found => Err(self.fail(Problem::Ragged { expected, found })),
             _ => {
                 self.sizes[depth] = Some(found);
                 Ok(())
@@ -238,12 +227,7 @@ pub(super) fn write<'a>(entries: impl Iterator<Item = (&'a str, &'a Raw)>) -> St
     out
 }
 
-fn write_axis(
-    out: &mut String,
-    dims: &[usize],
-    raw: &Raw,
-    values: &mut impl Iterator<Item = (usize, f64)>,
-) {
+fn write_axis(out: &mut String, dims: &[usize], raw: &Raw, values: &mut impl Iterator<Item = (usize, f64)>) {
     let Some((&n, rest)) = dims.split_first() else {
         if let Some((at, v)) = values.next() {
             write_number(out, v, raw.nulls.binary_search(&at).is_ok());

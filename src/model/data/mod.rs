@@ -30,12 +30,7 @@ impl Raw {
     /// An array without nulls; `values` are row-major and fill `dims`.
     pub fn new(dims: &[usize], values: Vec<f64>) -> Raw {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
-        Raw {
-            dims: dims.to_vec(),
-            integral: values.iter().all(|v| is_whole(*v)),
-            values,
-            nulls: vec![],
-        }
+        Raw { dims: dims.to_vec(), integral: values.iter().all(|v| is_whole(*v)), values, nulls: vec![] }
     }
 
     /// A single number.
@@ -78,14 +73,8 @@ impl DataFile {
             Some("csv") => DataFile::from_csv,
             _ => return Err(DataError::Format { path: path.into() }),
         };
-        let text = std::fs::read_to_string(path).map_err(|source| DataError::Read {
-            path: path.into(),
-            source,
-        })?;
-        parse(&text).map_err(|source| DataError::In {
-            path: path.into(),
-            source: Box::new(source),
-        })
+        let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.into(), source })?;
+        parse(&text).map_err(|source| DataError::In { path: path.into(), source: Box::new(source) })
     }
 
     /// The value of a name.

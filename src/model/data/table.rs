@@ -6,9 +6,7 @@ use super::{DataError, DataFile, Position, Problem, Raw, is_whole};
 /// Reads a header and columns.
 pub(super) fn read(text: &str) -> Result<DataFile, DataError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let names = header(reader.headers().map_err(|e| syntax(&e))?)?;
     let mut columns = vec![Raw::new(&[0], vec![]); names.len()];
     let mut record = csv::StringRecord::new();
@@ -17,10 +15,7 @@ pub(super) fn read(text: &str) -> Result<DataFile, DataError> {
         for (j, cell) in record.iter().enumerate() {
             let row = columns[j].values.len();
             push(&mut columns[j], cell).map_err(|problem| DataError::Value {
-                at: Position {
-                    line,
-                    column: j + 1,
-                },
+                at: Position { line, column: j + 1 },
                 name: element_name(&names[j], &[row]),
                 problem,
             })?;
@@ -54,11 +49,7 @@ fn header(record: &csv::StringRecord) -> Result<Vec<String>, DataError> {
             });
         }
         if !seen.insert(name) {
-            return Err(DataError::Value {
-                at: at(j + 1),
-                name: name.into(),
-                problem: Problem::Duplicate,
-            });
+            return Err(DataError::Value { at: at(j + 1), name: name.into(), problem: Problem::Duplicate });
         }
     }
     Ok(record.iter().map(String::from).collect())
@@ -73,9 +64,7 @@ fn push(column: &mut Raw, cell: &str) -> Result<(), Problem> {
         }
         "true" | "TRUE" => 1.0,
         "false" | "FALSE" => 0.0,
-        _ => cell
-            .parse()
-            .map_err(|_| Problem::Text(cell.chars().take(40).collect()))?,
+        _ => cell.parse().map_err(|_| Problem::Text(cell.chars().take(40).collect()))?,
     };
     if v.is_nan() {
         return Err(Problem::Nan);
@@ -88,13 +77,10 @@ fn push(column: &mut Raw, cell: &str) -> Result<(), Problem> {
 fn syntax(e: &csv::Error) -> DataError {
     let line = e.position().map_or(1, |p| p.line() as usize);
     let message = match e.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => format!("{len} fields, the header has {expected_len}; give every line as many"),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, the header has {expected_len}; give every line as many")
+        }
         _ => format!("not CSV data: {e}; write one header line and then numbers"),
     };
-    DataError::Syntax {
-        at: Position { line, column: 1 },
-        message,
-    }
+    DataError::Syntax { at: Position { line, column: 1 }, message }
 }

@@ -14,8 +14,7 @@ fn message(text: &str) -> String {
 
 #[test]
 fn numbers_and_arrays() {
-    let d =
-        json(r#"{"N": 3, "x": [[1, 2.5, 3], [4, 5, 6]], "b": [true, false], "e": 3.0, "z": -1e3}"#);
+    let d = json(r#"{"N": 3, "x": [[1, 2.5, 3], [4, 5, 6]], "b": [true, false], "e": 3.0, "z": -1e3}"#);
     assert_eq!(d.keys().collect::<Vec<_>>(), ["N", "x", "b", "e", "z"]);
     assert_eq!(d.get("N"), Some(&Raw::scalar(3.0)));
     let x = d.get("x").unwrap();
@@ -50,17 +49,11 @@ fn sizes_of_zero() {
 #[test]
 fn errors_name_the_place() {
     for (text, parts) in [
-        (
-            "{\n\"x\": [[1, 2],\n [3]]}",
-            ["line 3", "x[2] has length 1"],
-        ),
+        ("{\n\"x\": [[1, 2],\n [3]]}", ["line 3", "x[2] has length 1"]),
         (r#"{"x": [[1], 2]}"#, ["line 1", "x[2] is nested"]),
         (r#"{"x": [1, [2]]}"#, ["line 1", "x[2] is nested"]),
         (r#"{"x": [[], 2]}"#, ["line 1", "x[2] is nested"]),
-        (
-            r#"{"x": [[[1], [2]], [[3]]]}"#,
-            ["line 1", "x[2] has length 1"],
-        ),
+        (r#"{"x": [[[1], [2]], [[3]]]}"#, ["line 1", "x[2] has length 1"]),
         (r#"{"x": [[1, "NaN"]]}"#, ["line 1", "x[1,2] is NaN"]),
         (r#"{"x": {"a": 1}}"#, ["line 1", "x is an object"]),
         (r#"{"x": [1, {}]}"#, ["line 1", "x[2] is an object"]),
@@ -88,25 +81,16 @@ fn deep_nesting_is_an_error() {
 fn csv_columns() {
     let d = DataFile::from_csv("y, x\n1,2.5\n,NA\n3,-1e2\n").unwrap();
     let y = d.get("y").unwrap();
-    assert_eq!(
-        (y.dims.as_slice(), y.nulls.as_slice(), y.integral),
-        (&[3][..], &[1][..], true)
-    );
+    assert_eq!((y.dims.as_slice(), y.nulls.as_slice(), y.integral), (&[3][..], &[1][..], true));
     let x = d.get("x").unwrap();
     assert_eq!((x.values[0], x.values[2], x.integral), (2.5, -100.0, false));
-    assert_eq!(
-        DataFile::from_csv("a,b\n").unwrap().get("b").unwrap().dims,
-        [0]
-    );
+    assert_eq!(DataFile::from_csv("a,b\n").unwrap().get("b").unwrap().dims, [0]);
 }
 
 #[test]
 fn csv_errors_name_the_place() {
     for (text, part) in [
-        (
-            "a,b\n1,2\n3\n",
-            "line 3, column 1: 1 fields, the header has 2",
-        ),
+        ("a,b\n1,2\n3\n", "line 3, column 1: 1 fields, the header has 2"),
         ("a,b\n1,red\n", "line 2, column 2: b[1] is the text \"red\""),
         ("a\n1\nNaN\n", "line 3, column 1: a[2] is NaN"),
         ("a,a\n1,2\n", "line 1, column 2: a is given twice"),
@@ -129,10 +113,7 @@ fn load_names_the_file() {
     std::fs::write(&path, "{\"x\": [1,\n {}]}").unwrap();
     let e = DataFile::load(&path).unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
-    assert!(
-        e.contains("thalweg-data-") && e.contains("line 2") && e.contains("x[2]"),
-        "{e}"
-    );
+    assert!(e.contains("thalweg-data-") && e.contains("line 2") && e.contains("x[2]"), "{e}");
 }
 
 #[test]

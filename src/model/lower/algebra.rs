@@ -67,11 +67,8 @@ impl Lower<'_> {
             if dims.is_empty() {
                 dims = v.dims.clone();
             } else if dims != v.dims {
-                return Err(Diagnostic::new(
-                    span,
-                    format!("shapes {:?} and {:?} do not go together", dims, v.dims),
-                )
-                .label("elementwise operations need equal shapes or one scalar"));
+                return Err(Diagnostic::new(span, format!("shapes {:?} and {:?} do not go together", dims, v.dims))
+                    .label("elementwise operations need equal shapes or one scalar"));
             }
         }
         Ok(dims)
@@ -85,9 +82,7 @@ impl Lower<'_> {
             Index::Stride { start: 0, stride: 1, .. } => Index::Stride { start: 0, stride: 1, len },
             Index::Stride { start: 0, stride: 0, .. } => Index::Tile { period: count, len },
             Index::Repeat { each, .. } if rows.len() == *each => Index::Tile { period: count, len },
-            _ => Index::from_table(
-                (0..len).map(|j| (rows.at(j / count) * count + j % count) as u32).collect(),
-            ),
+            _ => Index::from_table((0..len).map(|j| (rows.at(j / count) * count + j % count) as u32).collect()),
         }
     }
 
@@ -129,13 +124,7 @@ impl Lower<'_> {
     }
 
     /// Elementwise function; scalars of the root stay scalars.
-    pub fn elementwise(
-        &mut self,
-        span: Span,
-        args: &[&Val],
-        int: bool,
-        build: Build<'_>,
-    ) -> Res<Val> {
+    pub fn elementwise(&mut self, span: Span, args: &[&Val], int: bool, build: Build<'_>) -> Res<Val> {
         let dims = self.joint_dims(span, args)?;
         let level = self.join(span, args)?;
         self.room(span, level, &dims)?;
@@ -144,13 +133,7 @@ impl Lower<'_> {
         }
         let lifted: Vec<Val> = args
             .iter()
-            .map(|v| {
-                if v.level == ROOT && v.is_scalar() {
-                    (*v).clone()
-                } else {
-                    self.lift(v, level, &dims)
-                }
-            })
+            .map(|v| if v.level == ROOT && v.is_scalar() { (*v).clone() } else { self.lift(v, level, &dims) })
             .collect();
         let shape = self.shape(level, &dims);
         let home = self.emit(&lifted, shape, build);
@@ -158,13 +141,7 @@ impl Lower<'_> {
     }
 
     /// Function of whole events: every argument is brought to the joint level with its own shape.
-    pub fn structured(
-        &mut self,
-        span: Span,
-        args: &[&Val],
-        dims: Vec<usize>,
-        build: BuildBatched<'_>,
-    ) -> Res<Val> {
+    pub fn structured(&mut self, span: Span, args: &[&Val], dims: Vec<usize>, build: BuildBatched<'_>) -> Res<Val> {
         let level = self.join(span, args)?;
         self.room(span, level, &dims)?;
         for a in args {
@@ -190,8 +167,7 @@ impl Lower<'_> {
     fn emit(&mut self, args: &[Val], shape: Shape, build: Build<'_>) -> Home {
         if args.iter().all(|v| v.known().is_some()) {
             let mut g = Graph::new();
-            let vars: Vec<Var> =
-                args.iter().map(|v| constant_of(&mut g, v, self.shape(v.level, &v.dims))).collect();
+            let vars: Vec<Var> = args.iter().map(|v| constant_of(&mut g, v, self.shape(v.level, &v.dims))).collect();
             let out = build(&mut g, &vars);
             if let Some(c) = g.constant_value(out)
                 && c.len() == shape.count()

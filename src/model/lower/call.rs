@@ -17,9 +17,7 @@ const LAW_SUFFIXES: [&str; 4] = ["_lpdf", "_lpmf", "_lcdf", "_lccdf"];
 
 /// A law and the suffix of its function, from a name such as `normal_lpdf`.
 fn law_function(name: &str) -> Option<(&'static dyn dist::Law, &'static str)> {
-    LAW_SUFFIXES
-        .iter()
-        .find_map(|s| Some((dist::law(name.strip_suffix(s)?)?, *s)))
+    LAW_SUFFIXES.iter().find_map(|s| Some((dist::law(name.strip_suffix(s)?)?, *s)))
 }
 
 /// True where a name can be called.
@@ -90,13 +88,17 @@ impl<'m> Lower<'m> {
         if vals.len() != f.args.len() {
             return Err(Diagnostic::new(
                 c.span,
-                format!("`{name}` takes {} argument{}, found {}", f.args.len(), if f.args.len() == 1 { "" } else { "s" }, vals.len()),
+                format!(
+                    "`{name}` takes {} argument{}, found {}",
+                    f.args.len(),
+                    if f.args.len() == 1 { "" } else { "s" },
+                    vals.len()
+                ),
             )
             .note(f.span, "defined here"));
         }
         if self.env.depth >= MAX_CALL_DEPTH {
-            return Err(Diagnostic::new(c.span, format!("`{name}` calls itself"))
-                .label("functions must not recurse"));
+            return Err(Diagnostic::new(c.span, format!("`{name}` calls itself")).label("functions must not recurse"));
         }
         for (a, v) in f.args.iter().zip(&vals) {
             self.check_argument(&c.name.name, a, v, c.span)?;
@@ -121,7 +123,10 @@ impl<'m> Lower<'m> {
             let rank = super::types::declared_rank(ret);
             if rank != value.dims.len() || matches!(ret.base, BaseType::Int) && !value.int {
                 return Err(Diagnostic::new(ret.span, format!("`{name}` returns {}", value.type_name()))
-                    .label(format!("declared with {rank} axes{}", if matches!(ret.base, BaseType::Int) { " of int" } else { "" }))
+                    .label(format!(
+                        "declared with {rank} axes{}",
+                        if matches!(ret.base, BaseType::Int) { " of int" } else { "" }
+                    ))
                     .note(c.span, "called here"));
             }
         }
@@ -210,13 +215,21 @@ impl<'m> Lower<'m> {
         if rank != v.dims.len() {
             return Err(Diagnostic::new(
                 span,
-                format!("argument `{}` of `{f}` has {rank} {}, found {}", a.name.name, if rank == 1 { "axis" } else { "axes" }, v.type_name()),
+                format!(
+                    "argument `{}` of `{f}` has {rank} {}, found {}",
+                    a.name.name,
+                    if rank == 1 { "axis" } else { "axes" },
+                    v.type_name()
+                ),
             )
             .note(a.name.span, "declared here"));
         }
         if matches!(a.ty.base, BaseType::Int) && !v.int {
-            return Err(Diagnostic::new(span, format!("argument `{}` of `{f}` is int, found {}", a.name.name, v.type_name()))
-                .note(a.name.span, "declared here"));
+            return Err(Diagnostic::new(
+                span,
+                format!("argument `{}` of `{f}` is int, found {}", a.name.name, v.type_name()),
+            )
+            .note(a.name.span, "declared here"));
         }
         Ok(())
     }

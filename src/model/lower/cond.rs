@@ -37,9 +37,7 @@ impl<'m> Lower<'m> {
         }
         let c = self.lift(c, here, &[]);
         let known = self.known_ints(span, &c, "a condition")?;
-        let rows = |yes: bool| {
-            (0..known.len()).filter(|&r| (known[r] != 0.0) == yes).map(|r| r as u32).collect()
-        };
+        let rows = |yes: bool| (0..known.len()).filter(|&r| (known[r] != 0.0) == yes).map(|r| r as u32).collect();
         Ok([rows(true), rows(false)])
     }
 

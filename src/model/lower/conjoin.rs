@@ -37,7 +37,8 @@ impl Lower<'_> {
         let (mut parts, mut terms) = (vec![], vec![]);
         for f in std::mem::take(&mut self.factors).iter() {
             self.g.set_origin(f.span.start + 1);
-            let states: usize = self.levels.axes_of(f.value.level).iter().map(|a| self.levels.axis(*a).states).product();
+            let states: usize =
+                self.levels.axes_of(f.value.level).iter().map(|a| self.levels.axis(*a).states).product();
             let count = self.levels.base(f.value.level).len * f.value.count();
             let node = self.node(&f.value);
             terms.push(Term { kind: f.kind, span: f.span, about: f.about.clone(), node, count, states });
@@ -77,7 +78,8 @@ impl Lower<'_> {
             elements.push((0..rows).map(|r| axis.elements[up.at(r)]).collect());
         }
         let node = self.node(&f.value);
-        let value = self.g.fold_counts(Fold::Sum, node, (rows * joint, f.value.count(), 1), Shape::new(&[rows * joint]));
+        let value =
+            self.g.fold_counts(Fold::Sum, node, (rows * joint, f.value.count(), 1), Shape::new(&[rows * joint]));
         let mut groups: BTreeMap<Pattern, Vec<usize>> = BTreeMap::new();
         for r in 0..rows {
             groups.entry(pattern(&sites, &elements, r)).or_default().push(r);
@@ -103,9 +105,12 @@ impl Lower<'_> {
         if joint <= MAX_STATES {
             return Ok(());
         }
-        Err(Diagnostic::new(f.span, format!("{} meet here with {joint} joint states, more than {MAX_STATES}", self.site_names(sites)))
-            .label("all combinations of their states are summed")
-            .help("bound the latents more tightly, or let fewer of them meet in one statement"))
+        Err(Diagnostic::new(
+            f.span,
+            format!("{} meet here with {joint} joint states, more than {MAX_STATES}", self.site_names(sites)),
+        )
+        .label("all combinations of their states are summed")
+        .help("bound the latents more tightly, or let fewer of them meet in one statement"))
     }
 
     fn site_names(&self, sites: &[usize]) -> String {

@@ -39,8 +39,11 @@ impl Lower<'_> {
     /// Coordinates at the declaration: all elements in the first walk, the planned ones in the second.
     pub fn declare_coordinates(&mut self, id: &Ident, ty: &Ty, filled: &mut Filled) -> Res<()> {
         if ty.structure.is_some() {
-            return Err(Diagnostic::new(id.span, "a latent with a structured type cannot be filled element by element")
-                .help("declare it in a plate: `plate k in 1:K { latent x ~ dirichlet(…) }`"));
+            return Err(Diagnostic::new(
+                id.span,
+                "a latent with a structured type cannot be filled element by element",
+            )
+            .help("declare it in a plate: `plate k in 1:K { latent x ~ dirichlet(…) }`"));
         }
         let plan = self.plan.get(&id.name).cloned();
         let elements = match &plan {

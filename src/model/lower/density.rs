@@ -18,7 +18,8 @@ impl Lower<'_> {
             LawUse::Plain { law, args, lower, upper, span } => {
                 let lp = self.plain_density(*span, *law, y, args)?;
                 let lp = self.guard_support(*span, *law, args, y, lp)?;
-                let lp = if y.known().is_some() { self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)? } else { lp };
+                let lp =
+                    if y.known().is_some() { self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)? } else { lp };
                 if lower.is_none() && upper.is_none() {
                     return Ok(lp);
                 }
@@ -80,13 +81,23 @@ impl Lower<'_> {
             r.unwrap_or(v[0])
         })?;
         if !known {
-            return Err(Diagnostic::new(*span, format!("`{}` has no cumulative distribution function here", law.name())));
+            return Err(Diagnostic::new(
+                *span,
+                format!("`{}` has no cumulative distribution function here", law.name()),
+            ));
         }
         Ok(out)
     }
 
     /// log P(lower <= Y <= upper), or `None` where the law has no cdf and the mass is a constant.
-    fn log_mass(&mut self, span: Span, law: &'static dyn Law, args: &[Val], lower: Option<&Val>, upper: Option<&Val>) -> Res<Option<Val>> {
+    fn log_mass(
+        &mut self,
+        span: Span,
+        law: &'static dyn Law,
+        args: &[Val],
+        lower: Option<&Val>,
+        upper: Option<&Val>,
+    ) -> Res<Option<Val>> {
         let use_ = LawUse::Plain { law, args: args.to_vec(), lower: None, upper: None, span };
         // Integers: P(Y >= l) = P(Y > l - 1).
         let below = match lower {
@@ -119,7 +130,9 @@ impl Lower<'_> {
                 self.note(NoteKind::UpToConstant, span, "this law has no cumulative distribution function, so the truncated density is known up to a constant");
                 Ok(None)
             }
-            Err(d) => Err(d.help("truncation with arguments that depend on latents needs a cumulative distribution function")),
+            Err(d) => {
+                Err(d.help("truncation with arguments that depend on latents needs a cumulative distribution function"))
+            }
         }
     }
 
@@ -128,9 +141,12 @@ impl Lower<'_> {
         let split = v.dims.len() - rank;
         let (own, event) = v.dims.split_at(split);
         if !own.is_empty() && own != batch {
-            return Err(Diagnostic::new(span, format!("an argument of shape {:?} for a target with batch axes {batch:?}", v.dims))
-                .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
-                .help("write the type of the target"));
+            return Err(Diagnostic::new(
+                span,
+                format!("an argument of shape {:?} for a target with batch axes {batch:?}", v.dims),
+            )
+            .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
+            .help("write the type of the target"));
         }
         self.room(span, level, &[batch, event].concat())?;
         if v.level == ROOT && own.is_empty() {
@@ -153,8 +169,11 @@ impl Lower<'_> {
     fn plain_density(&mut self, span: Span, law: &'static dyn Law, y: &Val, args: &[Val]) -> Res<Val> {
         let rank = law.event_rank();
         if y.dims.len() < rank {
-            return Err(Diagnostic::new(span, format!("`{}` is a law of {}", law.name(), ["numbers", "vectors", "matrices"][rank]))
-                .label(format!("the target is {}", y.type_name())));
+            return Err(Diagnostic::new(
+                span,
+                format!("`{}` is a law of {}", law.name(), ["numbers", "vectors", "matrices"][rank]),
+            )
+            .label(format!("the target is {}", y.type_name())));
         }
         if law.is_discrete() && !y.int {
             return Err(Diagnostic::new(span, format!("`{}` is a law of integers", law.name()))
@@ -162,9 +181,12 @@ impl Lower<'_> {
                 .help("declare the target with type `int`"));
         }
         let batch = y.dims[..y.dims.len() - rank].to_vec();
-        let events: Vec<&[usize]> = args.iter().zip(law.params()).map(|(a, p)| &a.dims[a.dims.len() - p.event_rank..]).collect();
+        let events: Vec<&[usize]> =
+            args.iter().zip(law.params()).map(|(a, p)| &a.dims[a.dims.len() - p.event_rank..]).collect();
         if let Some(problem) = law.shape_problem(&y.dims[batch.len()..], &events) {
-            return Err(Diagnostic::new(span, problem).help("the axes of the value and of the arguments of a law go together"));
+            return Err(
+                Diagnostic::new(span, problem).help("the axes of the value and of the arguments of a law go together")
+            );
         }
         let mut refs: Vec<&Val> = vec![y];
         refs.extend(args.iter());
@@ -230,7 +252,11 @@ impl Lower<'_> {
         let mut terms = vec![];
         for (j, part) in parts.iter().enumerate() {
             let lp = self.log_density(part, y)?;
-            let index = Index::Stride { start: j, stride: k as isize, len: self.levels.len(weights.level) * weights.count() / k };
+            let index = Index::Stride {
+                start: j,
+                stride: k as isize,
+                len: self.levels.len(weights.level) * weights.count() / k,
+            };
             let dims = weights.dims[..weights.dims.len() - 1].to_vec();
             let w = self.gathered(weights, &index, weights.level, dims);
             let t = self.elementwise(span, &[&lp, &w], false, &mut |g, v| {

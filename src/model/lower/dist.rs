@@ -136,7 +136,13 @@ impl Lower<'_> {
             let names: Vec<&str> = params.iter().map(|p| p.name).collect();
             return Err(Diagnostic::new(
                 span,
-                format!("`{}` takes {} argument{}, found {}", law.name(), params.len(), if params.len() == 1 { "" } else { "s" }, args.len()),
+                format!(
+                    "`{}` takes {} argument{}, found {}",
+                    law.name(),
+                    params.len(),
+                    if params.len() == 1 { "" } else { "s" },
+                    args.len()
+                ),
             )
             .help(format!("write `{}({})`", law.name(), names.join(", "))));
         }
@@ -162,7 +168,10 @@ impl Lower<'_> {
         let weights = self.expr(&w.value)?;
         let parts = self.law_list(&list.value)?;
         if weights.dims.last() != Some(&parts.len()) {
-            return Err(Diagnostic::new(c.span, format!("{} components, but weights of shape {:?}", parts.len(), weights.dims)));
+            return Err(Diagnostic::new(
+                c.span,
+                format!("{} components, but weights of shape {:?}", parts.len(), weights.dims),
+            ));
         }
         if parts.is_empty() {
             return Err(Diagnostic::new(c.span, "a mixture of no components"));
@@ -170,9 +179,16 @@ impl Lower<'_> {
         let kind = |p: &LawUse| (p.leading().is_discrete(), p.leading().event_rank());
         if let Some(other) = parts.iter().find(|p| kind(p) != kind(&parts[0])) {
             let (a, b) = (parts[0].leading(), other.leading());
-            let what = if a.is_discrete() != b.is_discrete() { "integers and of real numbers" } else { "numbers and of arrays" };
-            return Err(Diagnostic::new(other.span(), format!("a mixture of laws of {what}: `{}` and `{}`", a.name(), b.name()))
-                .label("all components have values of one kind and shape"));
+            let what = if a.is_discrete() != b.is_discrete() {
+                "integers and of real numbers"
+            } else {
+                "numbers and of arrays"
+            };
+            return Err(Diagnostic::new(
+                other.span(),
+                format!("a mixture of laws of {what}: `{}` and `{}`", a.name(), b.name()),
+            )
+            .label("all components have values of one kind and shape"));
         }
         Ok(LawUse::Mixture { weights, parts, span: c.span })
     }
@@ -181,7 +197,8 @@ impl Lower<'_> {
         let mut ends = [None, None];
         let first = c.args.first().filter(|a| a.name.is_none());
         let first = first.ok_or_else(|| {
-            Diagnostic::new(c.span, "`censored` takes a law and bounds").help("write `censored(normal(m, s), upper = c)`")
+            Diagnostic::new(c.span, "`censored` takes a law and bounds")
+                .help("write `censored(normal(m, s), upper = c)`")
         })?;
         for a in &c.args[1..] {
             match a.name.as_ref().map(|n| n.name.as_str()) {

@@ -2,8 +2,8 @@
 
 use super::dist::LawUse;
 use super::index::Positions;
+use super::target::{Monotone, Target};
 use super::types::Ty;
-use super::observe::{Monotone, Target};
 use super::{Lower, Mode, Res};
 use crate::base::rng::Stream;
 use crate::dist::{Law, Value};
@@ -272,9 +272,16 @@ fn draw_between(
     for _ in 0..MAX_REJECTIONS {
         law.sample(rng, args, out);
         if out.iter().any(|x| x.is_nan()) {
-            let given: Vec<String> =
-                law.params().iter().zip(args).map(|(p, a)| format!("{} = {:?}", p.name, a.data.first().copied().unwrap_or(f64::NAN))).collect();
-            return Err(Diagnostic::new(span, format!("`{}` cannot be drawn from with {}", law.name(), given.join(", "))));
+            let given: Vec<String> = law
+                .params()
+                .iter()
+                .zip(args)
+                .map(|(p, a)| format!("{} = {:?}", p.name, a.data.first().copied().unwrap_or(f64::NAN)))
+                .collect();
+            return Err(Diagnostic::new(
+                span,
+                format!("`{}` cannot be drawn from with {}", law.name(), given.join(", ")),
+            ));
         }
         if out.iter().all(|x| inside(*x)) {
             return Ok(());

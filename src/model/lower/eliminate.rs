@@ -65,7 +65,8 @@ impl<'a> Net<'a> {
 
     /// Adds tables; to others over the same elements where there are any.
     fn push(&mut self, p: Part) {
-        let same = self.parts.iter().position(|q| q.sites == p.sites && q.tuples == p.tuples && q.live.iter().all(|l| *l));
+        let same =
+            self.parts.iter().position(|q| q.sites == p.sites && q.tuples == p.tuples && q.live.iter().all(|l| *l));
         match same {
             Some(k) => self.parts[k].value = self.g.add(self.parts[k].value, p.value),
             None => self.parts.push(p),
@@ -233,8 +234,14 @@ impl<'a> Net<'a> {
         sites.sort_unstable();
         sites.dedup();
         let span = self.discrete[sites[0]].span;
-        Diagnostic::new(span, format!("{} cannot be summed out: their elements meet in more than {MAX_STATES} joint states", names(self.discrete, &sites)))
-            .help("chains, trees and independent rows can; let each element depend on fewer others")
+        Diagnostic::new(
+            span,
+            format!(
+                "{} cannot be summed out: their elements meet in more than {MAX_STATES} joint states",
+                names(self.discrete, &sites)
+            ),
+        )
+        .help("chains, trees and independent rows can; let each element depend on fewer others")
     }
 }
 

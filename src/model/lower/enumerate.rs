@@ -1,5 +1,6 @@
 //! Discrete latents: they have no coordinates, their states are enumerated (rules 27 and 28).
 
+use super::conjoin::MAX_STATES;
 use super::dist::LawUse;
 use super::env::Binding;
 use super::types::Ty;
@@ -7,7 +8,6 @@ use super::{Lower, Res};
 use crate::dsl::ast::{Dist, Ident, Slot};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use super::conjoin::MAX_STATES;
 use crate::graph::{Fold, Index, Shape};
 use crate::model::level::LevelId;
 use crate::model::site::{Discrete, Factor, FactorKind};
@@ -39,13 +39,20 @@ impl Lower<'_> {
         }
         match ends {
             [Some(a), Some(b)] if b >= a && b - a < MAX_STATES as f64 => Ok((a as i64, (b - a) as usize + 1)),
-            [Some(a), Some(b)] if b >= a => Err(Diagnostic::new(span, format!("this latent has {} states, more than {MAX_STATES}", b - a + 1.0))
-                .label("all of them are summed")
-                .help("give the latent tighter bounds: `int<lower=0, upper=50>`")),
-            [Some(a), Some(b)] => Err(Diagnostic::new(span, format!("no value of `{}` lies between {a} and {b}", law.name()))
-                .help("check the bounds of the type and after the law")),
-            _ => Err(Diagnostic::new(span, format!("`{}` has infinitely many values, so it cannot be summed out", law.name()))
-                .help("give the latent two bounds: `int<lower=0, upper=50>`")),
+            [Some(a), Some(b)] if b >= a => {
+                Err(Diagnostic::new(span, format!("this latent has {} states, more than {MAX_STATES}", b - a + 1.0))
+                    .label("all of them are summed")
+                    .help("give the latent tighter bounds: `int<lower=0, upper=50>`"))
+            }
+            [Some(a), Some(b)] => {
+                Err(Diagnostic::new(span, format!("no value of `{}` lies between {a} and {b}", law.name()))
+                    .help("check the bounds of the type and after the law"))
+            }
+            _ => Err(Diagnostic::new(
+                span,
+                format!("`{}` has infinitely many values, so it cannot be summed out", law.name()),
+            )
+            .help("give the latent two bounds: `int<lower=0, upper=50>`")),
         }
     }
 
@@ -120,7 +127,13 @@ impl Lower<'_> {
                 (_, None) => false,
                 (None, Some(_)) => true,
                 (Some(o), Some(b)) => match (o.known_uniform(), b.known_uniform()) {
-                    (Some(o), Some(b)) => if low { b > o } else { b < o },
+                    (Some(o), Some(b)) => {
+                        if low {
+                            b > o
+                        } else {
+                            b < o
+                        }
+                    }
                     _ => true,
                 },
             };
@@ -208,14 +221,26 @@ impl Lower<'_> {
         }
         let use_ = self.law_use(dist)?;
         if !use_.leading().is_discrete() {
-            return Err(Diagnostic::new(dist.span, format!("`{}` is a law of real numbers, `{}` is declared int", use_.leading().name(), id.name)));
+            return Err(Diagnostic::new(
+                dist.span,
+                format!("`{}` is a law of real numbers, `{}` is declared int", use_.leading().name(), id.name),
+            ));
         }
         let hull = self.states(&use_, [&bounds[0], &bounds[1]], use_.span())?;
         let own = (self.discrete[d].lower, self.discrete[d].states);
         if hull.0 < own.0 || hull.0 + hull.1 as i64 > own.0 + own.1 as i64 {
-            return Err(Diagnostic::new(dist.span, format!("this law has other states than the one that filled `{}` first", id.name))
-                .label(format!("{}:{} here, {}:{} there", hull.0, hull.0 + hull.1 as i64 - 1, own.0, own.0 + own.1 as i64 - 1))
-                .help(format!("declare the bounds: `latent {}: array[…] int<lower=…, upper=…>`", id.name)));
+            return Err(Diagnostic::new(
+                dist.span,
+                format!("this law has other states than the one that filled `{}` first", id.name),
+            )
+            .label(format!(
+                "{}:{} here, {}:{} there",
+                hull.0,
+                hull.0 + hull.1 as i64 - 1,
+                own.0,
+                own.0 + own.1 as i64 - 1
+            ))
+            .help(format!("declare the bounds: `latent {}: array[…] int<lower=…, upper=…>`", id.name)));
         }
         let use_ = self.within(&use_, [&bounds[0], &bounds[1]])?;
         self.in_order(d, id, &use_, &elements)?;
@@ -258,9 +283,12 @@ impl Lower<'_> {
                 for r in 0..up.len() {
                     let e = axis.elements[up.at(r)];
                     if step.get(&e).is_some_and(|s| *s >= r) {
-                        return Err(Diagnostic::new(use_.span(), format!("an element of `{}` is read before it has a law", id.name))
-                            .label("this law reads the same element or a later one")
-                            .help("fill it in an earlier statement or an earlier step"));
+                        return Err(Diagnostic::new(
+                            use_.span(),
+                            format!("an element of `{}` is read before it has a law", id.name),
+                        )
+                        .label("this law reads the same element or a later one")
+                        .help("fill it in an earlier statement or an earlier step"));
                     }
                 }
             }
@@ -279,9 +307,10 @@ impl Lower<'_> {
             return Err(Diagnostic::new(span, format!("`{name}` is summed out: read its elements one at a time"))
                 .help(format!("index it: `{name}[n]`")));
         }
-        let to = self.levels.join(level, p.level).ok_or_else(|| {
-            Diagnostic::new(span, format!("`{name}` belongs to rows of another plate"))
-        })?;
+        let to = self
+            .levels
+            .join(level, p.level)
+            .ok_or_else(|| Diagnostic::new(span, format!("`{name}` belongs to rows of another plate")))?;
         let index: Index = self.flat_index(level, dims.iter().product(), &p, to);
         let elements: Vec<u32> = (0..index.len()).map(|j| index.at(j) as u32).collect();
         if let Some(e) = elements.iter().find(|e| !self.discrete[d].filled[**e as usize]) {

@@ -161,8 +161,8 @@ impl Lower<'_> {
                 .label("a function reads its arguments, data and consts")
                 .help(format!("hand it over as an argument: `f(…, {name})`"));
         }
-        let d = Diagnostic::new(span, format!("`{name}` is not declared"))
-            .label("no value of this name is in scope here");
+        let d =
+            Diagnostic::new(span, format!("`{name}` is not declared")).label("no value of this name is in scope here");
         if super::call::is_callable(self, name) {
             return d.help(format!("`{name}` is a function: write `{name}(…)`"));
         }

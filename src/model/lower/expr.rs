@@ -18,14 +18,11 @@ impl Lower<'_> {
             ExprKind::Number { value, int } => Ok(Val { int: *int, ..Val::number(*value) }),
             ExprKind::Name(n) => self.name(n, e.span),
             ExprKind::Call(c) => self.call(c),
-            ExprKind::Truncated { law, .. } => Err(Diagnostic::new(
-                law.span,
-                "a truncated law stands only in `mixture` or `censored`, or after `~`",
-            )),
-            ExprKind::List(items) => self.list(e.span, items),
-            ExprKind::Comprehension { body, index, range } => {
-                self.comprehension(e.span, body, index, range)
+            ExprKind::Truncated { law, .. } => {
+                Err(Diagnostic::new(law.span, "a truncated law stands only in `mixture` or `censored`, or after `~`"))
             }
+            ExprKind::List(items) => self.list(e.span, items),
+            ExprKind::Comprehension { body, index, range } => self.comprehension(e.span, body, index, range),
             ExprKind::Index { base, slots } => self.index(e.span, base, slots),
             ExprKind::Transpose(x) => self.transpose(x),
             ExprKind::Unary { op, arg } => self.unary_op(e.span, *op, arg),
@@ -33,9 +30,7 @@ impl Lower<'_> {
                 let (a, b) = (self.expr(left)?, self.expr(right)?);
                 self.binary_op(e.span, *op, &a, &b)
             }
-            ExprKind::Conditional { cond, then, otherwise } => {
-                self.conditional(e.span, cond, then, otherwise)
-            }
+            ExprKind::Conditional { cond, then, otherwise } => self.conditional(e.span, cond, then, otherwise),
         }
     }
 
@@ -117,7 +112,8 @@ impl Lower<'_> {
             ends.push(self.known_ints(e.span, &lifted, "the end of a range")?);
         }
         let from: Vec<i64> = ends[0].iter().map(|x| *x as i64).collect();
-        let counts: Vec<usize> = from.iter().zip(ends[1].iter()).map(|(a, b)| (*b as i64 - a + 1).max(0) as usize).collect();
+        let counts: Vec<usize> =
+            from.iter().zip(ends[1].iter()).map(|(a, b)| (*b as i64 - a + 1).max(0) as usize).collect();
         if counts.iter().fold(0usize, |n, c| n.saturating_add(*c)) > super::algebra::MAX_ELEMENTS {
             return Err(Diagnostic::new(range.to.span, "this range has too many rows")
                 .label(format!("more than {}", super::algebra::MAX_ELEMENTS))
@@ -174,9 +170,10 @@ impl Lower<'_> {
 
     /// Turns the rows of `level`, `n` under each row of its parent, into a leading axis.
     pub fn collapse(&mut self, span: Span, v: &Val, level: LevelId, n: usize) -> Res<Val> {
-        let full = self.levels.join(v.level, level).ok_or_else(|| {
-            Diagnostic::new(span, "this value belongs to rows of another plate")
-        })?;
+        let full = self
+            .levels
+            .join(v.level, level)
+            .ok_or_else(|| Diagnostic::new(span, "this value belongs to rows of another plate"))?;
         let dims = v.dims.clone();
         let v = self.lift(v, full, &dims);
         let parent = self.levels.parent(level);

@@ -107,9 +107,7 @@ impl Lower<'_> {
         let p = self.positions(span, &name, &dims, slots)?;
         let here = self.here;
         let joined = self.levels.join(level, p.level).and_then(|l| self.levels.join(l, here));
-        let to = joined.ok_or_else(|| {
-            Diagnostic::new(span, format!("`{name}` belongs to rows of another plate"))
-        })?;
+        let to = joined.ok_or_else(|| Diagnostic::new(span, format!("`{name}` belongs to rows of another plate")))?;
         let count = dims.iter().product();
         let index = self.flat_index(level, count, &p, to);
         let table = (0..index.len()).map(|j| index.at(j) as u32).collect();
@@ -144,9 +142,10 @@ impl Lower<'_> {
         if self.step.as_ref().is_some_and(|s| s.carries(at)) {
             return self.read_carry(at, span, &p);
         }
-        let to = self.levels.join(level, p.level).ok_or_else(|| {
-            Diagnostic::new(span, format!("`{name}` belongs to rows of another plate"))
-        })?;
+        let to = self
+            .levels
+            .join(level, p.level)
+            .ok_or_else(|| Diagnostic::new(span, format!("`{name}` belongs to rows of another plate")))?;
         let index = self.flat_index(level, dims.iter().product(), &p, to);
         let elements: Vec<u32> = (0..index.len()).map(|j| index.at(j) as u32).collect();
         self.read_elements(at, span, &elements, to, p.dims)
@@ -176,9 +175,8 @@ impl Lower<'_> {
         let (lo, hi) = table.iter().fold((u32::MAX, 0), |(l, h), &s| (l.min(s), h.max(s)));
         let int = filled.int;
         let count = |i: usize| filled.pieces.get(i + 1).map_or(filled.total, |p| p.0);
-        let used: Vec<usize> = (0..filled.pieces.len())
-            .filter(|&i| filled.pieces[i].0 <= hi as usize && count(i) > lo as usize)
-            .collect();
+        let used: Vec<usize> =
+            (0..filled.pieces.len()).filter(|&i| filled.pieces[i].0 <= hi as usize && count(i) > lo as usize).collect();
         let Some(&first) = used.first() else {
             return Ok(Val { int, level, ..Val::constant(vec![], dims) });
         };
@@ -221,8 +219,7 @@ pub const RECURRENT: &str = "is read before it is filled";
 
 /// A read that only a step-by-step loop can serve.
 pub fn recurrent(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::new(span, format!("`{name}` {RECURRENT}"))
-        .help("fill it in an earlier statement or an earlier step")
+    Diagnostic::new(span, format!("`{name}` {RECURRENT}")).help("fill it in an earlier statement or an earlier step")
 }
 
 fn element_name(f: &Filled, element: usize) -> String {

@@ -1,26 +1,136 @@
 //! Built-in functions: elementwise functions, reductions, shapes. Matrices are in `matrix`.
 
+use super::reduce::{lchoose, reduce};
 use super::{Lower, Res};
 use crate::dsl::ast::Call;
 use crate::dsl::diagnostic::Diagnostic;
-use crate::graph::{Binary, Fold, Graph, Shape, Ternary, Unary, Var};
+use crate::graph::{Binary, Graph, Shape, Ternary, Unary, Var};
 use crate::model::value::Val;
 
 /// Every built-in function.
 pub const NAMES: &[&str] = &[
-    "abs", "acos", "acosh", "add_diag", "append", "asin", "asinh", "atan", "atan2", "atanh", "binomial_coefficient_log",
-    "cbrt", "ceil", "cholesky_decompose", "choose", "cloglog", "columns", "cols", "cos", "cosh", "crossprod",
-    "cumulative_sum", "determinant", "diag_matrix", "diag_post_multiply", "diag_pre_multiply", "diagonal",
-    "digamma", "distance", "dot", "dot_product", "dot_self", "e", "erf", "erfc", "exp", "exp2", "expm1", "fabs",
-    "floor", "fma", "fmax", "fmin", "gp_exp_quad_cov", "head", "hypot", "identity_matrix", "inv", "inv_cloglog",
-    "inv_logit", "inv_Phi", "inv_sqrt", "inv_square", "inverse", "inverse_spd", "lbeta", "lchoose", "ldexp_log2",
-    "lgamma", "linspaced", "log", "log10", "log1m", "log1m_exp", "log1m_inv_logit", "log1p", "log1p_exp", "log2",
-    "log_determinant", "log_diff_exp", "log_inv_logit", "log_mix", "log_softmax", "log_sum_exp", "logit", "max",
-    "mdivide_left", "mdivide_left_spd", "mdivide_left_tri_low", "mean", "min", "multiply_log",
-    "multiply_lower_tri_self_transpose", "num_elements", "outer", "Phi", "Phi_approx", "pi", "pow", "prod", "quad_form",
-    "rep_array", "rep_matrix", "rep_vector", "reshape", "reverse", "round", "rows", "sd", "sin", "sinh", "size",
-    "softmax", "sqrt", "sqrt2", "square", "squared_distance", "step", "sub_col", "sub_row", "sum",
-    "tail", "tan", "tanh", "tcrossprod", "tgamma", "to_vector", "trace", "transpose", "trigamma", "trunc", "variance",
+    "abs",
+    "acos",
+    "acosh",
+    "add_diag",
+    "append",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "binomial_coefficient_log",
+    "cbrt",
+    "ceil",
+    "cholesky_decompose",
+    "choose",
+    "cloglog",
+    "columns",
+    "cols",
+    "cos",
+    "cosh",
+    "crossprod",
+    "cumulative_sum",
+    "determinant",
+    "diag_matrix",
+    "diag_post_multiply",
+    "diag_pre_multiply",
+    "diagonal",
+    "digamma",
+    "distance",
+    "dot",
+    "dot_product",
+    "dot_self",
+    "e",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "floor",
+    "fma",
+    "fmax",
+    "fmin",
+    "gp_exp_quad_cov",
+    "head",
+    "hypot",
+    "identity_matrix",
+    "inv",
+    "inv_cloglog",
+    "inv_logit",
+    "inv_Phi",
+    "inv_sqrt",
+    "inv_square",
+    "inverse",
+    "inverse_spd",
+    "lbeta",
+    "lchoose",
+    "ldexp_log2",
+    "lgamma",
+    "linspaced",
+    "log",
+    "log10",
+    "log1m",
+    "log1m_exp",
+    "log1m_inv_logit",
+    "log1p",
+    "log1p_exp",
+    "log2",
+    "log_determinant",
+    "log_diff_exp",
+    "log_inv_logit",
+    "log_mix",
+    "log_softmax",
+    "log_sum_exp",
+    "logit",
+    "max",
+    "mdivide_left",
+    "mdivide_left_spd",
+    "mdivide_left_tri_low",
+    "mean",
+    "min",
+    "multiply_log",
+    "multiply_lower_tri_self_transpose",
+    "num_elements",
+    "outer",
+    "Phi",
+    "Phi_approx",
+    "pi",
+    "pow",
+    "prod",
+    "quad_form",
+    "rep_array",
+    "rep_matrix",
+    "rep_vector",
+    "reshape",
+    "reverse",
+    "round",
+    "rows",
+    "sd",
+    "sin",
+    "sinh",
+    "size",
+    "softmax",
+    "sqrt",
+    "sqrt2",
+    "square",
+    "squared_distance",
+    "step",
+    "sub_col",
+    "sub_row",
+    "sum",
+    "tail",
+    "tan",
+    "tanh",
+    "tcrossprod",
+    "tgamma",
+    "to_vector",
+    "trace",
+    "transpose",
+    "trigamma",
+    "trunc",
+    "variance",
 ];
 
 type One = fn(&mut Graph, Var) -> Var;
@@ -213,17 +323,6 @@ fn two(name: &str) -> Option<Two> {
     })
 }
 
-fn lchoose(g: &mut Graph, n: Var, k: Var) -> Var {
-    let d = g.sub(n, k);
-    let mut log_factorial = |x| {
-        let s = g.shift(x, 1.0);
-        g.unary(Unary::Lgamma, s)
-    };
-    let (a, b, c) = (log_factorial(n), log_factorial(k), log_factorial(d));
-    let r = g.sub(a, b);
-    g.sub(r, c)
-}
-
 impl Lower<'_> {
     /// A built-in function on evaluated arguments.
     pub fn builtin(&mut self, c: &Call, args: &[Val]) -> Res<Val> {
@@ -289,56 +388,5 @@ impl Lower<'_> {
         })?;
         let int = x.int && matches!(name.as_str(), "sum" | "prod" | "max" | "min");
         Ok(Val { int, ..out })
-    }
-}
-
-/// Sum of each row: `[rows, n]` (flat) to `shape` of `rows` elements.
-pub fn sum_rows(g: &mut Graph, x: Var, (rows, n, shape): (usize, usize, Shape)) -> Var {
-    if n == 0 {
-        return g.filled(0.0, shape);
-    }
-    if shape.is_scalar() { g.sum(x) } else { g.fold_counts(Fold::Sum, x, (rows, n, 1), shape) }
-}
-
-fn reduce(g: &mut Graph, name: &str, x: Var, dims: (usize, usize, Shape)) -> Var {
-    let (rows, n, shape) = dims;
-    match name {
-        "sum" => sum_rows(g, x, dims),
-        "mean" => {
-            let s = sum_rows(g, x, dims);
-            g.scale(1.0 / n as f64, s)
-        }
-        "dot_self" => {
-            let s = g.square(x);
-            sum_rows(g, s, dims)
-        }
-        "variance" | "sd" => {
-            let s = sum_rows(g, x, dims);
-            let m = g.scale(1.0 / n as f64, s);
-            let full = g.shape(x);
-            let m = if shape.is_scalar() { m } else { g.broadcast_trailing(m, full) };
-            let d = g.sub(x, m);
-            let q = g.square(d);
-            let ss = sum_rows(g, q, dims);
-            let v = g.scale(1.0 / (n as f64 - 1.0), ss);
-            if name == "sd" { g.unary(Unary::Sqrt, v) } else { v }
-        }
-        "max" => g.fold_counts(Fold::Max, x, (rows, n, 1), shape),
-        "min" => {
-            let m = g.neg(x);
-            let m = g.fold_counts(Fold::Max, m, (rows, n, 1), shape);
-            g.neg(m)
-        }
-        "log_sum_exp" => g.fold_counts(Fold::LogSumExp, x, (rows, n, 1), shape),
-        // prod: |x| through logs would lose signs and zeros, so columns multiply one by one.
-        _ => {
-            let mut p = g.filled(1.0, shape);
-            for k in 0..n {
-                let index = crate::graph::Index::Stride { start: k, stride: n as isize, len: rows };
-                let col = g.gather(x, index, shape);
-                p = g.mul(p, col);
-            }
-            p
-        }
     }
 }

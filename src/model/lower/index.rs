@@ -80,7 +80,10 @@ impl Lower<'_> {
         let name = &if name.contains(['`', ' ']) { name.to_string() } else { format!("`{name}`") };
         if slots.len() > dims.len() {
             let axes = if dims.len() == 1 { "axis" } else { "axes" };
-            return Err(Diagnostic::new(span, format!("{} indices on {name}, which has {} {axes}", slots.len(), dims.len())));
+            return Err(Diagnostic::new(
+                span,
+                format!("{} indices on {name}, which has {} {axes}", slots.len(), dims.len()),
+            ));
         }
         let mut evaluated = Vec::with_capacity(slots.len());
         for (slot, &size) in slots.iter().zip(dims) {
@@ -88,9 +91,10 @@ impl Lower<'_> {
         }
         let mut level = ROOT;
         for s in &evaluated {
-            level = self.levels.join(level, s.level).ok_or_else(|| {
-                Diagnostic::new(span, "these indices belong to rows of different plates")
-            })?;
+            level = self
+                .levels
+                .join(level, s.level)
+                .ok_or_else(|| Diagnostic::new(span, "these indices belong to rows of different plates"))?;
         }
         // Inside a branch only its rows exist, bounds too.
         let here = self.here;
@@ -155,9 +159,10 @@ impl Lower<'_> {
             let index = Index::from_table(p.table[..width].to_vec());
             return Ok(self.gathered(v, &index, v.level, p.dims.clone()));
         }
-        let level = self.levels.join(v.level, p.level).ok_or_else(|| {
-            Diagnostic::new(span, "value and index belong to rows of different plates")
-        })?;
+        let level = self
+            .levels
+            .join(v.level, p.level)
+            .ok_or_else(|| Diagnostic::new(span, "value and index belong to rows of different plates"))?;
         let index = self.flat_index(v.level, v.count(), p, level);
         Ok(self.gathered(v, &index, level, p.dims.clone()))
     }

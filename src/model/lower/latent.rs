@@ -2,11 +2,10 @@
 
 use super::dist::LawUse;
 use super::env::Binding;
-use super::fill::Filled;
 use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dist::{Limit, Support};
-use crate::dsl::ast::{Dist, Ident, Slot, Type};
+use crate::dsl::ast::{Dist, Ident, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Shape, Spread};
@@ -83,8 +82,13 @@ impl Lower<'_> {
         };
         let name = law.name();
         if matches!(law.support(), Support::CorrMatrix | Support::CorrCholesky) || name == "flat" {
-            return Err(Diagnostic::new(use_.span(), format!("a latent of `{name}` needs a type"))
-                .help(if name == "flat" { "write `latent x: real ~ flat()`" } else { "write `latent L: cholesky_factor_corr[k] ~ …`" }));
+            return Err(Diagnostic::new(use_.span(), format!("a latent of `{name}` needs a type")).help(
+                if name == "flat" {
+                    "write `latent x: real ~ flat()`"
+                } else {
+                    "write `latent L: cholesky_factor_corr[k] ~ …`"
+                },
+            ));
         }
         let dims: Vec<&[usize]> = args.iter().map(|a| a.dims.as_slice()).collect();
         if law.event_rank() == 0 && args.iter().zip(law.params()).any(|(a, p)| a.dims.len() > p.event_rank) {
@@ -105,12 +109,17 @@ impl Lower<'_> {
             Support::CorrMatrix => Some(Structure::CorrMatrix),
             Support::CorrCholesky => Some(Structure::CholeskyFactorCorr),
             Support::CovMatrix => Some(Structure::CovMatrix),
-            Support::Counts => return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name()))),
+            Support::Counts => {
+                return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name())));
+            }
         };
         if let (Some(s), Some(t)) = (structure, ty.structure)
             && s != t
         {
-            return Err(Diagnostic::new(span, format!("`{}` has values of type {}, declared is {}", law.name(), s.name(), t.name())));
+            return Err(Diagnostic::new(
+                span,
+                format!("`{}` has values of type {}, declared is {}", law.name(), s.name(), t.name()),
+            ));
         }
         if let Some(s) = structure {
             let own = !matches!(law.support(), Support::Interval(..));
@@ -130,8 +139,11 @@ impl Lower<'_> {
                     _ => false,
                 };
                 if !fits || high != Limit::None {
-                    return Err(Diagnostic::new(span, format!("`{}` does not reach all values of {}", law.name(), s.name()))
-                        .help("use a law on the whole line, or `positive_ordered` for a law of positive numbers"));
+                    return Err(Diagnostic::new(
+                        span,
+                        format!("`{}` does not reach all values of {}", law.name(), s.name()),
+                    )
+                    .help("use a law on the whole line, or `positive_ordered` for a law of positive numbers"));
                 }
             }
             return Ok((Chart::Structured(s), use_));
@@ -177,7 +189,13 @@ impl Lower<'_> {
     }
 
     /// The effective limit, and whether it truncates the law.
-    fn effective(&mut self, span: Span, own: &Option<Val>, declared: Option<Val>, lower: bool) -> Res<(Option<Val>, bool)> {
+    fn effective(
+        &mut self,
+        span: Span,
+        own: &Option<Val>,
+        declared: Option<Val>,
+        lower: bool,
+    ) -> Res<(Option<Val>, bool)> {
         match (own, declared) {
             (o, None) => Ok((o.clone(), false)),
             (None, Some(d)) => {
@@ -206,7 +224,10 @@ impl Lower<'_> {
             Chart::Structured(s) => {
                 let rank = s.event_rank();
                 if ty.dims.len() < rank {
-                    return Err(Diagnostic::new(dist.span, format!("a {} has {rank} axes, the type has {}", s.name(), ty.dims.len())));
+                    return Err(Diagnostic::new(
+                        dist.span,
+                        format!("a {} has {rank} axes, the type has {}", s.name(), ty.dims.len()),
+                    ));
                 }
                 let (outer, event) = ty.dims.split_at(ty.dims.len() - rank);
                 if event.contains(&0) && matches!(s, Structure::Simplex | Structure::UnitVector) {
@@ -278,7 +299,8 @@ impl Lower<'_> {
             && l.known().is_some()
             && h.known().is_some()
         {
-            let empty = self.elementwise(span, &[l, h], true, &mut |g, v| g.binary(crate::graph::Binary::Le, v[1], v[0]))?;
+            let empty =
+                self.elementwise(span, &[l, h], true, &mut |g, v| g.binary(crate::graph::Binary::Le, v[1], v[0]))?;
             if empty.known().is_some_and(|c| c.contains(&1.0)) {
                 return Err(Diagnostic::new(span, format!("no value of `{about}` lies between its bounds"))
                     .label("the lower bound is not below the upper one")
@@ -289,7 +311,10 @@ impl Lower<'_> {
         let mut args = vec![u];
         args.extend(&bounds);
         if self.join(span, &args)? != u.level {
-            return Err(Diagnostic::new(span, "the support of this latent depends on a discrete latent or an inner plate"));
+            return Err(Diagnostic::new(
+                span,
+                "the support of this latent depends on a discrete latent or an inner plate",
+            ));
         }
         let mut jacobian = None;
         let x = self.elementwise(span, &args, false, &mut |g, v| {
@@ -329,64 +354,16 @@ impl Lower<'_> {
     /// Adds the density of a latent.
     pub fn prior(&mut self, about: &str, use_: &LawUse, x: &Val, span: Span) -> Res<()> {
         if use_.leading().name() == "flat" {
-            self.note(NoteKind::UpToConstant, span, format!("`{about} ~ flat()` is improper: the density is known up to a constant"));
+            self.note(
+                NoteKind::UpToConstant,
+                span,
+                format!("`{about} ~ flat()` is improper: the density is known up to a constant"),
+            );
             return Ok(());
         }
         let value = self.log_density(use_, x)?;
         self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
         Ok(())
-    }
-
-    /// The value of a param without an initial one: all coordinates 0.
-    pub fn default_param(&mut self, id: &Ident, ty: &Ty) -> Res<Val> {
-        if let Some(s) = ty.structure {
-            let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
-            let n = outer.iter().product::<usize>();
-            let mut g = crate::graph::Graph::new();
-            let u = g.filled(0.0, Shape::new(&[n, s.free_dim(event)]));
-            let (x, _) = s.constrain(&mut g, u, Some(n), event);
-            let data = crate::graph::eval::evaluate(&g, &[], &[x]).swap_remove(0);
-            return Ok(Val::constant(data, ty.dims.clone()));
-        }
-        let zero = Val::constant(vec![0.0; ty.dims.iter().product()], ty.dims.clone());
-        if ty.int {
-            return Err(Diagnostic::new(id.span, "a param is real"));
-        }
-        let (l, u) = (ty.lower.clone(), ty.upper.clone());
-        let mut args = vec![&zero];
-        args.extend(l.iter().chain(&u));
-        let (has_lower, has_upper) = (l.is_some(), u.is_some());
-        self.elementwise(id.span, &args, false, &mut |g, v| {
-            let low = has_lower.then(|| v[1]);
-            let high = has_upper.then(|| v[v.len() - 1]);
-            transform::interval(g, v[0], low, high).0
-        })
-    }
-
-    /// `latent x: T`, to be filled.
-    pub fn latent_declare(&mut self, id: &Ident, ty: &Type) -> Res<()> {
-        let t = self.ty(ty)?;
-        let rows = self.levels.len(self.here);
-        let mut filled = Filled::new(id, t.dims.clone(), self.here, rows, t.int);
-        filled.latent = Some(super::fill::LatentFill { ty: t.clone(), site: self.sites.len(), elements: vec![] });
-        if matches!(self.mode, Mode::Density) {
-            if t.int {
-                return self.declare_enumerated(id, &t);
-            }
-            self.declare_coordinates(id, &t, &mut filled)?;
-        }
-        self.filled.push(filled);
-        self.declare(id, Binding::Filled(self.filled.len() - 1))
-    }
-
-    /// `latent x[i] ~ law`
-    pub fn latent_fill(&mut self, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
-        match self.lookup(&id.name, id.span)? {
-            Binding::Filled(i) if self.filled[i].latent.is_some() => self.fill_latent(i, id, slots, dist),
-            Binding::Discrete(d) => self.fill_enumerated(d, id, slots, dist),
-            _ => Err(Diagnostic::new(id.span, format!("`{}` is not a declared latent", id.name))
-                .help(format!("declare it first: `latent {}: …`", id.name))),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Built-in functions that build, move, multiply and factor arrays.
 
-use super::functions::sum_rows;
+use super::reduce::sum_rows;
 use super::{Lower, Res};
 use crate::dsl::ast::Call;
 use crate::dsl::diagnostic::Diagnostic;
@@ -21,9 +21,7 @@ impl Lower<'_> {
     /// `*`: scalar with anything, matrix × matrix, matrix × vector.
     pub fn product(&mut self, span: Span, a: &Val, b: &Val) -> Res<Val> {
         match (&a.dims[..], &b.dims[..]) {
-            ([], _) | (_, []) => {
-                self.elementwise(span, &[a, b], a.int && b.int, &mut |g, v| g.mul(v[0], v[1]))
-            }
+            ([], _) | (_, []) => self.elementwise(span, &[a, b], a.int && b.int, &mut |g, v| g.mul(v[0], v[1])),
             ([m, k], [l]) if k == l => self.mat_vec(span, a, b, *m, *k),
             ([m, k], [l, n]) if k == l => {
                 let dims = vec![*m, *n];

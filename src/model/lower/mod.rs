@@ -9,6 +9,7 @@ mod call;
 mod cond;
 mod conjoin;
 mod coordinates;
+mod declare;
 mod density;
 pub mod dist;
 mod draw;
@@ -24,11 +25,13 @@ pub mod latent;
 mod matrix;
 mod observe;
 mod plate;
+mod reduce;
 mod scan;
 mod sequence;
 mod standard;
 mod step;
 mod stmt;
+mod target;
 mod types;
 
 use std::collections::HashMap;
@@ -43,10 +46,10 @@ use crate::dsl::span::Span;
 use crate::graph::Graph;
 use crate::model::data::DataFile;
 
-pub use observe::element;
-pub use env::{Binding, DataVar, Env};
 pub use coordinates::FillPlan;
+pub use env::{Binding, DataVar, Env};
 use fill::Filled;
+pub use observe::element;
 use step::StepBody;
 
 /// What a step of the lowering returns.
@@ -176,7 +179,8 @@ impl<'m> Lower<'m> {
         let mut unknown: Vec<&String> = self.set.keys().filter(|k| consts().all(|c| c != k.as_str())).collect();
         unknown.sort();
         let Some(name) = unknown.first() else { return Ok(()) };
-        let d = Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
+        let d =
+            Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
         Err(match did_you_mean(name, consts()) {
             Some(n) => d.help(format!("did you mean `{n}`?")),
             None => d.help("declare it: `const NAME = VALUE`"),
@@ -200,10 +204,7 @@ impl<'m> Lower<'m> {
     pub fn scalar_expr(&mut self, e: &ast::Expr, what: &str) -> Res<Val> {
         let v = self.expr(e)?;
         if !v.is_scalar() {
-            return Err(Diagnostic::new(
-                e.span,
-                format!("{what} must be a scalar, found {}", v.type_name()),
-            ));
+            return Err(Diagnostic::new(e.span, format!("{what} must be a scalar, found {}", v.type_name())));
         }
         Ok(v)
     }

@@ -3,38 +3,15 @@
 use super::dist::LawUse;
 use super::env::{Binding, DataVar};
 use super::index::Positions;
+use super::target::Target;
 use super::types::Ty;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{BinaryOp, Dist, Expr, ExprKind, Ident, Type, UnaryOp};
+use crate::dsl::ast::{Dist, Expr, Ident, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::model::level::ROOT;
 use crate::model::site::{Factor, FactorKind, NoteKind};
 use crate::model::value::Val;
-
-/// What an observe targets: elements of a data variable behind a chain of monotone maps.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Place in `Lower::data`.
-    pub data: usize,
-    /// Elements.
-    pub positions: Positions,
-    /// The maps from the data to the target, innermost first.
-    pub maps: Vec<Monotone>,
-}
-
-/// A strictly monotone elementwise map.
-#[derive(Clone, Debug)]
-pub enum Monotone {
-    /// A function of the language.
-    Named(String),
-    /// x + c
-    Shift(Val),
-    /// c - x
-    Reflect(Val),
-    /// c * x
-    Scale(Val),
-}
 
 impl Lower<'_> {
     /// `data name: type [from "key"] [= default]`
@@ -54,8 +31,11 @@ impl Lower<'_> {
                 }
                 if t.int && !raw.integral {
                     let at = raw.values.iter().position(|x| x.fract() != 0.0 && !x.is_nan()).unwrap_or(0);
-                    return Err(Diagnostic::new(id.span, format!("{} is not an integer: {}", element(key, &t.dims, at), raw.values[at]))
-                        .label("declared int"));
+                    return Err(Diagnostic::new(
+                        id.span,
+                        format!("{} is not an integer: {}", element(key, &t.dims, at), raw.values[at]),
+                    )
+                    .label("declared int"));
                 }
                 let v = Val { int: t.int, ..Val::constant(raw.values.clone(), t.dims.clone()) };
                 (v, raw.nulls.clone(), false)
@@ -103,7 +83,8 @@ impl Lower<'_> {
     }
 
     fn wrong_shape(&self, id: &Ident, key: &str, found: &[usize], expected: &[usize]) -> Diagnostic {
-        let d = Diagnostic::new(id.span, format!("`{key}` has shape {found:?} in the data file, {expected:?} by its type"));
+        let d =
+            Diagnostic::new(id.span, format!("`{key}` has shape {found:?} in the data file, {expected:?} by its type"));
         if found.is_empty() && expected == [1] {
             return d.help("a number is not an array of one: write it as `[x]` in the data file");
         }
@@ -122,8 +103,11 @@ impl Lower<'_> {
             let outside = |j: usize| if lower { c[j] < b[j] } else { c[j] > b[j] };
             if let Some(j) = (0..c.len()).find(|&j| outside(j)) {
                 let (word, end) = if lower { ("below", "lower") } else { ("above", "upper") };
-                return Err(Diagnostic::new(span, format!("{} = {} is {word} its {end} bound {}", element(name, &t.dims, j), c[j], b[j]))
-                    .label("the declared constraint"));
+                return Err(Diagnostic::new(
+                    span,
+                    format!("{} = {} is {word} its {end} bound {}", element(name, &t.dims, j), c[j], b[j]),
+                )
+                .label("the declared constraint"));
             }
         }
         if let Some(s) = t.structure {
@@ -152,7 +136,10 @@ impl Lower<'_> {
         {
             let name = element(&d.name, &d.value.dims, e as usize);
             return Err(match simulate {
-                true => Diagnostic::new(span, format!("{name} is read before it is simulated, and the data file does not have it")),
+                true => Diagnostic::new(
+                    span,
+                    format!("{name} is read before it is simulated, and the data file does not have it"),
+                ),
                 false => Diagnostic::new(span, format!("{name} is missing (null)"))
                     .help("a missing value may only be the target of an `observe`; make it a latent instead"),
             });
@@ -180,10 +167,18 @@ impl Lower<'_> {
             return self.simulate_observe(span, &t, dist);
         }
         if found.is_none() {
-            self.note(NoteKind::NoSimulator, target.span, "this target is not data or a monotone function of data: the model cannot be simulated from");
+            self.note(
+                NoteKind::NoSimulator,
+                target.span,
+                "this target is not data or a monotone function of data: the model cannot be simulated from",
+            );
         }
         if found.as_ref().is_some_and(|t| !t.maps.is_empty()) {
-            self.note(NoteKind::Info, target.span, "a function of the data is observed: the evidence is that of the transformed data");
+            self.note(
+                NoteKind::Info,
+                target.span,
+                "a function of the data is observed: the evidence is that of the transformed data",
+            );
         }
         let use_ = self.law_use(dist)?;
         let missing = match &found {
@@ -243,7 +238,8 @@ impl Lower<'_> {
     fn without_nulls(&mut self, t: &Target, filler: f64, span: Span) -> Res<Val> {
         let d = &self.data[t.data];
         let c = d.value.known().cloned().unwrap_or_default();
-        let data: Vec<f64> = t.positions.table.iter().map(|e| if c[*e as usize].is_nan() { filler } else { c[*e as usize] }).collect();
+        let data: Vec<f64> =
+            t.positions.table.iter().map(|e| if c[*e as usize].is_nan() { filler } else { c[*e as usize] }).collect();
         let mut v = Val { int: d.value.int, level: t.positions.level, ..Val::constant(data, t.positions.dims.clone()) };
         for m in t.maps.clone() {
             v = self.apply_map(span, &m, &v)?;
@@ -272,108 +268,14 @@ impl Lower<'_> {
         for (limit, lower) in [(&own[0], true), (&own[1], false), (lower, true), (upper, false)] {
             let Some(x) = limit.as_ref().and_then(|l| l.known_uniform()) else { continue };
             if let Some(v) = c.iter().find(|v| if lower { **v < x } else { **v > x }) {
-                return Err(Diagnostic::new(target.span, format!("the observed value {v} is outside the support of `{}`", law.name()))
-                    .label(format!("its values are {} {x}", if lower { "not below" } else { "not above" })));
+                return Err(Diagnostic::new(
+                    target.span,
+                    format!("the observed value {v} is outside the support of `{}`", law.name()),
+                )
+                .label(format!("its values are {} {x}", if lower { "not below" } else { "not above" })));
             }
         }
         Ok(())
-    }
-
-    /// The data behind a target, where it is data or a monotone function of data.
-    pub fn target(&mut self, e: &Expr) -> Res<Option<Target>> {
-        let (base, slots): (&Expr, &[_]) = match &e.kind {
-            ExprKind::Index { base, slots } => (base, slots),
-            _ => (e, &[]),
-        };
-        if let ExprKind::Name(n) = &base.kind
-            && let Binding::Data(data) = self.lookup(n, base.span)?
-        {
-            let dims = self.data[data].value.dims.clone();
-            let mut positions = self.positions(e.span, n, &dims, slots)?;
-            let here = self.here;
-            if self.levels.join(positions.level, here) == Some(here) && positions.level != here {
-                let rows = self.levels.lift(positions.level, here);
-                let width: usize = positions.dims.iter().product();
-                positions.table = (0..rows.len()).flat_map(|r| positions.table[rows.at(r) * width..(rows.at(r) + 1) * width].to_vec()).collect();
-                positions.level = here;
-            }
-            return Ok(Some(Target { data, positions, maps: vec![] }));
-        }
-        if let ExprKind::Name(n) = &e.kind
-            && let Some((definition, level)) = self.definitions.get(n.as_str()).copied()
-            && level == self.here
-            && matches!(self.lookup(n, e.span)?, Binding::Val(_))
-        {
-            return self.target(definition);
-        }
-        match &e.kind {
-            ExprKind::Call(c) if matches!(c.name.name.as_str(), "log" | "log10" | "exp" | "sqrt" | "logit") && c.args.len() == 1 => {
-                let inner = self.target(&c.args[0].value)?;
-                Ok(inner.map(|t| t.then(Monotone::Named(c.name.name.clone()))))
-            }
-            ExprKind::Unary { op: UnaryOp::Neg, arg } => Ok(self.target(arg)?.map(|t| t.then(Monotone::Scale(Val::number(-1.0))))),
-            ExprKind::Binary { op, left, right, .. } => self.binary_target(*op, left, right),
-            _ => Ok(None),
-        }
-    }
-
-    fn binary_target(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Res<Option<Target>> {
-        let (inner, other, reversed) = match self.target(left)? {
-            Some(t) => (t, right, false),
-            None => match self.target(right)? {
-                Some(t) => (t, left, true),
-                None => return Ok(None),
-            },
-        };
-        let c = self.expr(other)?;
-        if c.known().is_none() {
-            return Ok(None);
-        }
-        let map = match (op, reversed) {
-            (BinaryOp::Add, _) => Monotone::Shift(c),
-            (BinaryOp::Sub, true) => Monotone::Reflect(c),
-            (BinaryOp::Sub, false) => Monotone::Shift(self.elementwise(other.span, &[&c], false, &mut |g, v| g.neg(v[0]))?),
-            (BinaryOp::Mul | BinaryOp::EltMul, _) => Monotone::Scale(c),
-            (BinaryOp::Div | BinaryOp::EltDiv, false) => {
-                Monotone::Scale(self.elementwise(other.span, &[&c], false, &mut |g, v| g.unary(crate::graph::Unary::Recip, v[0]))?)
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(inner.then(map)))
-    }
-
-    /// Applies a monotone map.
-    pub fn apply_map(&mut self, span: Span, m: &Monotone, v: &Val) -> Res<Val> {
-        use crate::graph::Unary;
-        match m {
-            Monotone::Shift(c) => self.elementwise(span, &[v, c], v.int && c.int, &mut |g, a| g.add(a[0], a[1])),
-            Monotone::Reflect(c) => self.elementwise(span, &[v, c], v.int && c.int, &mut |g, a| g.sub(a[1], a[0])),
-            Monotone::Scale(c) => self.elementwise(span, &[v, c], v.int && c.int, &mut |g, a| g.mul(a[0], a[1])),
-            Monotone::Named(n) => {
-                let n = n.clone();
-                self.elementwise(span, &[v], false, &mut |g, a| match n.as_str() {
-                    "log" => g.log(a[0]),
-                    "log10" => {
-                        let l = g.log(a[0]);
-                        g.scale(std::f64::consts::LOG10_E, l)
-                    }
-                    "exp" => g.exp(a[0]),
-                    "sqrt" => g.unary(Unary::Sqrt, a[0]),
-                    _ => {
-                        let minus = g.neg(a[0]);
-                        let (p, q) = (g.log(a[0]), g.unary(Unary::Log1p, minus));
-                        g.sub(p, q)
-                    }
-                })
-            }
-        }
-    }
-}
-
-impl Target {
-    fn then(mut self, m: Monotone) -> Target {
-        self.maps.push(m);
-        self
     }
 }
 

@@ -68,9 +68,12 @@ impl<'m> Lower<'m> {
             let shared = p.level == ROOT && p.table.iter().any(|e| owner.contains_key(&(*data, *e)));
             if !own || shared {
                 let name = &self.data[*data].name;
-                return Err(Diagnostic::new(*span, format!("this row reads elements of `{name}` that other rows of the plate observe"))
-                    .label("rows of a plate are independent")
-                    .help("a sequence is written with `for` instead of `plate`"));
+                return Err(Diagnostic::new(
+                    *span,
+                    format!("this row reads elements of `{name}` that other rows of the plate observe"),
+                )
+                .label("rows of a plate are independent")
+                .help("a sequence is written with `for` instead of `plate`"));
             }
         }
         Ok(())
@@ -96,7 +99,10 @@ impl<'m> Lower<'m> {
     /// What a row's local name is after its plate: an array with the plate's axis in front.
     fn exported(&mut self, id: &Ident, binding: Binding, level: LevelId, regular: Option<usize>) -> Res<Binding> {
         let Some(n) = regular else {
-            return Ok(Binding::Gone("it belongs to the rows of a plate that is ragged or does not begin at 1: declare an array and fill it".into()));
+            return Ok(Binding::Gone(
+                "it belongs to the rows of a plate that is ragged or does not begin at 1: declare an array and fill it"
+                    .into(),
+            ));
         };
         Ok(match binding {
             Binding::Val(v) => Binding::Val(self.collapse(id.span, &v, level, n)?),

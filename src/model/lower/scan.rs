@@ -90,14 +90,7 @@ impl<'m> Lower<'m> {
     }
 
     /// Runs the steps one after another; with `lets` only the statements that fill arrays.
-    fn sequential(
-        &mut self,
-        index: &'m Ident,
-        from: &[i64],
-        counts: &[usize],
-        body: &'m Block,
-        lets: bool,
-    ) -> Res<()> {
+    fn sequential(&mut self, index: &'m Ident, from: &[i64], counts: &[usize], body: &'m Block, lets: bool) -> Res<()> {
         let outer = self.here;
         for k in 0..counts.iter().copied().max().unwrap_or(0) {
             let rows: Vec<u32> = (0..counts.len()).filter(|&r| counts[r] > k).map(|r| r as u32).collect();

@@ -72,7 +72,8 @@ impl Net<'_> {
             place.extend(next.iter().map(|e| (*e, last)));
             layers.push(next.into_iter().collect());
         }
-        let met: BTreeSet<Element> = group.iter().flat_map(|e| touch.near[e].iter().copied()).filter(|n| fixed.contains(n)).collect();
+        let met: BTreeSet<Element> =
+            group.iter().flat_map(|e| touch.near[e].iter().copied()).filter(|n| fixed.contains(n)).collect();
         let outer = self.joint(&met);
         let widest = (0..layers.len()).map(|t| {
             let before = if t > 0 { self.joint(&layers[t - 1]) } else { 1 };

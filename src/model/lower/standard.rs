@@ -55,7 +55,8 @@ impl Lower<'_> {
         let mut standard = args.clone();
         standard[m] = Val::number(0.0);
         standard[s] = Val::number(1.0);
-        let standard = LawUse::Plain { law: *law, args: standard, lower: lower.clone(), upper: upper.clone(), span: *span };
+        let standard =
+            LawUse::Plain { law: *law, args: standard, lower: lower.clone(), upper: upper.clone(), span: *span };
         Ok((args[m].clone(), args[s].clone(), standard))
     }
 
@@ -91,22 +92,31 @@ impl Lower<'_> {
             return self.two_normals(about, args, span);
         }
         if args.iter().all(|a| a.known().is_some()) {
-            self.note(NoteKind::UpToConstant, span, "ordered components of different laws: the density is known up to a constant");
+            self.note(
+                NoteKind::UpToConstant,
+                span,
+                "ordered components of different laws: the density is known up to a constant",
+            );
             return Ok(());
         }
         Err(self.unordered(span))
     }
 
     fn unordered(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(span, "the normalising constant of these ordered components depends on latents and has no closed form")
-            .help("give all components one law, or fixed arguments")
+        Diagnostic::new(
+            span,
+            "the normalising constant of these ordered components depends on latents and has no closed form",
+        )
+        .help("give all components one law, or fixed arguments")
     }
 
     /// P(x1 < x2) = Phi((m2 - m1) / sqrt(s1² + s2²)).
     fn two_normals(&mut self, about: &str, args: &[Val], span: Span) -> Res<()> {
         let pair = |l: &mut Self, v: &Val| {
             let v = l.lift(v, v.level, &[2]);
-            let part = |l: &mut Self, k| l.gathered(&v, &Index::Stride { start: k, stride: 2, len: l.levels.len(v.level) }, v.level, vec![]);
+            let part = |l: &mut Self, k| {
+                l.gathered(&v, &Index::Stride { start: k, stride: 2, len: l.levels.len(v.level) }, v.level, vec![])
+            };
             (part(l, 0), part(l, 1))
         };
         let ((m1, m2), (s1, s2)) = (pair(self, &args[0]), pair(self, &args[1]));

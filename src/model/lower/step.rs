@@ -38,7 +38,15 @@ pub struct StepBody {
 impl StepBody {
     /// The empty body of `steps` steps that fill `targets`.
     pub fn new(level: LevelId, steps: usize, targets: HashMap<usize, Positions>) -> StepBody {
-        StepBody { body: Graph::new(), level, steps, targets, current: HashMap::new(), carries: vec![], imports: vec![] }
+        StepBody {
+            body: Graph::new(),
+            level,
+            steps,
+            targets,
+            current: HashMap::new(),
+            carries: vec![],
+            imports: vec![],
+        }
     }
 
     /// True where a filled array is carried from step to step.
@@ -188,8 +196,13 @@ impl Lower<'_> {
         let ys: Vec<Var> = outputs.iter().map(|f| step_node(&step.current[f])).collect();
         type Imports = Vec<(Var, Var, bool)>;
         let (xs, each): (Imports, Imports) = step.imports.iter().partition(|i| i.2);
-        let order: Vec<Var> =
-            step.carries.iter().map(|c| c.input).chain(xs.iter().map(|i| i.1)).chain(each.iter().map(|i| i.1)).collect();
+        let order: Vec<Var> = step
+            .carries
+            .iter()
+            .map(|c| c.input)
+            .chain(xs.iter().map(|i| i.1))
+            .chain(each.iter().map(|i| i.1))
+            .collect();
         let place = step.body.order_inputs(&order);
         let moved = |v: &Var| place[v.index()];
         let (next, ys): (Vec<Var>, Vec<Var>) = (next.iter().map(moved).collect(), ys.iter().map(moved).collect());

@@ -27,9 +27,7 @@ impl<'m> Lower<'m> {
 
     fn stmt_kind(&mut self, s: &'m Stmt) -> Res<()> {
         match &s.kind {
-            StmtKind::Data { name, ty, from, default } => {
-                self.data_stmt(name, ty, from.as_deref(), default.as_ref())
-            }
+            StmtKind::Data { name, ty, from, default } => self.data_stmt(name, ty, from.as_deref(), default.as_ref()),
             StmtKind::Const { name, ty, value } => self.const_stmt(name, ty.as_ref(), value),
             StmtKind::Param { name, kind } => self.param_stmt(name, kind),
             StmtKind::Latent { name, kind } => match kind {
@@ -37,8 +35,11 @@ impl<'m> Lower<'m> {
                     if self.levels.base(self.here).kind == crate::model::level::BaseKind::For
                         || self.levels.base(self.here).kind == crate::model::level::BaseKind::Branch
                     {
-                        return Err(Diagnostic::new(s.span, "a latent in a loop or a branch has no element of its own")
-                            .help(format!("declare `latent {}: …` outside, and fill its elements here", name.name)));
+                        return Err(Diagnostic::new(
+                            s.span,
+                            "a latent in a loop or a branch has no element of its own",
+                        )
+                        .help(format!("declare `latent {}: …` outside, and fill its elements here", name.name)));
                     }
                     self.latent_draw(name, ty.as_ref(), dist)
                 }
@@ -96,7 +97,10 @@ impl<'m> Lower<'m> {
                 return Err(Diagnostic::new(id.span, format!("`--set {}` replaces numbers only", id.name)));
             }
             if v.int && x.fract() != 0.0 {
-                return Err(Diagnostic::new(id.span, format!("`{}` is an integer, the command line sets it to {x}", id.name)));
+                return Err(Diagnostic::new(
+                    id.span,
+                    format!("`{}` is an integer, the command line sets it to {x}", id.name),
+                ));
             }
             v = Val { int: v.int, ..Val::number(*x) };
         }
@@ -110,7 +114,10 @@ impl<'m> Lower<'m> {
     /// A value has the shape and kind of its declared type.
     pub fn fits(&self, name: &str, span: Span, v: &Val, t: &super::types::Ty) -> Res<()> {
         if v.dims != t.dims && !(v.count() == 0 && t.dims.iter().product::<usize>() == 0) {
-            return Err(Diagnostic::new(span, format!("`{name}` has shape {:?} by its type, {:?} by its value", t.dims, v.dims)));
+            return Err(Diagnostic::new(
+                span,
+                format!("`{name}` has shape {:?} by its type, {:?} by its value", t.dims, v.dims),
+            ));
         }
         if t.int && !v.int {
             return Err(Diagnostic::new(span, format!("`{name}` is declared int, its value is real")));
@@ -126,7 +133,15 @@ impl<'m> Lower<'m> {
         let v = match (self.params.get(&id.name), init) {
             (Some(values), _) => {
                 if values.len() != t.dims.iter().product::<usize>() {
-                    return Err(Diagnostic::new(id.span, format!("the parameter file has {} numbers for `{}` of shape {:?}", values.len(), id.name, t.dims)));
+                    return Err(Diagnostic::new(
+                        id.span,
+                        format!(
+                            "the parameter file has {} numbers for `{}` of shape {:?}",
+                            values.len(),
+                            id.name,
+                            t.dims
+                        ),
+                    ));
                 }
                 Val::constant(values.clone(), t.dims.clone())
             }
@@ -135,7 +150,8 @@ impl<'m> Lower<'m> {
         };
         self.fits(&id.name, id.span, &v, &t)?;
         self.check_constraint(&id.name, id.span, &v, &t)?;
-        let from = if self.params.contains_key(&id.name) { "its value in the parameter file" } else { "its initial value" };
+        let from =
+            if self.params.contains_key(&id.name) { "its value in the parameter file" } else { "its initial value" };
         self.note(NoteKind::Info, id.span, format!("param `{}` is held at {from}", id.name));
         self.declare(id, Binding::Val(v))
     }
@@ -169,8 +185,11 @@ impl<'m> Lower<'m> {
                         .help(format!("declare it first: `let {}: vector[…]`", id.name)));
                 };
                 if self.filled[at].latent.is_some() {
-                    return Err(Diagnostic::new(id.span, format!("`{}` is a latent: its elements follow laws", id.name))
-                        .help(format!("write `latent {}[…] ~ …`", id.name)));
+                    return Err(Diagnostic::new(
+                        id.span,
+                        format!("`{}` is a latent: its elements follow laws", id.name),
+                    )
+                    .help(format!("write `latent {}[…] ~ …`", id.name)));
                 }
                 if self.prefilled.contains(&at) {
                     return Ok(());
@@ -211,7 +230,8 @@ impl<'m> Lower<'m> {
         }
         let full = self.levels.with_axes(self.here, v.level);
         if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
-            let text = format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
+            let text =
+                format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
             self.note(NoteKind::Warning, id.span, text);
             return self.declare(id, Binding::Val(v));
         }

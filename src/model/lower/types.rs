@@ -38,7 +38,10 @@ impl Lower<'_> {
             let e = d.as_ref().ok_or_else(|| Diagnostic::new(span, "a size is missing here"))?;
             let v = self.expr(e)?;
             let n = self.known_int(e.span, &v, "a size")?;
-            out.push(usize::try_from(n).map_err(|_| Diagnostic::new(e.span, format!("a size must not be negative, found {n}")))?);
+            out.push(
+                usize::try_from(n)
+                    .map_err(|_| Diagnostic::new(e.span, format!("a size must not be negative, found {n}")))?,
+            );
         }
         Ok(out)
     }
@@ -79,8 +82,19 @@ impl Lower<'_> {
 
 fn unknown_type(name: &Ident) -> Diagnostic {
     let known = [
-        "int", "real", "vector", "matrix", "array", "simplex", "ordered", "positive_ordered", "unit_vector",
-        "cholesky_factor_corr", "corr_matrix", "cov_matrix", "cholesky_factor_cov",
+        "int",
+        "real",
+        "vector",
+        "matrix",
+        "array",
+        "simplex",
+        "ordered",
+        "positive_ordered",
+        "unit_vector",
+        "cholesky_factor_corr",
+        "corr_matrix",
+        "cov_matrix",
+        "cholesky_factor_cov",
     ];
     let d = Diagnostic::new(name.span, format!("there is no type `{}`", name.name));
     match did_you_mean(&name.name, known.into_iter()) {

@@ -10,34 +10,23 @@ const TOLERANCE: f64 = 1e-8;
 pub(super) fn check(s: Structure, x: &[f64], event: &[usize]) -> Result<(), String> {
     let count: usize = event.iter().product();
     if x.len() != count {
-        return Err(format!(
-            "{} numbers for a {} of shape {event:?}; give {count}",
-            x.len(),
-            s.name()
-        ));
+        return Err(format!("{} numbers for a {} of shape {event:?}; give {count}", x.len(), s.name()));
     }
     if let Some(at) = x.iter().position(|v| !v.is_finite()) {
-        return Err(format!(
-            "element {} is {}; it must be finite",
-            place(at, event),
-            x[at]
-        ));
+        return Err(format!("element {} is {}; it must be finite", place(at, event), x[at]));
     }
     match s {
         Structure::Simplex => simplex(x),
         Structure::Ordered => increasing(x),
         Structure::PositiveOrdered => match x.first() {
-            Some(first) if *first < 0.0 => {
-                Err(format!("element 1 is {first}; it must not be negative"))
-            }
+            Some(first) if *first < 0.0 => Err(format!("element 1 is {first}; it must not be negative")),
             _ => increasing(x),
         },
         Structure::UnitVector => length_one(x).map_err(|e| format!("the vector has {e}")),
         Structure::CholeskyFactorCorr => {
             lower_positive(x, event)?;
             (0..event[0]).try_for_each(|i| {
-                length_one(&x[i * event[1]..(i + 1) * event[1]])
-                    .map_err(|e| format!("row {} has {e}", i + 1))
+                length_one(&x[i * event[1]..(i + 1) * event[1]]).map_err(|e| format!("row {} has {e}", i + 1))
             })
         }
         Structure::CorrMatrix => {
@@ -63,11 +52,7 @@ fn place(at: usize, event: &[usize]) -> String {
 
 fn simplex(x: &[f64]) -> Result<(), String> {
     if let Some(at) = x.iter().position(|v| *v < 0.0) {
-        return Err(format!(
-            "element {} is {}; it must not be negative",
-            at + 1,
-            x[at]
-        ));
+        return Err(format!("element {} is {}; it must not be negative", at + 1, x[at]));
     }
     let sum: f64 = x.iter().sum();
     if (sum - 1.0).abs() > TOLERANCE {
@@ -78,13 +63,9 @@ fn simplex(x: &[f64]) -> Result<(), String> {
 
 fn increasing(x: &[f64]) -> Result<(), String> {
     match x.windows(2).position(|w| w[1] <= w[0]) {
-        Some(at) => Err(format!(
-            "element {} is {} and element {} is {}; they must increase",
-            at + 1,
-            x[at],
-            at + 2,
-            x[at + 1]
-        )),
+        Some(at) => {
+            Err(format!("element {} is {} and element {} is {}; they must increase", at + 1, x[at], at + 2, x[at + 1]))
+        }
         None => Ok(()),
     }
 }
@@ -102,16 +83,10 @@ fn lower_positive(x: &[f64], event: &[usize]) -> Result<(), String> {
     for (at, v) in x.iter().enumerate() {
         let (i, j) = (at / n, at % n);
         if j > i && *v != 0.0 {
-            return Err(format!(
-                "element {} is {v}; above the diagonal it must be 0",
-                place(at, event)
-            ));
+            return Err(format!("element {} is {v}; above the diagonal it must be 0", place(at, event)));
         }
         if i == j && *v <= 0.0 {
-            return Err(format!(
-                "element {} is {v}; the diagonal must be positive",
-                place(at, event)
-            ));
+            return Err(format!("element {} is {v}; the diagonal must be positive", place(at, event)));
         }
     }
     Ok(())
@@ -136,11 +111,7 @@ fn symmetric(x: &[f64], event: &[usize]) -> Result<(), String> {
 
 fn unit_diagonal(x: &[f64], k: usize) -> Result<(), String> {
     match (0..k).find(|i| (x[i * k + i] - 1.0).abs() > TOLERANCE) {
-        Some(i) => Err(format!(
-            "element [{0}, {0}] is {1}; the diagonal must be 1",
-            i + 1,
-            x[i * k + i]
-        )),
+        Some(i) => Err(format!("element [{0}, {0}] is {1}; the diagonal must be 1", i + 1, x[i * k + i])),
         None => Ok(()),
     }
 }
@@ -162,48 +133,13 @@ mod tests {
         refused(Structure::Ordered, &[1.0, 1.0], &[2], "must increase");
         refused(Structure::PositiveOrdered, &[-1.0, 1.0], &[2], "negative");
         refused(Structure::UnitVector, &[1.0, 1.0], &[2], "squared length 2");
-        refused(
-            Structure::CholeskyFactorCorr,
-            &[1.0, 0.1, 0.0, 1.0],
-            &[2, 2],
-            "[1, 2]",
-        );
-        refused(
-            Structure::CholeskyFactorCorr,
-            &[1.0, 0.0, 0.5, 0.5],
-            &[2, 2],
-            "row 2",
-        );
-        refused(
-            Structure::CorrMatrix,
-            &[1.0, 0.5, 0.4, 1.0],
-            &[2, 2],
-            "symmetric",
-        );
-        refused(
-            Structure::CorrMatrix,
-            &[1.0, 0.5, 0.5, 2.0],
-            &[2, 2],
-            "diagonal must be 1",
-        );
-        refused(
-            Structure::CorrMatrix,
-            &[1.0, 1.5, 1.5, 1.0],
-            &[2, 2],
-            "positive definite",
-        );
-        refused(
-            Structure::CovMatrix,
-            &[1.0, 3.0, 3.0, 2.0],
-            &[2, 2],
-            "positive definite",
-        );
-        refused(
-            Structure::CholeskyFactorCov,
-            &[1.0, 0.0, 3.0, -2.0],
-            &[2, 2],
-            "positive",
-        );
+        refused(Structure::CholeskyFactorCorr, &[1.0, 0.1, 0.0, 1.0], &[2, 2], "[1, 2]");
+        refused(Structure::CholeskyFactorCorr, &[1.0, 0.0, 0.5, 0.5], &[2, 2], "row 2");
+        refused(Structure::CorrMatrix, &[1.0, 0.5, 0.4, 1.0], &[2, 2], "symmetric");
+        refused(Structure::CorrMatrix, &[1.0, 0.5, 0.5, 2.0], &[2, 2], "diagonal must be 1");
+        refused(Structure::CorrMatrix, &[1.0, 1.5, 1.5, 1.0], &[2, 2], "positive definite");
+        refused(Structure::CovMatrix, &[1.0, 3.0, 3.0, 2.0], &[2, 2], "positive definite");
+        refused(Structure::CholeskyFactorCov, &[1.0, 0.0, 3.0, -2.0], &[2, 2], "positive");
         refused(Structure::Ordered, &[1.0], &[2], "give 2");
     }
 
@@ -213,10 +149,6 @@ mod tests {
             assert!(Structure::Simplex.check(&x, &[2]).is_ok());
             assert!(Structure::Simplex.unconstrain(&x, &[2]).is_err());
         }
-        assert!(
-            Structure::PositiveOrdered
-                .unconstrain(&[0.0, 1.0], &[2])
-                .is_err()
-        );
+        assert!(Structure::PositiveOrdered.unconstrain(&[0.0, 1.0], &[2]).is_err());
     }
 }

@@ -13,17 +13,13 @@ pub(super) fn below_by_row(k: usize) -> Vec<(usize, usize)> {
 
 /// (row, column) of the free coordinates below the diagonal, column by column.
 pub(super) fn below_by_column(k: usize) -> Vec<(usize, usize)> {
-    (0..k)
-        .flat_map(|j| (j + 1..k).map(move |i| (i, j)))
-        .collect()
+    (0..k).flat_map(|j| (j + 1..k).map(move |i| (i, j))).collect()
 }
 
 /// (row, column) of the free coordinates of a lower trapezoidal `[m, n]`, row by row, each row up to
 /// and with its diagonal.
 pub(super) fn lower_by_row(m: usize, n: usize) -> Vec<(usize, usize)> {
-    (0..m)
-        .flat_map(|i| (0..n.min(i + 1)).map(move |j| (i, j)))
-        .collect()
+    (0..m).flat_map(|i| (0..n.min(i + 1)).map(move |j| (i, j))).collect()
 }
 
 /// Row by row, z = tanh(u), L_11 = 1,
@@ -59,8 +55,7 @@ pub(super) fn corr_matrix(g: &mut Graph, u: Var, rows: Rows) -> (Var, Var) {
 /// The products are sums of logs along a row, so that entries underflow late and never become NaN.
 fn partial_correlations(g: &mut Graph, u: Var, rows: Rows, at: &[(usize, usize)]) -> (Var, Var) {
     let k = rows.event[0];
-    let place =
-        |shift: usize| -> Vec<usize> { at.iter().map(|&(i, j)| i * k + j + shift).collect() };
+    let place = |shift: usize| -> Vec<usize> { at.iter().map(|&(i, j)| i * k + j + shift).collect() };
     let log_sech = log_sech(g, u);
     // One place to the right: the running sum at column j then covers the columns before j.
     let left = rows.place(g, log_sech, &place(1));
@@ -103,9 +98,7 @@ fn lower_factor(g: &mut Graph, u: Var, rows: Rows, m: usize, n: usize) -> (Var, 
     let at = lower_by_row(m, n);
     let pairs = |diagonal: bool| -> Vec<(usize, usize)> {
         let all = at.iter().enumerate();
-        all.filter(|(_, (i, j))| (i == j) == diagonal)
-            .map(|(c, (i, j))| (c, i * n + j))
-            .collect()
+        all.filter(|(_, (i, j))| (i == j) == diagonal).map(|(c, (i, j))| (c, i * n + j)).collect()
     };
     rows.place_exp(g, u, at.len(), &pairs(false), &pairs(true))
 }

@@ -73,10 +73,7 @@ impl Structure {
     /// Number of trailing axes that one value takes.
     pub fn event_rank(self) -> usize {
         match self {
-            Structure::Simplex
-            | Structure::Ordered
-            | Structure::PositiveOrdered
-            | Structure::UnitVector => 1,
+            Structure::Simplex | Structure::Ordered | Structure::PositiveOrdered | Structure::UnitVector => 1,
             _ => 2,
         }
     }
@@ -86,23 +83,19 @@ impl Structure {
     pub fn event_dims(self, declared: &[usize]) -> Result<Vec<usize>, String> {
         let name = self.name();
         match (self, declared) {
-            (Structure::Simplex | Structure::UnitVector, [0]) => Err(format!(
-                "{name}[0] has no value; give it a size of at least 1"
-            )),
-            (Structure::CholeskyFactorCov, [m, n]) if m < n => Err(format!(
-                "{name}[{m}, {n}] has fewer rows than columns; write {name}[{n}, {m}] or a square one"
-            )),
+            (Structure::Simplex | Structure::UnitVector, [0]) => {
+                Err(format!("{name}[0] has no value; give it a size of at least 1"))
+            }
+            (Structure::CholeskyFactorCov, [m, n]) if m < n => {
+                Err(format!("{name}[{m}, {n}] has fewer rows than columns; write {name}[{n}, {m}] or a square one"))
+            }
             (Structure::CholeskyFactorCov, [m, n]) => Ok(vec![*m, *n]),
             (_, [k]) if self.event_rank() == 1 => Ok(vec![*k]),
             (_, [k]) => Ok(vec![*k, *k]),
-            (Structure::CholeskyFactorCov, _) => Err(format!(
-                "{name} takes one or two sizes, as in {name}[m, n], not {}",
-                declared.len()
-            )),
-            _ => Err(format!(
-                "{name} takes one size, as in {name}[k], not {}",
-                declared.len()
-            )),
+            (Structure::CholeskyFactorCov, _) => {
+                Err(format!("{name} takes one or two sizes, as in {name}[m, n], not {}", declared.len()))
+            }
+            _ => Err(format!("{name} takes one size, as in {name}[k], not {}", declared.len())),
         }
     }
 
@@ -125,13 +118,7 @@ impl Structure {
     ///
     /// `u` is `[n, free]` where `batch` is `Some(n)`, else `[free]`. Returns `x`, `[n, event…]` or
     /// `[event…]` (row-major), and log |J|, `[n]` or a scalar. Formulas: see the builder of each.
-    pub fn constrain(
-        self,
-        g: &mut Graph,
-        u: Var,
-        batch: Option<usize>,
-        event: &[usize],
-    ) -> (Var, Var) {
+    pub fn constrain(self, g: &mut Graph, u: Var, batch: Option<usize>, event: &[usize]) -> (Var, Var) {
         let rows = rows::Rows::new(batch, event);
         match self {
             Structure::Simplex => vector::simplex(g, u, rows),

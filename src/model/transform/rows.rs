@@ -30,8 +30,7 @@ impl<'a> Rows<'a> {
 
     /// Positions in every row of `width` elements.
     fn index(self, width: usize, at: &[usize]) -> Index {
-        let table =
-            (0..self.len()).flat_map(|row| at.iter().map(move |&p| (row * width + p) as u32));
+        let table = (0..self.len()).flat_map(|row| at.iter().map(move |&p| (row * width + p) as u32));
         Index::from_table(table.collect())
     }
 
@@ -68,9 +67,7 @@ impl<'a> Rows<'a> {
         plain: &[(usize, usize)],
         positive: &[(usize, usize)],
     ) -> (Var, Var) {
-        let split = |pairs: &[(usize, usize)]| -> (Vec<usize>, Vec<usize>) {
-            pairs.iter().copied().unzip()
-        };
+        let split = |pairs: &[(usize, usize)]| -> (Vec<usize>, Vec<usize>) { pairs.iter().copied().unzip() };
         let (from, to) = split(positive);
         let logs = self.take(g, u, free, &from);
         let e = g.exp(logs);

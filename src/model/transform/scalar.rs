@@ -11,31 +11,20 @@ use crate::graph::{Graph, Unary, Var};
 ///
 /// Bounds have the shape of `u` or are scalars. A constant bound that is infinite counts as absent,
 /// element by element.
-pub fn interval(
-    g: &mut Graph,
-    u: Var,
-    lower: Option<Var>,
-    upper: Option<Var>,
-) -> (Var, Option<Var>) {
+pub fn interval(g: &mut Graph, u: Var, lower: Option<Var>, upper: Option<Var>) -> (Var, Option<Var>) {
     let absent = |g: &Graph, bound: Option<Var>, at: f64| {
         let values = g.constant_value(bound?)?;
-        values
-            .contains(&at)
-            .then(|| values.iter().map(|x| (*x != at) as u8 as f64).collect())
+        values.contains(&at).then(|| values.iter().map(|x| (*x != at) as u8 as f64).collect())
     };
     let lower_mask: Option<Vec<f64>> = absent(g, lower, f64::NEG_INFINITY);
     let upper_mask: Option<Vec<f64>> = absent(g, upper, f64::INFINITY);
     if let (Some(bound), Some(mask)) = (lower, lower_mask) {
         let finite = finite_part(g, bound);
-        return mixed(g, mask, bound, |g, there| {
-            interval(g, u, there.then_some(finite), upper)
-        });
+        return mixed(g, mask, bound, |g, there| interval(g, u, there.then_some(finite), upper));
     }
     if let (Some(bound), Some(mask)) = (upper, upper_mask) {
         let finite = finite_part(g, bound);
-        return mixed(g, mask, bound, |g, there| {
-            interval(g, u, lower, there.then_some(finite))
-        });
+        return mixed(g, mask, bound, |g, there| interval(g, u, lower, there.then_some(finite)));
     }
     match (lower, upper) {
         (None, None) => (u, None),
@@ -69,11 +58,8 @@ fn between(g: &mut Graph, u: Var, a: Var, b: Var) -> (Var, Option<Var>) {
 /// The constant bound with 0 for its infinite elements, so that the branch not taken is harmless.
 fn finite_part(g: &mut Graph, bound: Var) -> Var {
     let shape = g.shape(bound);
-    let values: Vec<f64> = g.constant_value(bound).map_or(vec![], |v| {
-        v.iter()
-            .map(|x| if x.is_infinite() { 0.0 } else { *x })
-            .collect()
-    });
+    let values: Vec<f64> =
+        g.constant_value(bound).map_or(vec![], |v| v.iter().map(|x| if x.is_infinite() { 0.0 } else { *x }).collect());
     g.constant(values, shape)
 }
 
@@ -105,9 +91,7 @@ pub fn interval_inverse(x: f64, lower: f64, upper: f64) -> Result<f64, String> {
         return Err("the value is NaN; replace it by a number".into());
     }
     if x.is_infinite() {
-        return Err(format!(
-            "the value {x} is not finite; replace it by a number"
-        ));
+        return Err(format!("the value {x} is not finite; replace it by a number"));
     }
     if x <= lower {
         return Err(format!("{x} must be greater than the lower bound {lower}"));

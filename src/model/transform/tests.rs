@@ -45,9 +45,7 @@ fn described_by(s: Structure, event: &[usize]) -> Vec<usize> {
     match s {
         Structure::Simplex => (0..k - 1).collect(),
         Structure::CholeskyFactorCorr | Structure::CorrMatrix => flat(matrix::below_by_row(k)),
-        Structure::CovMatrix | Structure::CholeskyFactorCov => {
-            flat(matrix::lower_by_row(k, event[1]))
-        }
+        Structure::CovMatrix | Structure::CholeskyFactorCov => flat(matrix::lower_by_row(k, event[1])),
         _ => (0..k).collect(),
     }
 }
@@ -67,19 +65,13 @@ fn log_det(s: Structure, u: &[f64], event: &[usize]) -> f64 {
         at.iter().map(|&i| (hi[i] - lo[i]) / (2.0 * h)).collect()
     };
     let columns: Vec<f64> = (0..d).flat_map(column).collect();
-    nalgebra::DMatrix::from_vec(d, d, columns)
-        .determinant()
-        .abs()
-        .ln()
+    nalgebra::DMatrix::from_vec(d, d, columns).determinant().abs().ln()
 }
 
 fn close(a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len());
     for (x, y) in a.iter().zip(b) {
-        assert!(
-            (x - y).abs() <= tolerance * (1.0 + y.abs()),
-            "{a:?} is not {b:?}"
-        );
+        assert!((x - y).abs() <= tolerance * (1.0 + y.abs()), "{a:?} is not {b:?}");
     }
 }
 
@@ -157,11 +149,7 @@ proptest! {
 /// Scalars where one number is given, else vectors.
 fn run_interval(u: &[f64], a: Option<&[f64]>, b: Option<&[f64]>) -> (Vec<f64>, Option<Vec<f64>>) {
     let shape = |n: usize| {
-        if n == 1 {
-            Shape::SCALAR
-        } else {
-            Shape::new(&[n])
-        }
+        if n == 1 { Shape::SCALAR } else { Shape::new(&[n]) }
     };
     let mut g = Graph::new();
     let v = g.input("u", shape(u.len()), Spread::Particle);
@@ -176,11 +164,7 @@ fn run_interval(u: &[f64], a: Option<&[f64]>, b: Option<&[f64]>) -> (Vec<f64>, O
 fn bounds_may_be_absent_element_by_element() {
     let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
     let u = [0.3, 0.3, 0.3, 0.3];
-    let (x, j) = run_interval(
-        &u,
-        Some(&[0.0, low, 0.0, low]),
-        Some(&[high, high, 2.0, 2.0]),
-    );
+    let (x, j) = run_interval(&u, Some(&[0.0, low, 0.0, low]), Some(&[high, high, 2.0, 2.0]));
     let z = 1.0 / (1.0 + (-0.3f64).exp());
     close(&x, &[0.3f64.exp(), 0.3, 2.0 * z, 2.0 - 0.3f64.exp()], 1e-15);
     let both = (2.0 * z * (1.0 - z)).ln();
@@ -219,18 +203,9 @@ fn oracle_simplex_and_positive_ordered() {
 #[test]
 fn oracle_ordered_and_intervals() {
     // low_dim_gauss_mix: ordered[2], two lower bounds, one unit interval.
-    let (mu, j1) = run(
-        Structure::Ordered,
-        &[-0.6291086392772807, -0.32713032460033964],
-        None,
-        &[2],
-    );
+    let (mu, j1) = run(Structure::Ordered, &[-0.6291086392772807, -0.32713032460033964], None, &[2]);
     close(&mu, &[-0.6291086392772807, 0.09188113492206296], 1e-14);
-    let (sigma, j2) = run_interval(
-        &[0.6434601727734317, 0.5067861355265835],
-        Some(&[0.0]),
-        None,
-    );
+    let (sigma, j2) = run_interval(&[0.6434601727734317, 0.5067861355265835], Some(&[0.0]), None);
     close(&sigma, &[1.9030543970037257, 1.6599477658643245], 1e-15);
     let (theta, j3) = run_interval(&[-0.8041743143888993], Some(&[0.0]), Some(&[1.0]));
     close(&theta, &[0.30913330138409867], 1e-15);
@@ -242,28 +217,10 @@ fn oracle_ordered_and_intervals() {
 #[test]
 fn oracle_cholesky_factor_corr() {
     // sat-hier_2pl: cholesky_factor_corr[2] (the oracle prints columns first).
-    let (l, _) = run(
-        Structure::CholeskyFactorCorr,
-        &[0.5608873504735372],
-        None,
-        &[2, 2],
-    );
-    close(
-        &l,
-        &[1.0, 0.0, 0.5086355136984204, 0.8609819476648416],
-        1e-15,
-    );
-    let (l, _) = run(
-        Structure::CholeskyFactorCorr,
-        &[-0.11058343217692013],
-        None,
-        &[2, 2],
-    );
-    close(
-        &l,
-        &[1.0, 0.0, -0.1101348625125009, 0.9939166524710975],
-        1e-15,
-    );
+    let (l, _) = run(Structure::CholeskyFactorCorr, &[0.5608873504735372], None, &[2, 2]);
+    close(&l, &[1.0, 0.0, 0.5086355136984204, 0.8609819476648416], 1e-15);
+    let (l, _) = run(Structure::CholeskyFactorCorr, &[-0.11058343217692013], None, &[2, 2]);
+    close(&l, &[1.0, 0.0, -0.1101348625125009, 0.9939166524710975], 1e-15);
 }
 
 #[test]
@@ -313,11 +270,7 @@ fn sizes_of_zero() {
         assert_eq!((x, j), (vec![], vec![0.0]));
         assert_eq!(run(s, &[], Some(2), &[0]), (vec![], vec![0.0; 2]));
     }
-    for s in [
-        Structure::CorrMatrix,
-        Structure::CovMatrix,
-        Structure::CholeskyFactorCov,
-    ] {
+    for s in [Structure::CorrMatrix, Structure::CovMatrix, Structure::CholeskyFactorCov] {
         assert_eq!(run(s, &[], None, &[0, 0]), (vec![], vec![0.0]));
         assert_eq!(run(s, &[], Some(0), &[2, 2]), (vec![], vec![]));
         assert_eq!(s.unconstrain(&[], &[0, 0]), Ok(vec![]));

@@ -14,11 +14,7 @@ unsafe fn total<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, n: usi
         let zero = S::splat(0.0);
         let mut acc = [zero; 4];
         let add = |acc: S, i: usize| {
-            if DOT {
-                S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
-            } else {
-                acc.add(S::load(a.add(i)))
-            }
+            if DOT { S::load(a.add(i)).mul_add(S::load(b.add(i)), acc) } else { acc.add(S::load(a.add(i))) }
         };
         let mut i = 0;
         while i + 4 * S::N <= n {
@@ -34,11 +30,7 @@ unsafe fn total<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, n: usi
         let mut rest = S::One::splat(0.0);
         while i < n {
             let x = S::One::load(a.add(i));
-            rest = if DOT {
-                x.mul_add(S::One::load(b.add(i)), rest)
-            } else {
-                rest.add(x)
-            };
+            rest = if DOT { x.mul_add(S::One::load(b.add(i)), rest) } else { rest.add(x) };
             i += 1;
         }
         acc[0].add(acc[2]).add(acc[1].add(acc[3])).total() + rest.total()
@@ -96,12 +88,7 @@ pub(in super::super) const ACCUMULATOR: usize = 32;
 
 /// Adds n terms to the accumulator at `d`: term i to its double i modulo 32.
 #[inline(always)]
-unsafe fn accumulate<S: Vector, const DOT: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    n: usize,
-) {
+unsafe fn accumulate<S: Vector, const DOT: bool>(d: *mut f64, a: *const f64, b: *const f64, n: usize) {
     // SAFETY: the caller vouches for n doubles at the operands; the processor has S.
     unsafe {
         let mut acc: [S; 8] = std::array::from_fn(|k| S::load(d.add(k * S::N)));
@@ -132,23 +119,12 @@ unsafe fn accumulate<S: Vector, const DOT: bool>(
 #[inline(always)]
 unsafe fn term<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, i: usize, acc: S) -> S {
     // SAFETY: the caller vouches for a vector at i.
-    unsafe {
-        if DOT {
-            S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
-        } else {
-            acc.add(S::load(a.add(i)))
-        }
-    }
+    unsafe { if DOT { S::load(a.add(i)).mul_add(S::load(b.add(i)), acc) } else { acc.add(S::load(a.add(i))) } }
 }
 
 /// Adds rows of lanes to the row at `d`, four vectors of lanes at a time.
 #[inline(always)]
-unsafe fn accumulate_rows<S: Vector, const DOT: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    n: usize,
-) {
+unsafe fn accumulate_rows<S: Vector, const DOT: bool>(d: *mut f64, a: *const f64, b: *const f64, n: usize) {
     let (count, lanes, _) = unpack(n);
     let mut l = 0;
     // SAFETY: the caller vouches for the rows; the processor has S.
@@ -256,12 +232,7 @@ const COLUMNS: usize = 64;
 /// log-sum-exp over the middle axis of `[outer, n, inner]`, 64 columns at a time:
 /// m + log sum exp(x - m) with m the largest, m itself where it is infinite.
 #[inline(always)]
-unsafe fn log_sum_exp(
-    table: &simd::Kernels,
-    d: *mut f64,
-    a: *const f64,
-    (outer, n, inner): (usize, usize, usize),
-) {
+unsafe fn log_sum_exp(table: &simd::Kernels, d: *mut f64, a: *const f64, (outer, n, inner): (usize, usize, usize)) {
     let columns = outer * inner;
     let (mut m, mut t, mut s) = ([0.0; COLUMNS], [0.0; COLUMNS], [0.0; COLUMNS]);
     let mut start = [0usize; COLUMNS];
@@ -294,11 +265,7 @@ unsafe fn log_sum_exp(
             }
             (table.log)(s.as_ptr(), t.as_mut_ptr(), w);
             for j in 0..w {
-                *d.add(first + j) = if m[j].is_infinite() {
-                    m[j]
-                } else {
-                    m[j] + t[j]
-                };
+                *d.add(first + j) = if m[j].is_infinite() { m[j] } else { m[j] + t[j] };
             }
         }
     }

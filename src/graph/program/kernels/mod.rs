@@ -4,6 +4,7 @@
 mod macros;
 pub(super) mod arith;
 pub(super) mod dataset;
+mod extent;
 pub(super) mod fold;
 pub(super) mod function;
 mod lu;
