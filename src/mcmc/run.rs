@@ -15,6 +15,9 @@ use crate::mcmc::state::State;
 use crate::mcmc::step_size::first_guess;
 use rayon::prelude::*;
 
+/// Steep starting points that a chain gives up before it reports one.
+const STEEP_STARTS: usize = 20;
+
 /// Draws kept in memory with the accounts of their chains.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -106,21 +109,38 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
     }
 
     fn run<S: Sink>(mut self, init: &Init<'_>, sink: &mut S) -> Result<ChainRun, McmcError> {
-        init.place(self.target, self.index, &mut self.state, &mut self.rng)?;
-        let (step_size, metric) = self.warm_up(sink)?;
+        let (metric, guess) = self.start(init)?;
+        let (step_size, metric) = self.warm_up(metric, guess, sink)?;
         let warmup_gradients = self.state.gradients();
         self.draw_all(step_size, &metric, sink)?;
         let gradients = self.state.gradients() - warmup_gradients;
         Ok(self.totals.finish(step_size, metric, warmup_gradients, gradients))
     }
 
-    fn warm_up<S: Sink>(&mut self, sink: &mut S) -> Result<(f64, Metric), McmcError> {
-        let mut metric = Adaptation::first_metric(self.config.metric, self.state.gradient());
+    /// A starting point with a first step size. A random point that is so steep that no step size serves
+    /// (an explosive recurrence, say) is given up for another one.
+    fn start(&mut self, init: &Init<'_>) -> Result<(Metric, f64), McmcError> {
+        let mut steep = 0;
+        loop {
+            init.place(self.target, self.index, &mut self.state, &mut self.rng)?;
+            let metric = Adaptation::first_metric(self.config.metric, self.state.gradient());
+            if self.config.warmup == 0 {
+                return Ok((metric, self.config.step_size));
+            }
+            match first_guess(self.target, &metric, self.config.step_size, &mut self.state, &mut self.rng) {
+                Ok(guess) => return Ok((metric, guess)),
+                Err(step_size) if steep == STEEP_STARTS || matches!(init, Init::Given(_)) => {
+                    return Err(McmcError::StepSize { chain: self.index, step_size });
+                }
+                Err(_) => steep += 1,
+            }
+        }
+    }
+
+    fn warm_up<S: Sink>(&mut self, mut metric: Metric, guess: f64, sink: &mut S) -> Result<(f64, Metric), McmcError> {
         if self.config.warmup == 0 {
             return Ok((self.config.step_size, metric));
         }
-        let guess = first_guess(self.target, &metric, self.config.step_size, &mut self.state, &mut self.rng);
-        let guess = guess.map_err(|step_size| McmcError::StepSize { chain: self.index, step_size })?;
         let mut adaptation = Adaptation::new(self.config, self.state.dim(), guess);
         for iteration in 0..self.config.warmup {
             let eps = adaptation.step_size();

@@ -3,6 +3,8 @@
 
 use super::Kernel;
 use super::arith::{Extent, Scalars};
+#[cfg(target_arch = "x86_64")]
+use super::elementary;
 use crate::base::simd::{self, Isa, scalar};
 use crate::base::special;
 use crate::graph::op::{Binary, Ternary, Unary};
@@ -41,18 +43,6 @@ macro_rules! vectorised {
         many!(erf);
         many!(erfc);
         many!(normal_cdf);
-
-        /// softplus to `d`, its derivative to `c`
-        pub(super) unsafe fn softplus_sigmoid(
-            d: *mut f64,
-            a: *const f64,
-            _: *const f64,
-            c: *const f64,
-            n: usize,
-        ) {
-            // SAFETY: the caller vouches for n doubles at all three, the results disjoint.
-            unsafe { (simd::kernels($level).softplus_sigmoid)(a, d, c.cast_mut(), n) }
-        }
 
         /// a^b
         pub(super) unsafe fn pow(
@@ -100,6 +90,12 @@ mod avx {
 }
 mod plain {
     vectorised!(Isa::Baseline, false,);
+}
+
+/// softplus to `d`, its derivative to `c`
+unsafe fn plain_softplus_sigmoid(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
+    // SAFETY: the caller vouches for n doubles at all three, the results disjoint.
+    unsafe { (simd::kernels(Isa::Baseline).softplus_sigmoid)(a, d, c.cast_mut(), n) }
 }
 
 /// A function of three numbers, of which it may read fewer.
@@ -176,7 +172,34 @@ macro_rules! level {
 
 /// softplus to the result, its derivative to the third operand.
 pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
-    level!(isa, softplus_sigmoid)
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2Fma if isa.is_supported() => elementary::softplus_sigmoid,
+        _ => plain_softplus_sigmoid,
+    }
+}
+
+/// The kernels of the most common functions, where there are faster ones.
+#[cfg(target_arch = "x86_64")]
+fn fast(op: Unary, isa: Isa) -> Option<Kernel> {
+    if isa != Isa::Avx2Fma || !isa.is_supported() {
+        return None;
+    }
+    Some(match op {
+        Unary::Exp => elementary::exp,
+        Unary::Expm1 => elementary::expm1,
+        Unary::Log => elementary::log,
+        Unary::Log1p => elementary::log1p,
+        Unary::Tanh => elementary::tanh,
+        Unary::Sigmoid => elementary::sigmoid,
+        Unary::Softplus => elementary::softplus,
+        _ => return None,
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fast(_: Unary, _: Isa) -> Option<Kernel> {
+    None
 }
 
 /// The kernel of a function of one number that is not arithmetic.
@@ -184,6 +207,9 @@ pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
     if n == Extent::One
         && let Some(kernel) = unary_one(op, isa)
     {
+        return kernel;
+    }
+    if let Some(kernel) = fast(op, isa) {
         return kernel;
     }
     match op {

@@ -4,15 +4,21 @@
 mod macros;
 pub(super) mod arith;
 pub(super) mod dataset;
+#[cfg(target_arch = "x86_64")]
+mod elementary;
 mod extent;
 pub(super) mod fold;
 pub(super) mod function;
+#[cfg(target_arch = "x86_64")]
+mod group;
 mod lu;
 pub(super) mod matmul;
 pub(super) mod moves;
 pub(super) mod recur;
 mod simd;
 pub(super) mod square;
+#[cfg(target_arch = "x86_64")]
+mod table;
 mod triangular;
 
 /// A kernel: result, three operands, and a count whose meaning is the kernel's (mostly doubles).
@@ -33,3 +39,8 @@ unsafe fn param(c: *const f64, k: usize) -> usize {
     // SAFETY: the caller's contract.
     unsafe { (*c.add(k)).to_bits() as usize }
 }
+
+#[cfg(test)]
+use arith::Extent;
+#[cfg(test)]
+mod tests;
