@@ -83,7 +83,7 @@ fn tanh_of(c: Constants, x: Group) -> Group {
 fn split(c: Constants, x: Group) -> (Group, Group) {
     // The mantissa carries into the exponent exactly when it is at least sqrt 2.
     let carried = x.add_bits(c.get(at::CARRY));
-    let k = carried.from_exponent().or(c.get(at::EXPONENT)).sub(c.get(at::BIAS));
+    let k = carried.exponent_bits().or(c.get(at::EXPONENT)).sub(c.get(at::BIAS));
     let m = carried.and(c.get(at::MANTISSA)).add_bits(c.get(at::ROOT));
     (k, m.sub(c.get(at::ONE)))
 }

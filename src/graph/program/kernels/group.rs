@@ -55,7 +55,7 @@ impl Group {
     // The lowest bits as an exponent field.
     each!(to_exponent() = |x| _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(x))));
     // The exponent field as the lowest bits.
-    each!(from_exponent() = |x| _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(x))));
+    each!(exponent_bits() = |x| _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(x))));
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -68,8 +68,8 @@ impl Group {
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn any(self) -> bool {
         let mut any = self.0[0];
-        for w in 1..W {
-            any = _mm256_or_pd(any, self.0[w]);
+        for v in &self.0[1..] {
+            any = _mm256_or_pd(any, *v);
         }
         _mm256_movemask_pd(any) != 0
     }

@@ -4,7 +4,10 @@ use super::{Extent, Kernel, function};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;
 
-const FUNCTIONS: [(Unary, fn(f64) -> f64); 7] = [
+/// A function and what it should be.
+type Pair = (Unary, fn(f64) -> f64);
+
+const FUNCTIONS: [Pair; 7] = [
     (Unary::Exp, f64::exp),
     (Unary::Expm1, f64::exp_m1),
     (Unary::Log, f64::ln),
