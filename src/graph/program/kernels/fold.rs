@@ -1,9 +1,10 @@
 //! Reductions: sums, products of sums, largest elements, log-sum-exp, running sums.
 
 use super::arith::unpack;
+use super::logsum::log_sum_exp;
 use super::simd::Vector;
 use super::{Kernel, param};
-use crate::base::simd::{self, Isa};
+use crate::base::simd::Isa;
 use crate::graph::op::Fold;
 
 /// `sum_i f(a[i], b[i])` over n doubles: sixteen accumulators, then a fixed tree.
@@ -186,7 +187,7 @@ kernel! {
 
 /// The larger of `m` and `x`; NaN once there is one.
 #[inline(always)]
-unsafe fn sticky<S: Vector>(m: S, x: S) -> S {
+pub(super) unsafe fn sticky<S: Vector>(m: S, x: S) -> S {
     // SAFETY: the caller's processor has S.
     unsafe { m.lt(x).max(x.ne(x)).choose(x, m) }
 }
@@ -226,65 +227,6 @@ kernel! {
     }
 }
 
-/// Columns (pairs of outer and inner position) treated at a time by [`log_sum_exp`].
-const COLUMNS: usize = 64;
-
-/// log-sum-exp over the middle axis of `[outer, n, inner]`, 64 columns at a time:
-/// m + log sum exp(x - m) with m the largest, m itself where it is infinite.
-#[inline(always)]
-unsafe fn log_sum_exp(table: &simd::Kernels, d: *mut f64, a: *const f64, (outer, n, inner): (usize, usize, usize)) {
-    let columns = outer * inner;
-    let (mut m, mut t, mut s) = ([0.0; COLUMNS], [0.0; COLUMNS], [0.0; COLUMNS]);
-    let mut start = [0usize; COLUMNS];
-    for first in (0..columns).step_by(COLUMNS) {
-        let w = COLUMNS.min(columns - first);
-        for j in 0..w {
-            let (o, i) = ((first + j) / inner, (first + j) % inner);
-            start[j] = o * n * inner + i;
-        }
-        // SAFETY: start[j] + k * inner is an element of `a` for k < n, and first + j one of `d`.
-        unsafe {
-            for j in 0..w {
-                m[j] = f64::NEG_INFINITY;
-            }
-            for k in 0..n {
-                for j in 0..w {
-                    let x = *a.add(start[j] + k * inner);
-                    m[j] = if x > m[j] || x.is_nan() { x } else { m[j] };
-                }
-            }
-            s[..w].fill(0.0);
-            for k in 0..n {
-                for j in 0..w {
-                    t[j] = *a.add(start[j] + k * inner) - m[j];
-                }
-                (table.exp)(t.as_ptr(), t.as_mut_ptr(), w);
-                for j in 0..w {
-                    s[j] += t[j];
-                }
-            }
-            (table.log)(s.as_ptr(), t.as_mut_ptr(), w);
-            for j in 0..w {
-                *d.add(first + j) = if m[j].is_infinite() { m[j] } else { m[j] + t[j] };
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn log_sum_exp_avx(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
-    let table = simd::kernels(Isa::Avx2Fma);
-    // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
-    unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }
-}
-
-unsafe fn log_sum_exp_plain(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
-    let table = simd::kernels(Isa::Baseline);
-    // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
-    unsafe { log_sum_exp(table, d, a, (param(c, 0), param(c, 1), param(c, 2))) }
-}
-
 kernel! {
     /// Running sums of `[rows, len, inner]` along the middle axis; parameters rows, len, inner,
     /// and 1 where they run from the end.
@@ -322,10 +264,6 @@ pub(in super::super) fn fold_kernel(fold: Fold, isa: Isa) -> Kernel {
     match fold {
         Fold::Sum => sum_middle(isa),
         Fold::Max => max_middle(isa),
-        Fold::LogSumExp => match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2Fma if isa.is_supported() => log_sum_exp_avx,
-            _ => log_sum_exp_plain,
-        },
+        Fold::LogSumExp => log_sum_exp(isa),
     }
 }

@@ -115,9 +115,14 @@ unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const 
     let mut i = 0;
     // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
     unsafe {
-        while i + 4 <= p.m {
-            block::<S, 4, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
-            i += 4;
+        // Six rows by two vectors leave registers for the operands.
+        while i + 6 <= p.m {
+            block::<S, 6, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            i += 6;
+        }
+        while i + 2 <= p.m {
+            block::<S, 2, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            i += 2;
         }
         while i < p.m {
             block::<S, 1, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
@@ -143,7 +148,6 @@ kernel! {
         unsafe {
             let p = Layout::read(c);
             p.each((d, a, b), |d, a, b| match p.n {
-                n if n >= 3 * S::N => pieces::<S, 3>(&p, d, a, b),
                 n if n >= 2 * S::N => pieces::<S, 2>(&p, d, a, b),
                 n if n >= S::N => pieces::<S, 1>(&p, d, a, b),
                 _ => pieces::<S::One, 1>(&p, d, a, b),

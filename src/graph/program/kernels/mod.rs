@@ -11,6 +11,7 @@ pub(super) mod fold;
 pub(super) mod function;
 #[cfg(target_arch = "x86_64")]
 mod group;
+mod logsum;
 mod lu;
 pub(super) mod matmul;
 pub(super) mod moves;

@@ -30,9 +30,9 @@ unsafe fn factor_rows<S: Vector, const R: usize>(u: *mut f64, ld: usize, i: usiz
     // SAFETY: the caller vouches for rows 0..i + R of ld doubles, whole vectors.
     unsafe {
         let mut c = start;
-        while c + 3 * S::N <= ld {
-            reduce_rows::<S, R, 3>(u, ld, i, c);
-            c += 3 * S::N;
+        while c + 2 * S::N <= ld {
+            reduce_rows::<S, R, 2>(u, ld, i, c);
+            c += 2 * S::N;
         }
         while c < ld {
             reduce_rows::<S, R, 1>(u, ld, i, c);

@@ -163,7 +163,6 @@ unsafe fn tri<S: Vector, const T: bool>(d: *mut f64, a: *const f64, b: *const f6
                     std::ptr::copy_nonoverlapping(b, x, n);
                     single::<S, T>(x, l, n);
                 }
-                _ if m >= 3 * S::N => pieces::<S, 3, T>((x, b), l, (n, m)),
                 _ if m >= 2 * S::N => pieces::<S, 2, T>((x, b), l, (n, m)),
                 _ if m >= S::N => pieces::<S, 1, T>((x, b), l, (n, m)),
                 _ => pieces::<S::One, 1, T>((x, b), l, (n, m)),

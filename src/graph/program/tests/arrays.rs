@@ -78,7 +78,18 @@ fn pieces_put_together() {
 
 #[test]
 fn reductions() {
-    for (outer, n, inner) in [(1, 5, 1), (1, 700, 1), (3, 4, 5), (40, 2, 1), (1, 30, 20), (7, 90, 1), (5, 1, 3)] {
+    for (outer, n, inner) in [
+        (1, 5, 1),
+        (1, 700, 1),
+        (3, 4, 5),
+        (40, 2, 1),
+        (1, 30, 20),
+        (7, 90, 1),
+        (5, 1, 3),
+        (2, 300, 1),
+        (100, 3, 1),
+        (2, 3, 130),
+    ] {
         let mut g = Graph::new();
         let mut out = vec![];
         for spread in [Spread::Particle, Spread::Shared] {
