@@ -22,22 +22,13 @@ impl Model {
     fn new(dim: usize) -> Model {
         let mut g = Graph::new();
         let q = g.input("q", Shape::new(&[dim]), Spread::Particle);
-        Model {
-            g,
-            q,
-            used: 0,
-            terms: vec![],
-        }
+        Model { g, q, used: 0, terms: vec![] }
     }
 
     fn take(&mut self, n: usize, shape: Shape) -> Var {
         let start = self.used;
         self.used += n;
-        let index = Index::Stride {
-            start,
-            stride: 1,
-            len: n,
-        };
+        let index = Index::Stride { start, stride: 1, len: n };
         self.g.gather(self.q, index, shape)
     }
 
@@ -117,22 +108,10 @@ fn garch() -> (Graph, Vec<Var>) {
     let mut m = Model::new(4);
     let (mu, la, lb, lc) = (m.scalar(), m.scalar(), m.scalar(), m.scalar());
     let y = m.data(wave(n, 0.77));
-    let (a0, a1, b1) = (
-        m.g.exp(la),
-        m.g.unary(Unary::Sigmoid, lb),
-        m.g.unary(Unary::Sigmoid, lc),
-    );
+    let (a0, a1, b1) = (m.g.exp(la), m.g.unary(Unary::Sigmoid, lb), m.g.unary(Unary::Sigmoid, lc));
     let r = m.g.sub(y, mu);
     let r2 = m.g.square(r);
-    let before = m.g.gather(
-        r2,
-        Index::Stride {
-            start: 0,
-            stride: 1,
-            len: n - 1,
-        },
-        Shape::new(&[n - 1]),
-    );
+    let before = m.g.gather(r2, Index::Stride { start: 0, stride: 1, len: n - 1 }, Shape::new(&[n - 1]));
     let e = m.g.mul(a1, before);
     let b = m.g.add(a0, e);
     let mut body = Graph::new();
@@ -141,14 +120,7 @@ fn garch() -> (Graph, Vec<Var>) {
     let f = body.input("b1", Shape::SCALAR, Spread::Particle);
     let p = body.mul(f, c);
     let next = body.add(p, x);
-    let scan = Scan {
-        body,
-        len: n - 1,
-        xs: 1,
-        next: vec![next],
-        ys: vec![],
-        reverse: false,
-    };
+    let scan = Scan { body, len: n - 1, xs: 1, next: vec![next], ys: vec![], reverse: false };
     let first = m.g.scalar(0.8);
     let at = m.g.scan(scan, &[first], &[b], &[b1]);
     let (last, trace) = (m.g.proj(at, 0), m.g.proj(at, 1));
@@ -213,9 +185,8 @@ fn gp(n: usize) -> (Graph, Vec<Var>) {
     }
     let square = Shape::new(&[n, n]);
     let x = wave(n, 0.4);
-    let d2: Vec<f64> = (0..n * n)
-        .map(|k| (x[k / n] - x[k % n]).powi(2) + (k / n).abs_diff(k % n) as f64 * 0.01)
-        .collect();
+    let d2: Vec<f64> =
+        (0..n * n).map(|k| (x[k / n] - x[k % n]).powi(2) + (k / n).abs_diff(k % n) as f64 * 0.01).collect();
     let d2 = m.g.constant(d2, square);
     let r = m.g.scale(-2.0, lr);
     let r = m.g.exp(r);
@@ -229,11 +200,7 @@ fn gp(n: usize) -> (Graph, Vec<Var>) {
     let s = m.g.exp(s);
     let s = m.g.shift(s, 1e-8);
     let s = m.g.broadcast(s, Shape::new(&[n]));
-    let diagonal = Index::Stride {
-        start: 0,
-        stride: n as isize + 1,
-        len: n,
-    };
+    let diagonal = Index::Stride { start: 0, stride: n as isize + 1, len: n };
     let noise = m.g.scatter_add(s, diagonal, square);
     let k = m.g.add(k, noise);
     let l = m.g.cholesky(k);
@@ -366,14 +333,7 @@ fn hmm(k: usize, n: usize) -> (Graph, Vec<Var>) {
     let both = body.add(from, t);
     let next = body.fold(Fold::LogSumExp, both, 0);
     let next = body.add(next, e);
-    let scan = Scan {
-        body,
-        len: n,
-        xs: 1,
-        next: vec![next],
-        ys: vec![],
-        reverse: false,
-    };
+    let scan = Scan { body, len: n, xs: 1, next: vec![next], ys: vec![], reverse: false };
     let first = m.g.filled(-(k as f64).ln(), Shape::new(&[k]));
     let at = m.g.scan(scan, &[first], &[emit], &[trans]);
     let last = m.g.proj(at, 0);
@@ -394,14 +354,8 @@ fn irt() -> (Graph, Vec<Var>) {
     }
     let a = m.g.exp(la);
     let shape = Shape::new(&[n]);
-    let item = Index::Repeat {
-        each: persons,
-        len: n,
-    };
-    let person = Index::Tile {
-        period: persons,
-        len: n,
-    };
+    let item = Index::Repeat { each: persons, len: n };
+    let person = Index::Tile { period: persons, len: n };
     let a = m.g.gather(a, item.clone(), shape);
     let b = m.g.gather(b, item, shape);
     let t = m.g.gather(theta, person, shape);
@@ -444,21 +398,13 @@ fn arma() -> (Graph, Vec<Var>) {
     let e = body.input("e", Shape::SCALAR, Spread::Particle);
     let now_t = body.input("now", Shape::SCALAR, Spread::Shared);
     let before_t = body.input("before", Shape::SCALAR, Spread::Shared);
-    let [mu_t, phi_t, theta_t] =
-        ["mu", "phi", "theta"].map(|n| body.input(n, Shape::SCALAR, Spread::Particle));
+    let [mu_t, phi_t, theta_t] = ["mu", "phi", "theta"].map(|n| body.input(n, Shape::SCALAR, Spread::Particle));
     let ar = body.mul(phi_t, before_t);
     let ma = body.mul(theta_t, e);
     let nu = body.add(mu_t, ar);
     let nu = body.add(nu, ma);
     let next = body.sub(now_t, nu);
-    let scan = Scan {
-        body,
-        len: n,
-        xs: 2,
-        next: vec![next],
-        ys: vec![next],
-        reverse: false,
-    };
+    let scan = Scan { body, len: n, xs: 2, next: vec![next], ys: vec![next], reverse: false };
     let zero = m.g.scalar(0.0);
     let at = m.g.scan(scan, &[zero], &[now, before], &[mu, phi, theta]);
     let errors = m.g.proj(at, 2);
@@ -506,16 +452,11 @@ fn time(mut f: impl FnMut()) -> f64 {
         (0..calls as u32).for_each(|_| f());
         return (cpu().unwrap_or(start) - start) / calls;
     }
-    (0..300)
-        .map(|_| wall(calls, &mut f) / f64::from(calls))
-        .fold(f64::INFINITY, f64::min)
+    (0..300).map(|_| wall(calls, &mut f) / f64::from(calls)).fold(f64::INFINITY, f64::min)
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     type Build = fn() -> (Graph, Vec<Var>);
     // Name, target at one lane, target per particle at 64.
     let models: [(&str, Build, f64, f64); 18] = [
@@ -538,9 +479,7 @@ fn main() {
         ("linear 5000x24", || linear(5000, 24), 17_000.0, 0.0),
         ("arma 200", arma, 3300.0, 0.0),
     ];
-    println!(
-        "model               | compile us |    1 lane (target) |      8 |     16 |     64 (target)"
-    );
+    println!("model               | compile us |    1 lane (target) |      8 |     16 |     64 (target)");
     for (name, build, one, many) in &models {
         if args.first().is_some_and(|a| !name.contains(a.as_str())) {
             continue;
@@ -552,10 +491,7 @@ fn main() {
             if only.is_some_and(|o| o != lanes) {
                 continue;
             }
-            let options = Options {
-                lanes,
-                isa: Isa::detect(),
-            };
+            let options = Options { lanes, isa: Isa::detect() };
             if lanes == 1 && only.is_none() {
                 let t = time(|| {
                     black_box(Program::compile(&g, &out, &options));

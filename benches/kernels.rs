@@ -9,12 +9,7 @@ use thalweg::base::stats;
 const N: usize = 1024;
 
 /// One function: its name, the kernel, the scalar reference if std has it, and the range of arguments.
-type Case = (
-    &'static str,
-    fn(&Kernels) -> Unary,
-    Option<fn(f64) -> f64>,
-    [f64; 2],
-);
+type Case = (&'static str, fn(&Kernels) -> Unary, Option<fn(f64) -> f64>, [f64; 2]);
 
 const CASES: [Case; 17] = [
     ("exp", |k| k.exp, Some(f64::exp), [-20.0, 20.0]),
@@ -38,9 +33,7 @@ const CASES: [Case; 17] = [
 
 /// Numbers spread over `[low, high]` in no regular order.
 fn spread([low, high]: [f64; 2]) -> Vec<f64> {
-    (0..N)
-        .map(|i| low + (high - low) * ((i as f64 * 0.618_033_988_749_895).fract()))
-        .collect()
+    (0..N).map(|i| low + (high - low) * ((i as f64 * 0.618_033_988_749_895).fract())).collect()
 }
 
 fn unary(c: &mut Criterion) {
@@ -48,10 +41,7 @@ fn unary(c: &mut Criterion) {
         let (x, mut y) = (spread(range), vec![0.0; N]);
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(N as u64));
-        for isa in [Isa::Baseline, Isa::Avx2Fma]
-            .into_iter()
-            .filter(|isa| isa.is_supported())
-        {
+        for isa in [Isa::Baseline, Isa::Avx2Fma].into_iter().filter(|isa| isa.is_supported()) {
             let kernel = pick(kernels(isa));
             group.bench_function(BenchmarkId::from_parameter(format!("{isa:?}")), |b| {
                 // SAFETY: both vectors hold N values and are disjoint.
@@ -61,10 +51,7 @@ fn unary(c: &mut Criterion) {
         if let Some(f) = reference {
             group.bench_function("scalar", |b| {
                 b.iter(|| {
-                    black_box(&x)
-                        .iter()
-                        .zip(black_box(&mut y).iter_mut())
-                        .for_each(|(x, y)| *y = f(*x));
+                    black_box(&x).iter().zip(black_box(&mut y).iter_mut()).for_each(|(x, y)| *y = f(*x));
                 });
             });
         }
@@ -74,10 +61,7 @@ fn unary(c: &mut Criterion) {
 fn several_arguments(c: &mut Criterion) {
     let (x, y) = (spread([0.1, 10.0]), spread([-5.0, 5.0]));
     let (mut a, mut b) = (vec![0.0; N], vec![0.0; N]);
-    for isa in [Isa::Baseline, Isa::Avx2Fma]
-        .into_iter()
-        .filter(|isa| isa.is_supported())
-    {
+    for isa in [Isa::Baseline, Isa::Avx2Fma].into_iter().filter(|isa| isa.is_supported()) {
         let k = kernels(isa);
         let mut group = c.benchmark_group(format!("{isa:?}"));
         group.throughput(Throughput::Elements(N as u64));
@@ -121,16 +105,10 @@ fn streams_and_sums(c: &mut Criterion) {
     let mut stream = Stream::new(1, "bench", 0);
     let mut group = c.benchmark_group("slices");
     group.throughput(Throughput::Elements(N as u64));
-    group.bench_function("fill_uniform", |b| {
-        b.iter(|| stream.fill_uniform(black_box(&mut x)))
-    });
-    group.bench_function("fill_normal", |b| {
-        b.iter(|| stream.fill_normal(black_box(&mut x)))
-    });
+    group.bench_function("fill_uniform", |b| b.iter(|| stream.fill_uniform(black_box(&mut x))));
+    group.bench_function("fill_normal", |b| b.iter(|| stream.fill_normal(black_box(&mut x))));
     group.bench_function("sum", |b| b.iter(|| stats::sum(black_box(&x))));
-    group.bench_function("log_sum_exp", |b| {
-        b.iter(|| stats::log_sum_exp(black_box(&x)))
-    });
+    group.bench_function("log_sum_exp", |b| b.iter(|| stats::log_sum_exp(black_box(&x))));
 }
 
 fn quick() -> Criterion {

@@ -16,6 +16,11 @@ pub trait LogDensity: Sync {
     /// Log density at `x` (length `dim`).
     fn logp(&self, x: &[f64], ws: &mut [f64]) -> f64;
 
+    /// Scratch space in `f64`s that the calls on several points need in `ws`.
+    fn lanes_scratch(&self) -> usize {
+        self.scratch()
+    }
+
     /// Log density of `n = out.len()` points stored coordinate-major: coordinate `j` of point `p`
     /// is `x[j * n + p]`.
     fn logp_lanes(&self, x: &[f64], out: &mut [f64], ws: &mut [f64]) {

@@ -1,3 +1,5 @@
 //! The `thalweg` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    thalweg::cli::main()
+}

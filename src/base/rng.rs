@@ -31,9 +31,7 @@ pub struct Stream {
 impl Stream {
     /// The stream of a name, at its start.
     pub fn new(seed: u64, stage: &str, index: u64) -> Self {
-        Self {
-            core: ChaCha8Rng::from_seed(key(seed, stage, index)),
-        }
+        Self { core: ChaCha8Rng::from_seed(key(seed, stage, index)) }
     }
 
     /// The stream of a name after `position` draws.
@@ -139,9 +137,7 @@ fn mix(mut z: u64) -> u64 {
 
 /// 64-bit FNV-1a.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
-        (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -203,10 +199,7 @@ mod tests {
     fn far_positions_do_not_wrap() {
         let far = draws(Stream::at(7, "noise", 1, u64::MAX - 1), 1);
         assert_ne!(far, draws(Stream::new(7, "noise", 1), 1));
-        assert_eq!(
-            Stream::at(7, "noise", 1, u64::MAX - 1).position(),
-            u64::MAX - 1
-        );
+        assert_eq!(Stream::at(7, "noise", 1, u64::MAX - 1).position(), u64::MAX - 1);
     }
 
     #[test]

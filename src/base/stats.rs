@@ -22,12 +22,7 @@ fn tile_sum(n: usize, term: impl Fn(usize) -> f64) -> f64 {
     for i in whole..n {
         acc[i - whole] += term(i);
     }
-    let half = [
-        acc[0] + acc[4],
-        acc[1] + acc[5],
-        acc[2] + acc[6],
-        acc[3] + acc[7],
-    ];
+    let half = [acc[0] + acc[4], acc[1] + acc[5], acc[2] + acc[6], acc[3] + acc[7]];
     (half[0] + half[2]) + (half[1] + half[3])
 }
 
@@ -46,10 +41,7 @@ pub struct TreeSum {
 
 impl Default for TreeSum {
     fn default() -> Self {
-        Self {
-            levels: [0.0; 64],
-            count: 0,
-        }
+        Self { levels: [0.0; 64], count: 0 }
     }
 }
 
@@ -119,23 +111,12 @@ pub fn variance(x: &[f64]) -> f64 {
 
 /// `log sum_i exp(x_i)`: `-inf` when empty, `inf` when any term is, NaN when any is NaN.
 pub fn log_sum_exp(x: &[f64]) -> f64 {
-    let top = x.iter().copied().fold(
-        f64::NEG_INFINITY,
-        |m, v| if v > m || v.is_nan() { v } else { m },
-    );
+    let top = x.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
     if !top.is_finite() {
-        return if x.iter().any(|v| v.is_nan()) {
-            f64::NAN
-        } else {
-            top
-        };
+        return if x.iter().any(|v| v.is_nan()) { f64::NAN } else { top };
     }
     let total = sum_of_exp(x, top);
-    if total.is_nan() {
-        f64::NAN
-    } else {
-        top + total.ln()
-    }
+    if total.is_nan() { f64::NAN } else { top + total.ln() }
 }
 
 /// `sum_i exp(x_i - shift)`, see [`sum_by`].
@@ -169,11 +150,7 @@ pub fn quantile_sorted(sorted: &[f64], p: f64) -> f64 {
     let below = position.floor() as usize;
     let (low, weight) = (sorted[below], position - position.floor());
     // Without this an infinite neighbour of weight zero would turn the answer into NaN.
-    if weight == 0.0 {
-        low
-    } else {
-        low + weight * (sorted[below + 1] - low)
-    }
+    if weight == 0.0 { low } else { low + weight * (sorted[below + 1] - low) }
 }
 
 /// Type 7 quantiles of unsorted values at each `p`; all NaN when a value is NaN.
@@ -229,11 +206,7 @@ impl Welford {
 
     /// Unbiased variance (divisor `n - 1`); NaN before the second value.
     pub fn variance(&self) -> f64 {
-        if self.count < 2 {
-            f64::NAN
-        } else {
-            self.squares / (self.count - 1) as f64
-        }
+        if self.count < 2 { f64::NAN } else { self.squares / (self.count - 1) as f64 }
     }
 }
 

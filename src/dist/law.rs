@@ -116,9 +116,26 @@ pub trait Law: Sync {
     /// Where the values lie.
     fn support(&self) -> Support;
 
+    /// False for a density that does not integrate to 1; its sampler returns NaN.
+    fn is_proper(&self) -> bool {
+        true
+    }
+
     /// Shape of one value from the arguments' event shapes; rank 0 laws return nothing.
     fn event_dims(&self, _args: &[&[usize]]) -> Vec<usize> {
         vec![]
+    }
+
+    /// What is wrong with the event shapes of a value and its arguments; `None` where they go
+    /// together: each has its rank and all axes of vectors and matrices have one size.
+    fn shape_problem(&self, y: &[usize], args: &[&[usize]]) -> Option<String> {
+        let ranks = self.params().iter().map(|p| (p.name, p.event_rank));
+        let all = || ranks.clone().zip(args.iter().copied()).chain([(("the value", self.event_rank()), y)]);
+        let size = all().find_map(|(_, dims)| dims.first().copied());
+        all().find_map(|((name, rank), dims)| {
+            let expected = vec![size.unwrap_or(0); rank];
+            (dims != expected).then(|| format!("{name} of {} has shape {dims:?}; expected {expected:?}", self.name()))
+        })
     }
 
     /// Positions of location and scale where `(y - location) / scale` has a law free of both.

@@ -31,18 +31,9 @@ pub struct Stmt {
 #[derive(Clone, Debug, PartialEq)]
 pub enum StmtKind {
     /// `data name: type [from "key"] [= default]`
-    Data {
-        name: Ident,
-        ty: Type,
-        from: Option<String>,
-        default: Option<Expr>,
-    },
+    Data { name: Ident, ty: Type, from: Option<String>, default: Option<Expr> },
     /// `const name[: type] = value`
-    Const {
-        name: Ident,
-        ty: Option<Type>,
-        value: Expr,
-    },
+    Const { name: Ident, ty: Option<Type>, value: Expr },
     /// `param name: type [= init]` or `param name = mlp(…)`
     Param { name: Ident, kind: ParamKind },
     /// `latent …`
@@ -50,41 +41,19 @@ pub enum StmtKind {
     /// `let …`
     Let { name: Ident, kind: LetKind },
     /// `report name[: type] = expr` or `report name[: type] ~ dist`
-    Report {
-        name: Ident,
-        ty: Option<Type>,
-        value: ReportKind,
-    },
+    Report { name: Ident, ty: Option<Type>, value: ReportKind },
     /// `observe target ~ dist`
     Observe { target: Expr, dist: Dist },
     /// `factor expr`
     Factor { value: Expr },
     /// `plate index in range [encode(…)] { … }`
-    Plate {
-        index: Ident,
-        range: Range,
-        encode: Vec<Expr>,
-        body: Block,
-    },
+    Plate { index: Ident, range: Range, encode: Vec<Expr>, body: Block },
     /// `for index in range { … }`
-    For {
-        index: Ident,
-        range: Range,
-        body: Block,
-    },
+    For { index: Ident, range: Range, body: Block },
     /// `if cond { … } [else …]`; `else if` is an else block of one `If`
-    If {
-        cond: Expr,
-        then: Block,
-        otherwise: Option<Block>,
-    },
+    If { cond: Expr, then: Block, otherwise: Option<Block> },
     /// `fn name(args) [-> type] { … }`
-    Fn {
-        name: Ident,
-        args: Vec<Arg>,
-        ret: Option<Type>,
-        body: Block,
-    },
+    Fn { name: Ident, args: Vec<Arg>, ret: Option<Type>, body: Block },
     /// `return expr`
     Return { value: Expr },
 }
@@ -168,10 +137,7 @@ pub enum BaseType {
     /// `real`
     Real,
     /// `vector[n]`, `matrix[r, c]`, `simplex[k]`, …
-    Named {
-        name: Ident,
-        dims: Vec<Option<Expr>>,
-    },
+    Named { name: Ident, dims: Vec<Option<Expr>> },
 }
 
 /// `<lower = a, upper = b>`; both `None` where absent.
@@ -250,11 +216,7 @@ pub enum ExprKind {
     /// `[a, b, …]`
     List(Vec<Expr>),
     /// `[body for index in range]`
-    Comprehension {
-        body: Box<Expr>,
-        index: Ident,
-        range: Box<Range>,
-    },
+    Comprehension { body: Box<Expr>, index: Ident, range: Box<Range> },
     /// `base[slots]`
     Index { base: Box<Expr>, slots: Vec<Slot> },
     /// `x'`
@@ -262,18 +224,9 @@ pub enum ExprKind {
     /// Prefix operator.
     Unary { op: UnaryOp, arg: Box<Expr> },
     /// Infix operator.
-    Binary {
-        op: BinaryOp,
-        op_span: Span,
-        left: Box<Expr>,
-        right: Box<Expr>,
-    },
+    Binary { op: BinaryOp, op_span: Span, left: Box<Expr>, right: Box<Expr> },
     /// `cond ? then : otherwise`
-    Conditional {
-        cond: Box<Expr>,
-        then: Box<Expr>,
-        otherwise: Box<Expr>,
-    },
+    Conditional { cond: Box<Expr>, then: Box<Expr>, otherwise: Box<Expr> },
 }
 
 /// One place between the brackets of an index.

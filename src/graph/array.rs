@@ -11,11 +11,7 @@ impl Graph {
     /// Where the counts differ.
     pub fn reshape(&mut self, a: Var, shape: Shape) -> Var {
         let from = self.shape(a);
-        assert_eq!(
-            from.count(),
-            shape.count(),
-            "reshape of {from:?} to {shape:?}"
-        );
+        assert_eq!(from.count(), shape.count(), "reshape of {from:?} to {shape:?}");
         if from == shape {
             return a;
         }
@@ -56,9 +52,31 @@ impl Graph {
                 let src = self.node(a).args[0];
                 return self.gather(src, index, shape);
             }
+            Op::Concat => {
+                if let Some((part, index)) = self.within_part(a, &index) {
+                    return self.gather(part, index, shape);
+                }
+            }
             _ => {}
         }
         self.push(Op::Gather(index), vec![a], shape)
+    }
+
+    /// The one part of a `Concat` that an index reads, and the index within it.
+    fn within_part(&self, concat: Var, index: &Index) -> Option<(Var, Index)> {
+        let first = (!index.is_empty()).then(|| index.at(0))?;
+        let (mut start, mut found) = (0, None);
+        for &p in &self.node(concat).args {
+            let n = self.shape(p).count();
+            if (start..start + n).contains(&first) {
+                found = Some((p, start, n));
+            }
+            start += n;
+        }
+        let (part, start, n) = found?;
+        let inside = (0..index.len()).all(|j| (start..start + n).contains(&index.at(j)));
+        let within = || Index::from_table((0..index.len()).map(|j| (index.at(j) - start) as u32).collect());
+        inside.then(|| (part, within()))
     }
 
     /// `out[index(j)] += a[j]` on flat positions, from zeros of `shape`.
@@ -77,15 +95,7 @@ impl Graph {
     pub fn broadcast(&mut self, a: Var, shape: Shape) -> Var {
         let n = self.shape(a).count();
         let len = shape.count();
-        let index = if n == 1 {
-            Index::Stride {
-                start: 0,
-                stride: 0,
-                len,
-            }
-        } else {
-            Index::Tile { period: n, len }
-        };
+        let index = if n == 1 { Index::Stride { start: 0, stride: 0, len } } else { Index::Tile { period: n, len } };
         self.gather(a, index, shape)
     }
 
@@ -101,11 +111,7 @@ impl Graph {
 
     /// Arguments one after another (flat), as `shape`.
     pub fn concat(&mut self, parts: &[Var], shape: Shape) -> Var {
-        let parts: Vec<Var> = parts
-            .iter()
-            .copied()
-            .filter(|p| self.shape(*p).count() > 0)
-            .collect();
+        let parts: Vec<Var> = parts.iter().copied().filter(|p| self.shape(*p).count() > 0).collect();
         match parts.len() {
             0 => self.constant(vec![], shape),
             1 => self.reshape(parts[0], shape),
@@ -120,41 +126,17 @@ impl Graph {
         let outer = d[..axis].iter().product();
         let inner = d[axis + 1..].iter().product();
         let shape = Shape::new(&[&d[..axis], &d[axis + 1..]].concat());
-        self.push(
-            Op::Fold {
-                fold,
-                outer,
-                n: d[axis],
-                inner,
-            },
-            vec![a],
-            shape,
-        )
+        self.push(Op::Fold { fold, outer, n: d[axis], inner }, vec![a], shape)
     }
 
     /// Folds `[outer, n, inner]` (counts of elements of `a`) to `shape` of `outer * inner`.
-    pub fn fold_counts(
-        &mut self,
-        fold: Fold,
-        a: Var,
-        (outer, n, inner): (usize, usize, usize),
-        shape: Shape,
-    ) -> Var {
+    pub fn fold_counts(&mut self, fold: Fold, a: Var, (outer, n, inner): (usize, usize, usize), shape: Shape) -> Var {
         debug_assert_eq!(outer * n * inner, self.shape(a).count());
         debug_assert_eq!(outer * inner, shape.count());
         if n == 1 {
             return self.reshape(a, shape);
         }
-        self.push(
-            Op::Fold {
-                fold,
-                outer,
-                n,
-                inner,
-            },
-            vec![a],
-            shape,
-        )
+        self.push(Op::Fold { fold, outer, n, inner }, vec![a], shape)
     }
 
     /// Largest (or other fold) over all elements, as a scalar.
@@ -211,11 +193,7 @@ impl Graph {
 
     /// Sum of an addend over `n` positions, a scalar addend counting `n` times.
     fn sum_over(&mut self, a: Var, n: usize) -> Var {
-        if self.shape(a).is_scalar() {
-            self.scale(n as f64, a)
-        } else {
-            self.sum(a)
-        }
+        if self.shape(a).is_scalar() { self.scale(n as f64, a) } else { self.sum(a) }
     }
 
     /// True where an addend is cheaper on its own: a scalar, data, or a sum or scaled array that
@@ -227,10 +205,9 @@ impl Graph {
                 || matches!(node.op, Op::Const(_))
                 || match node.op {
                     Op::Binary(Binary::Add | Binary::Sub) => self.splits(&node.args),
-                    Op::Binary(Binary::Mul) => node
-                        .args
-                        .iter()
-                        .any(|&x| self.shape(x).is_scalar() && self.constant_scalar(x).is_none()),
+                    Op::Binary(Binary::Mul) => {
+                        node.args.iter().any(|&x| self.shape(x).is_scalar() && self.constant_scalar(x).is_none())
+                    }
                     Op::Unary(Unary::Neg) => self.splits(&node.args),
                     _ => false,
                 }

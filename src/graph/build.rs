@@ -47,33 +47,19 @@ fn key(op: &Op) -> Option<OpKey> {
     let plain = |a: [u64; 4]| Some(OpKey::Plain(d, a));
     match op {
         Op::Input(_) => None,
-        Op::Const(c) if c.len() <= SMALL_CONST => {
-            Some(OpKey::Const(c.iter().map(|x| x.to_bits()).collect()))
-        }
+        Op::Const(c) if c.len() <= SMALL_CONST => Some(OpKey::Const(c.iter().map(|x| x.to_bits()).collect())),
         Op::Const(c) => Some(OpKey::Large(c.as_ptr() as usize, c.len())),
         Op::Unary(u) => plain([*u as u64, 0, 0, 0]),
         Op::Binary(b) => plain([*b as u64, 0, 0, 0]),
         Op::Ternary(t) => plain([*t as u64, 0, 0, 0]),
         Op::Gather(i) | Op::ScatterAdd(i) => Some(OpKey::Mapped(d, i.clone())),
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => plain([*fold as u64, *outer as u64, *n as u64, *inner as u64]),
+        Op::Fold { fold, outer, n, inner } => plain([*fold as u64, *outer as u64, *n as u64, *inner as u64]),
         Op::CumSum { reverse } => plain([*reverse as u64, 0, 0, 0]),
         Op::MatMul { ta, tb } => plain([*ta as u64, *tb as u64, 0, 0]),
-        Op::TriSolve { transposed } | Op::Solve { transposed } => {
-            plain([*transposed as u64, 0, 0, 0])
-        }
+        Op::TriSolve { transposed } | Op::Solve { transposed } => plain([*transposed as u64, 0, 0, 0]),
         Op::Scan(s) => plain([Arc::as_ptr(s) as usize as u64, 0, 0, 0]),
         Op::Proj(k) => plain([*k as u64, 0, 0, 0]),
-        Op::Reshape
-        | Op::Concat
-        | Op::Cholesky
-        | Op::LogAbsDet
-        | Op::StopGradient
-        | Op::ScaleGrad => plain([0; 4]),
+        Op::Reshape | Op::Concat | Op::Cholesky | Op::LogAbsDet | Op::StopGradient | Op::ScaleGrad => plain([0; 4]),
     }
 }
 
@@ -115,9 +101,7 @@ impl Graph {
     pub fn constant_scalar(&self, v: Var) -> Option<f64> {
         let c = self.constant_value(v)?;
         let first = *c.first()?;
-        c.iter()
-            .all(|x| x.to_bits() == first.to_bits())
-            .then_some(first)
+        c.iter().all(|x| x.to_bits() == first.to_bits()).then_some(first)
     }
 
     /// Label given to the nodes built from now on (see [`Node::origin`]).
@@ -133,18 +117,35 @@ impl Graph {
     /// A new input.
     pub fn input(&mut self, name: &str, shape: Shape, spread: Spread) -> Var {
         let op = Op::Input(self.inputs.len() as u32);
-        let var = self.append(Node {
-            op,
-            args: vec![],
-            shape,
-            spread,
-            origin: self.origin,
-        });
-        self.inputs.push(Input {
-            name: name.to_string(),
-            var,
-        });
+        let var = self.append(Node { op, args: vec![], shape, spread, origin: self.origin });
+        self.inputs.push(Input { name: name.to_string(), var });
         var
+    }
+
+    /// Puts the inputs first, in the given order; returns the new place of every node.
+    ///
+    /// # Panics
+    /// Where `order` does not name every input once.
+    pub fn order_inputs(&mut self, order: &[Var]) -> Vec<Var> {
+        assert_eq!(order.len(), self.inputs.len(), "every input has a place");
+        let others = (0..self.nodes.len() as u32).map(Var).filter(|v| !matches!(self.node(*v).op, Op::Input(_)));
+        let sequence: Vec<Var> = order.iter().copied().chain(others).collect();
+        let mut place = vec![Var(0); self.nodes.len()];
+        for (k, v) in sequence.iter().enumerate() {
+            place[v.index()] = Var(k as u32);
+        }
+        let mut nodes: Vec<Node> = sequence.iter().map(|v| self.node(*v).clone()).collect();
+        for (k, node) in nodes.iter_mut().enumerate() {
+            node.args.iter_mut().for_each(|a| *a = place[a.index()]);
+            if let Op::Input(number) = &mut node.op {
+                *number = k as u32;
+            }
+        }
+        let name = |v: &Var| self.inputs.iter().find(|i| i.var == *v).map(|i| i.name.clone()).unwrap_or_default();
+        self.inputs = order.iter().map(|v| Input { name: name(v), var: place[v.index()] }).collect();
+        self.nodes = nodes;
+        self.shared.clear();
+        place
     }
 
     /// Data of the given shape, row-major.
@@ -164,6 +165,14 @@ impl Graph {
         self.constant(vec![x; shape.count()], shape)
     }
 
+    /// The same value, stored once per particle.
+    pub fn per_particle(&mut self, v: Var) -> Var {
+        let node = self.node(v);
+        let node =
+            Node { op: Op::Reshape, args: vec![v], shape: node.shape, spread: Spread::Particle, origin: node.origin };
+        self.append(node)
+    }
+
     fn append(&mut self, node: Node) -> Var {
         let v = Var(self.nodes.len() as u32);
         self.nodes.push(node);
@@ -173,26 +182,12 @@ impl Graph {
     /// Adds a node, or finds the equal one that is there. The spread is the widest of its
     /// arguments'. Shapes are the caller's duty; [`super::check`] verifies every rule.
     pub(super) fn push(&mut self, op: Op, args: Vec<Var>, shape: Shape) -> Var {
-        let key = key(&op).map(|op| Key {
-            op,
-            args: args.clone(),
-            shape,
-        });
+        let key = key(&op).map(|op| Key { op, args: args.clone(), shape });
         if let Some(&v) = key.as_ref().and_then(|k| self.shared.get(k)) {
             return v;
         }
-        let spread = args
-            .iter()
-            .map(|a| self.node(*a).spread)
-            .max()
-            .unwrap_or(Spread::Shared);
-        let v = self.append(Node {
-            op,
-            args,
-            shape,
-            spread,
-            origin: self.origin,
-        });
+        let spread = args.iter().map(|a| self.node(*a).spread).max().unwrap_or(Spread::Shared);
+        let v = self.append(Node { op, args, shape, spread, origin: self.origin });
         if let Some(k) = key {
             self.shared.insert(k, v);
         }
@@ -220,9 +215,7 @@ impl Graph {
 
     /// The k-th output of a loop: final carries, carry-in traces, per-step outputs, in this order.
     pub fn proj(&mut self, scan: Var, k: usize) -> Var {
-        let Op::Scan(s) = &self.node(scan).op else {
-            unreachable!("proj of a scan only")
-        };
+        let Op::Scan(s) = &self.node(scan).op else { unreachable!("proj of a scan only") };
         let shape = Self::scan_output_shape(s, k);
         self.push(Op::Proj(k as u32), vec![scan], shape)
     }

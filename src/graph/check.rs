@@ -15,37 +15,16 @@ pub enum CheckError {
     Order { node: usize, op: String, arg: usize },
     /// Wrong number of arguments.
     #[error("node %{node} ({op}) has {found} arguments instead of {expected}")]
-    Arity {
-        node: usize,
-        op: String,
-        expected: usize,
-        found: usize,
-    },
+    Arity { node: usize, op: String, expected: usize, found: usize },
     /// A shape that the arguments do not give.
     #[error("node %{node} ({op}) has shape {found:?}: {rule}")]
-    Shape {
-        node: usize,
-        op: String,
-        found: Shape,
-        rule: String,
-    },
+    Shape { node: usize, op: String, found: Shape, rule: String },
     /// A spread other than the widest of the arguments'.
     #[error("node %{node} ({op}) is marked {found:?}, its arguments give {expected:?}")]
-    Spread {
-        node: usize,
-        op: String,
-        expected: Spread,
-        found: Spread,
-    },
+    Spread { node: usize, op: String, expected: Spread, found: Spread },
     /// An index map that leaves its source.
     #[error("node %{node} ({op}) maps position {position} to {target}, outside {count} elements")]
-    Bounds {
-        node: usize,
-        op: String,
-        position: usize,
-        target: usize,
-        count: usize,
-    },
+    Bounds { node: usize, op: String, position: usize, target: usize, count: usize },
     /// A body that breaks a rule.
     #[error("in the body of the loop %{node}: {error}")]
     Body { node: usize, error: Box<CheckError> },
@@ -86,11 +65,7 @@ impl Site<'_> {
 
     fn order(&self) -> Result<(), CheckError> {
         match self.node.args.iter().find(|a| a.index() >= self.i) {
-            Some(a) => Err(CheckError::Order {
-                node: self.i,
-                op: self.op(),
-                arg: a.index(),
-            }),
+            Some(a) => Err(CheckError::Order { node: self.i, op: self.op(), arg: a.index() }),
             None => Ok(()),
         }
     }
@@ -108,11 +83,7 @@ impl Site<'_> {
             | Op::LogAbsDet
             | Op::Proj(_)
             | Op::StopGradient => 1,
-            Op::Binary(_)
-            | Op::MatMul { .. }
-            | Op::TriSolve { .. }
-            | Op::Solve { .. }
-            | Op::ScaleGrad => 2,
+            Op::Binary(_) | Op::MatMul { .. } | Op::TriSolve { .. } | Op::Solve { .. } | Op::ScaleGrad => 2,
             Op::Ternary(_) => 3,
             Op::Concat => self.node.args.len().max(1),
             Op::Scan(s) => s.body.inputs().len().max(s.next.len() + s.xs),
@@ -121,12 +92,7 @@ impl Site<'_> {
         if found == expected {
             return Ok(());
         }
-        Err(CheckError::Arity {
-            node: self.i,
-            op: self.op(),
-            expected,
-            found,
-        })
+        Err(CheckError::Arity { node: self.i, op: self.op(), expected, found })
     }
 
     fn spread(&self) -> Result<(), CheckError> {
@@ -138,34 +104,20 @@ impl Site<'_> {
         if self.node.spread == expected {
             return Ok(());
         }
-        Err(CheckError::Spread {
-            node: self.i,
-            op: self.op(),
-            expected,
-            found: self.node.spread,
-        })
+        Err(CheckError::Spread { node: self.i, op: self.op(), expected, found: self.node.spread })
     }
 
     fn bounds(&self, index: &Index, count: usize) -> Result<(), CheckError> {
         match (0..index.len()).find(|&j| index.at(j) >= count) {
-            Some(position) => Err(CheckError::Bounds {
-                node: self.i,
-                op: self.op(),
-                position,
-                target: index.at(position),
-                count,
-            }),
+            Some(position) => {
+                Err(CheckError::Bounds { node: self.i, op: self.op(), position, target: index.at(position), count })
+            }
             None => Ok(()),
         }
     }
 
     fn wrong(&self, rule: impl Into<String>) -> Result<(), CheckError> {
-        Err(CheckError::Shape {
-            node: self.i,
-            op: self.op(),
-            found: self.node.shape,
-            rule: rule.into(),
-        })
+        Err(CheckError::Shape { node: self.i, op: self.op(), found: self.node.shape, rule: rule.into() })
     }
 
     fn require(&self, holds: bool, rule: &str) -> Result<(), CheckError> {
@@ -200,9 +152,7 @@ impl Site<'_> {
                 let total: usize = (0..args.len()).map(|k| self.arg(k).count()).sum();
                 self.require(total == count, "the parts have another count")
             }
-            Op::Fold {
-                outer, n, inner, ..
-            } => {
+            Op::Fold { outer, n, inner, .. } => {
                 let split = outer * n * inner == self.arg(0).count() && outer * inner == count;
                 self.require(split, "the counts of the fold do not match")
             }
@@ -216,10 +166,7 @@ impl Site<'_> {
 
     fn elementwise(&self) -> Result<(), CheckError> {
         let shape = self.node.shape;
-        let mut arrays = (0..self.node.args.len())
-            .map(|k| self.arg(k))
-            .filter(|s| !s.is_scalar())
-            .peekable();
+        let mut arrays = (0..self.node.args.len()).map(|k| self.arg(k)).filter(|s| !s.is_scalar()).peekable();
         let some = arrays.peek().is_some();
         self.require(
             arrays.all(|s| s == shape) && (some || shape.is_scalar()),
@@ -232,16 +179,9 @@ impl Site<'_> {
         let (a, b) = (a.dims(), b.dims());
         let r = a.len();
         let ranks = (2..=3).contains(&r) && b.len() == r && a[..r - 2] == b[..r - 2];
-        self.require(
-            ranks,
-            "the factors must be matrices, or batches of one size",
-        )?;
+        self.require(ranks, "the factors must be matrices, or batches of one size")?;
         let side = |d: &[usize], t: bool| {
-            if t {
-                (d[r - 1], d[r - 2])
-            } else {
-                (d[r - 2], d[r - 1])
-            }
+            if t { (d[r - 1], d[r - 2]) } else { (d[r - 2], d[r - 1]) }
         };
         let ((m, k), (l, n)) = (side(a, ta), side(b, tb));
         self.require(k == l, "the inner sizes of the factors differ")?;
@@ -252,10 +192,7 @@ impl Site<'_> {
         let s = self.arg(0);
         let d = s.dims();
         let ok = (2..=3).contains(&d.len()) && d[d.len() - 1] == d[d.len() - 2];
-        self.require(
-            ok,
-            "the argument must be a square matrix or a batch of them",
-        )?;
+        self.require(ok, "the argument must be a square matrix or a batch of them")?;
         match self.node.op {
             Op::LogAbsDet => self.equals(Shape::new(&d[..d.len() - 2])),
             _ => self.equals(s),
@@ -266,10 +203,7 @@ impl Site<'_> {
         let (a, b) = (self.arg(0), self.arg(1));
         let (da, db) = (a.dims(), b.dims());
         let r = da.len();
-        let ok = (2..=3).contains(&r)
-            && db.len() == r
-            && da[r - 1] == da[r - 2]
-            && db[..r - 1] == da[..r - 1];
+        let ok = (2..=3).contains(&r) && db.len() == r && da[r - 1] == da[r - 2] && db[..r - 1] == da[..r - 1];
         self.require(ok, "needs a square matrix and as many right-hand rows")?;
         self.equals(b)
     }
@@ -284,10 +218,7 @@ impl Site<'_> {
     }
 
     fn scan(&self, s: &Scan) -> Result<(), CheckError> {
-        check(&s.body).map_err(|error| CheckError::Body {
-            node: self.i,
-            error: Box::new(error),
-        })?;
+        check(&s.body).map_err(|error| CheckError::Body { node: self.i, error: Box::new(error) })?;
         let nodes = s.body.nodes().len();
         let inside = s.next.iter().chain(&s.ys).all(|v| v.index() < nodes);
         self.require(inside, "an output of the body does not exist")?;
@@ -300,10 +231,7 @@ impl Site<'_> {
                 given == read
             };
             let name = &input.name;
-            self.require(
-                fits,
-                &format!("argument {k} ({name}) is not what the body reads"),
-            )?;
+            self.require(fits, &format!("argument {k} ({name}) is not what the body reads"))?;
             let wide = |v: Var, g: &Graph| g.node(v).spread <= s.body.node(input.var).spread;
             let mut holds = wide(self.node.args[k], self.g);
             if k < n {
@@ -311,10 +239,7 @@ impl Site<'_> {
                 self.require(kept, &format!("the carry {name} changes its shape"))?;
                 holds &= wide(s.next[k], &s.body);
             }
-            self.require(
-                holds,
-                &format!("the input {name} of the body is narrower than its values"),
-            )?;
+            self.require(holds, &format!("the input {name} of the body is narrower than its values"))?;
         }
         Ok(())
     }

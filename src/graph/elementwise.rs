@@ -14,10 +14,7 @@ impl Graph {
         for &a in args {
             let s = self.shape(a);
             if !s.is_scalar() {
-                assert!(
-                    shape.is_scalar() || shape == s,
-                    "elementwise on {shape:?} and {s:?}"
-                );
+                assert!(shape.is_scalar() || shape == s, "elementwise on {shape:?} and {s:?}");
                 shape = s;
             }
         }
@@ -32,13 +29,48 @@ impl Graph {
         {
             return self.filled(y, shape);
         }
+        if let Some(v) = self.before_gather(op, a) {
+            return v;
+        }
         match (op, &self.node(a).op) {
-            (Unary::Neg, Op::Unary(Unary::Neg)) | (Unary::Recip, Op::Unary(Unary::Recip)) => {
-                self.node(a).args[0]
-            }
+            (Unary::Neg, Op::Unary(Unary::Neg)) | (Unary::Recip, Op::Unary(Unary::Recip)) => self.node(a).args[0],
             (Unary::Log, Op::Unary(Unary::Exp)) => self.node(a).args[0],
             _ => self.push(Op::Unary(op), vec![a], shape),
         }
+    }
+
+    /// A function of repeated elements, computed once per element and then repeated.
+    fn before_gather(&mut self, op: Unary, a: Var) -> Option<Var> {
+        let (shape, node) = (self.shape(a), self.node(a));
+        match &node.op {
+            Op::Gather(index) => {
+                let (index, src) = (index.clone(), node.args[0]);
+                let inner = match self.shape(src).count() < shape.count() {
+                    true => self.unary(op, src),
+                    false => self.before_concat(op, src)?,
+                };
+                Some(self.gather(inner, index, shape))
+            }
+            Op::Concat => self.before_concat(op, a),
+            _ => None,
+        }
+    }
+
+    /// A function of parts laid end to end, part by part, where each part is data or repeats elements.
+    fn before_concat(&mut self, op: Unary, a: Var) -> Option<Var> {
+        let Op::Concat = self.node(a).op else { return None };
+        let parts = self.node(a).args.clone();
+        let repeats = |p: &Var| match &self.node(*p).op {
+            Op::Const(_) => true,
+            Op::Gather(_) => self.shape(self.node(*p).args[0]).count() < self.shape(*p).count(),
+            _ => false,
+        };
+        if !parts.iter().all(repeats) {
+            return None;
+        }
+        let parts: Vec<Var> = parts.into_iter().map(|p| self.unary(op, p)).collect();
+        let shape = self.shape(a);
+        Some(self.concat(&parts, shape))
     }
 
     /// Elementwise function of two numbers.
@@ -71,14 +103,7 @@ impl Graph {
         self.broadcast(v, shape)
     }
 
-    fn add_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn add_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         if ca == Some(0.0) {
             return self.fill_to(b, shape);
         }
@@ -95,14 +120,7 @@ impl Graph {
         self.push(Op::Binary(Binary::Add), vec![a, b], shape)
     }
 
-    fn sub_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn sub_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         if cb == Some(0.0) {
             return self.fill_to(a, shape);
         }
@@ -116,20 +134,9 @@ impl Graph {
         self.push(Op::Binary(Binary::Sub), vec![a, b], shape)
     }
 
-    fn mul_simplified(
-        &mut self,
-        a: Var,
-        b: Var,
-        ca: Option<f64>,
-        cb: Option<f64>,
-        shape: Shape,
-    ) -> Var {
+    fn mul_simplified(&mut self, a: Var, b: Var, ca: Option<f64>, cb: Option<f64>, shape: Shape) -> Var {
         // The constant goes first.
-        let (a, b, ca) = if cb.is_some() && ca.is_none() {
-            (b, a, cb)
-        } else {
-            (a, b, ca)
-        };
+        let (a, b, ca) = if cb.is_some() && ca.is_none() { (b, a, cb) } else { (a, b, ca) };
         match ca {
             Some(1.0) => return self.fill_to(b, shape),
             Some(0.0) => return self.filled(0.0, shape),
@@ -159,11 +166,7 @@ impl Graph {
             }
             _ => {}
         }
-        let (a, b) = if ca.is_some() || a <= b {
-            (a, b)
-        } else {
-            (b, a)
-        };
+        let (a, b) = if ca.is_some() || a <= b { (a, b) } else { (b, a) };
         self.push(Op::Binary(Binary::Mul), vec![a, b], shape)
     }
 

@@ -21,18 +21,8 @@ impl Graph {
             Op::Gather(i) => self.gather(args[0], i.clone(), shape),
             Op::ScatterAdd(i) => self.scatter_add(args[0], i.clone(), shape),
             Op::Concat => self.concat(&args, shape),
-            Op::Fold {
-                fold: Fold::Sum,
-                outer: 1,
-                inner: 1,
-                ..
-            } if shape.is_scalar() => self.sum(args[0]),
-            Op::Fold {
-                fold,
-                outer,
-                n,
-                inner,
-            } => self.fold_counts(*fold, args[0], (*outer, *n, *inner), shape),
+            Op::Fold { fold: Fold::Sum, outer: 1, inner: 1, .. } if shape.is_scalar() => self.sum(args[0]),
+            Op::Fold { fold, outer, n, inner } => self.fold_counts(*fold, args[0], (*outer, *n, *inner), shape),
             op => self.push(op.clone(), args, shape),
         };
         debug_assert_eq!(self.shape(v), shape, "{op:?}");
@@ -52,25 +42,15 @@ impl Graph {
     /// copies of the outputs.
     pub(super) fn inline(&mut self, source: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec<Var> {
         let map = self.inline_map(source, inputs, outputs);
-        outputs
-            .iter()
-            .map(|o| map[o.index()].expect("an output is needed"))
-            .collect()
+        outputs.iter().map(|o| map[o.index()].expect("an output is needed")).collect()
     }
 
     /// Like [`Graph::inline`]; returns the copy of every node that was needed.
-    pub(super) fn inline_map(
-        &mut self,
-        source: &Graph,
-        inputs: &[Var],
-        outputs: &[Var],
-    ) -> Vec<Option<Var>> {
+    pub(super) fn inline_map(&mut self, source: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec<Option<Var>> {
         let plan = Plan::new(source, outputs);
         let mut map: Vec<Option<Var>> = vec![None; source.nodes().len()];
         let find = |map: &[Option<Var>], args: &[Var]| -> Vec<Var> {
-            args.iter()
-                .map(|a| map[a.index()].expect("arguments come first"))
-                .collect()
+            args.iter().map(|a| map[a.index()].expect("arguments come first")).collect()
         };
         for (i, node) in source.nodes().iter().enumerate() {
             if !plan.needed[i] {

@@ -21,15 +21,7 @@ pub(super) fn op_name(op: &Op) -> String {
         Op::Gather(i) => format!("gather[{}]", index(i)),
         Op::ScatterAdd(i) => format!("scatter_add[{}]", index(i)),
         Op::Concat => "concat".into(),
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => format!(
-            "{}[{outer}, {n}, {inner}]",
-            format!("{fold:?}").to_lowercase()
-        ),
+        Op::Fold { fold, outer, n, inner } => format!("{}[{outer}, {n}, {inner}]", format!("{fold:?}").to_lowercase()),
         Op::CumSum { reverse: false } => "cumsum".into(),
         Op::CumSum { reverse: true } => "cumsum[backwards]".into(),
         Op::MatMul { ta, tb } => format!("matmul{}", transposed(*ta, *tb)),
@@ -37,11 +29,7 @@ pub(super) fn op_name(op: &Op) -> String {
         Op::TriSolve { transposed: t } => format!("tri_solve{}", transposed(*t, false)),
         Op::Solve { transposed: t } => format!("solve{}", transposed(*t, false)),
         Op::LogAbsDet => "log_abs_det".into(),
-        Op::Scan(s) => format!(
-            "scan[{} steps{}]",
-            s.len,
-            if s.reverse { ", backwards" } else { "" }
-        ),
+        Op::Scan(s) => format!("scan[{} steps{}]", s.len, if s.reverse { ", backwards" } else { "" }),
         Op::Proj(k) => format!("output {k} of"),
         Op::StopGradient => "stop_gradient".into(),
         Op::ScaleGrad => "scale_grad".into(),
@@ -59,11 +47,7 @@ fn transposed(left: bool, right: bool) -> &'static str {
 
 fn short<T: Display>(items: &[T]) -> String {
     let shown: Vec<String> = items.iter().take(4).map(T::to_string).collect();
-    let more = if items.len() > 4 {
-        format!(", … {} in all", items.len())
-    } else {
-        String::new()
-    };
+    let more = if items.len() > 4 { format!(", … {} in all", items.len()) } else { String::new() };
     format!("[{}{more}]", shown.join(", "))
 }
 
@@ -81,34 +65,19 @@ fn list(vars: &[Var]) -> String {
     names.join(", ")
 }
 
-fn write_node(
-    g: &Graph,
-    i: usize,
-    node: &Node,
-    indent: usize,
-    f: &mut Formatter<'_>,
-) -> fmt::Result {
+fn write_node(g: &Graph, i: usize, node: &Node, indent: usize, f: &mut Formatter<'_>) -> fmt::Result {
     let pad = " ".repeat(indent);
     let name = match &node.op {
         Op::Input(k) => format!("input {:?}", g.inputs()[*k as usize].name),
         op => op_name(op),
     };
-    let args = if node.args.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", list(&node.args))
-    };
+    let args = if node.args.is_empty() { String::new() } else { format!(" ({})", list(&node.args)) };
     let spread = format!("{:?}", node.spread).to_lowercase();
     writeln!(f, "{pad}%{i} = {name}{args} : {:?} {spread}", node.shape)?;
     if let Op::Scan(s) = &node.op {
         write_nodes(&s.body, indent + 4, f)?;
         let slices = format!("{} carries, {} slices", s.next.len(), s.xs);
-        writeln!(
-            f,
-            "{pad}    {slices}; next ({}); outputs ({})",
-            list(&s.next),
-            list(&s.ys)
-        )?;
+        writeln!(f, "{pad}    {slices}; next ({}); outputs ({})", list(&s.next), list(&s.ys))?;
     }
     Ok(())
 }

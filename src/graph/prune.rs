@@ -12,11 +12,8 @@ use super::{Graph, Shape};
 /// one, and uniform constants move into its body.
 pub fn prune(g: &Graph, outputs: &[Var]) -> (Graph, Vec<Var>) {
     let mut pruned = Graph::new();
-    let inputs: Vec<Var> = g
-        .inputs()
-        .iter()
-        .map(|i| pruned.input(&i.name, g.shape(i.var), g.node(i.var).spread))
-        .collect();
+    let inputs: Vec<Var> =
+        g.inputs().iter().map(|i| pruned.input(&i.name, g.shape(i.var), g.node(i.var).spread)).collect();
     let outputs = pruned.inline(g, &inputs, outputs);
     (pruned, outputs)
 }
@@ -103,25 +100,13 @@ fn restrict(g: &Graph, scan: &Arc<Scan>, args: &[Var], used: &[bool]) -> Restric
     let useful = useful_carries(scan, used);
     let kept: Vec<usize> = (0..n).filter(|&k| useful[k]).collect();
     let ys: Vec<usize> = (0..scan.ys.len()).filter(|m| used[2 * n + m]).collect();
-    let roots: Vec<Var> = kept
-        .iter()
-        .map(|&k| scan.next[k])
-        .chain(ys.iter().map(|&m| scan.ys[m]))
-        .collect();
+    let roots: Vec<Var> = kept.iter().map(|&k| scan.next[k]).chain(ys.iter().map(|&m| scan.ys[m])).collect();
     let plan = Plan::new(&scan.body, &roots);
     let reads = Reads::new(g, scan, args, &kept, &plan);
     let all_kept = kept.len() == n && ys.len() == scan.ys.len() && reads.args == args;
     let same = all_kept && reads.constants == 0 && plan.keeps_all(&scan.body);
-    let scan_kept = if same {
-        scan.clone()
-    } else {
-        Arc::new(reads.rebuilt(scan, &roots, kept.len()))
-    };
-    Restricted {
-        scan: scan_kept,
-        args: reads.args,
-        outputs: numbers(n, scan.ys.len(), &kept, &ys),
-    }
+    let scan_kept = if same { scan.clone() } else { Arc::new(reads.rebuilt(scan, &roots, kept.len())) };
+    Restricted { scan: scan_kept, args: reads.args, outputs: numbers(n, scan.ys.len(), &kept, &ys) }
 }
 
 impl Plan {
@@ -229,14 +214,7 @@ impl Reads {
             .collect();
         let mut next = body.inline(&scan.body, &inputs, roots);
         let ys = next.split_off(carries);
-        Scan {
-            body,
-            len: scan.len,
-            xs: self.xs,
-            next,
-            ys,
-            reverse: scan.reverse,
-        }
+        Scan { body, len: scan.len, xs: self.xs, next, ys, reverse: scan.reverse }
     }
 }
 

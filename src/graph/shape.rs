@@ -2,32 +2,26 @@
 
 use std::sync::Arc;
 
-/// Sizes of up to four axes, row-major; rank 0 is a scalar.
+/// Sizes of up to six axes, row-major; rank 0 is a scalar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    dims: [usize; 4],
+    dims: [usize; 6],
     rank: u8,
 }
 
 impl Shape {
     /// The scalar shape.
-    pub const SCALAR: Shape = Shape {
-        dims: [1; 4],
-        rank: 0,
-    };
+    pub const SCALAR: Shape = Shape { dims: [1; 6], rank: 0 };
 
     /// Shape with the given sizes.
     ///
     /// # Panics
-    /// With more than four axes; callers check ranks where the user can choose them.
+    /// With more than six axes; callers check ranks where the user can choose them.
     pub fn new(dims: &[usize]) -> Self {
-        assert!(dims.len() <= 4, "rank {} is above 4", dims.len());
-        let mut d = [1; 4];
+        assert!(dims.len() <= 6, "rank {} is above 6", dims.len());
+        let mut d = [1; 6];
         d[..dims.len()].copy_from_slice(dims);
-        Shape {
-            dims: d,
-            rank: dims.len() as u8,
-        }
+        Shape { dims: d, rank: dims.len() as u8 }
     }
 
     /// Sizes, outermost first.
@@ -116,33 +110,18 @@ impl Index {
     pub fn from_table(t: Vec<u32>) -> Index {
         let len = t.len();
         if len < 2 {
-            return Index::Stride {
-                start: t.first().map_or(0, |&s| s as usize),
-                stride: 1,
-                len,
-            };
+            return Index::Stride { start: t.first().map_or(0, |&s| s as usize), stride: 1, len };
         }
         let stride = t[1] as isize - t[0] as isize;
-        if stride != 0
-            && t.windows(2)
-                .all(|w| w[1] as isize - w[0] as isize == stride)
-        {
-            return Index::Stride {
-                start: t[0] as usize,
-                stride,
-                len,
-            };
+        if stride != 0 && t.windows(2).all(|w| w[1] as isize - w[0] as isize == stride) {
+            return Index::Stride { start: t[0] as usize, stride, len };
         }
         if t[0] == 0 {
             let each = t.iter().take_while(|&&s| s == 0).count();
             if t.iter().enumerate().all(|(j, &s)| s as usize == j / each) {
                 return Index::Repeat { each, len };
             }
-            let period = t
-                .iter()
-                .skip(1)
-                .position(|&s| s == 0)
-                .map_or(len, |p| p + 1);
+            let period = t.iter().skip(1).position(|&s| s == 0).map_or(len, |p| p + 1);
             if t.iter().enumerate().all(|(j, &s)| s as usize == j % period) {
                 return Index::Tile { period, len };
             }
@@ -152,27 +131,11 @@ impl Index {
 
     /// `self` after `inner`: the map `j -> inner.at(self.at(j))`.
     pub fn then(&self, inner: &Index) -> Index {
-        if let (
-            Index::Stride { start, stride, len },
-            Index::Stride {
-                start: s0,
-                stride: d0,
-                ..
-            },
-        ) = (self, inner)
-        {
+        if let (Index::Stride { start, stride, len }, Index::Stride { start: s0, stride: d0, .. }) = (self, inner) {
             let start = (*s0 as isize + *start as isize * d0) as usize;
-            return Index::Stride {
-                start,
-                stride: stride * d0,
-                len: *len,
-            };
+            return Index::Stride { start, stride: stride * d0, len: *len };
         }
-        Index::from_table(
-            (0..self.len())
-                .map(|j| inner.at(self.at(j)) as u32)
-                .collect(),
-        )
+        Index::from_table((0..self.len()).map(|j| inner.at(self.at(j)) as u32).collect())
     }
 
     /// True where it maps `0..n` onto itself in order.

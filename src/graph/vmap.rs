@@ -15,10 +15,7 @@ pub(super) struct Value {
 impl Value {
     /// The same at every step.
     pub fn fixed(var: Var) -> Value {
-        Value {
-            var,
-            stacked: false,
-        }
+        Value { var, stacked: false }
     }
 
     /// One slice per step.
@@ -29,11 +26,7 @@ impl Value {
     /// Shape at one step.
     pub fn step_shape(self, g: &Graph) -> Shape {
         let s = g.shape(self.var);
-        if self.stacked {
-            Shape::new(&s.dims()[1..])
-        } else {
-            s
-        }
+        if self.stacked { Shape::new(&s.dims()[1..]) } else { s }
     }
 
     /// The slices of all `len` steps in one array.
@@ -52,13 +45,7 @@ pub(super) fn stacked(shape: Shape, len: usize) -> Shape {
 }
 
 /// `op` (result of `shape` at one step) at all `len` steps; `None` where it has no form on stacks.
-pub(super) fn apply(
-    g: &mut Graph,
-    op: &Op,
-    shape: Shape,
-    args: &[Value],
-    len: usize,
-) -> Option<Value> {
+pub(super) fn apply(g: &mut Graph, op: &Op, shape: Shape, args: &[Value], len: usize) -> Option<Value> {
     if args.iter().all(|a| !a.stacked) {
         let args = args.iter().map(|a| a.var).collect();
         return Some(Value::fixed(g.emit(op, shape, args)));
@@ -88,12 +75,7 @@ pub(super) fn apply(
             g.scatter_add(a.var, index, to)
         }
         Op::Concat => concat(g, args, to, len),
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => g.fold_counts(*fold, a.var, (len * outer, *n, *inner), to),
+        Op::Fold { fold, outer, n, inner } => g.fold_counts(*fold, a.var, (len * outer, *n, *inner), to),
         Op::CumSum { .. } if shape.is_scalar() => a.var,
         Op::CumSum { reverse } => g.cumsum(a.var, *reverse),
         Op::MatMul { ta, tb } => matmul(g, (a, args[1]), (*ta, *tb), shape, len)?,
@@ -147,10 +129,7 @@ fn concat(g: &mut Graph, args: &[Value], to: Shape, len: usize) -> Var {
 }
 
 fn is_matrix(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::MatMul { .. } | Op::Cholesky | Op::LogAbsDet | Op::TriSolve { .. } | Op::Solve { .. }
-    )
+    matches!(op, Op::MatMul { .. } | Op::Cholesky | Op::LogAbsDet | Op::TriSolve { .. } | Op::Solve { .. })
 }
 
 /// Operations on batches of matrices: the batches of all steps make one.
@@ -187,24 +166,12 @@ pub(super) fn sum_steps(g: &mut Graph, v: Value, shape: Shape, len: usize) -> Va
 /// Swaps the last two axes of `[len, r, c]`.
 fn swapped(g: &mut Graph, v: Var) -> Var {
     let s = g.shape(v);
-    let &[len, r, c] = s.dims() else {
-        unreachable!("stacks of matrices")
-    };
-    if r == 1 || c == 1 {
-        g.reshape(v, Shape::new(&[len, c, r]))
-    } else {
-        g.transpose(v)
-    }
+    let &[len, r, c] = s.dims() else { unreachable!("stacks of matrices") };
+    if r == 1 || c == 1 { g.reshape(v, Shape::new(&[len, c, r])) } else { g.transpose(v) }
 }
 
 /// Products of matrices; a factor that is the same at every step makes one product of them all.
-fn matmul(
-    g: &mut Graph,
-    (a, b): (Value, Value),
-    (ta, tb): (bool, bool),
-    shape: Shape,
-    len: usize,
-) -> Option<Var> {
+fn matmul(g: &mut Graph, (a, b): (Value, Value), (ta, tb): (bool, bool), shape: Shape, len: usize) -> Option<Var> {
     let &[m, n] = shape.dims() else { return None };
     if a.stacked && b.stacked {
         return Some(g.matmul(a.var, b.var, ta, tb));

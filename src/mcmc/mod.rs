@@ -1,1 +1,24 @@
-//! placeholder
+//! Markov chain Monte Carlo on any [`Gradient`](crate::density::Gradient) target: static HMC and NUTS with warm-up.
+//!
+//! Reading order: [`state`] (points of a trajectory), [`metric`], [`integrator`], [`kernel`], [`hmc`], [`nuts`],
+//! then warm-up ([`step_size`], [`estimate`], [`adapt`]) and the driver ([`config`], [`init`], [`sink`], [`account`], [`run`]).
+
+pub mod account;
+pub mod adapt;
+pub mod config;
+pub mod error;
+pub mod estimate;
+pub mod hmc;
+pub mod init;
+pub mod integrator;
+pub mod kernel;
+pub mod metric;
+pub mod nuts;
+pub mod run;
+pub mod sink;
+pub mod state;
+pub mod step_size;
+mod vector;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,11 @@
-//! placeholder
+//! Models: binding of data, transforms, plates, lowering.
+
+pub mod compiled;
+pub mod data;
+pub mod level;
+pub mod lower;
+pub mod posterior;
+pub mod simulate;
+pub mod site;
+pub mod transform;
+pub mod value;

@@ -126,18 +126,10 @@ unsafe fn map<F: Function<f64, f64>>((x, y, n): (*const f64, *mut f64, usize)) {
 ///
 /// As [`Binary`].
 #[inline(always)]
-unsafe fn zip<F: Function<(f64, f64), f64>>(
-    (x, y, z, n): (*const f64, *const f64, *mut f64, usize),
-) {
+unsafe fn zip<F: Function<(f64, f64), f64>>((x, y, z, n): (*const f64, *const f64, *mut f64, usize)) {
     if n == 1 {
         // SAFETY: one value is valid at all three.
-        unsafe {
-            *z = if F::far((*x, *y)) {
-                F::slow((*x, *y))
-            } else {
-                F::f((*x, *y))
-            }
-        };
+        unsafe { *z = if F::far((*x, *y)) { F::slow((*x, *y)) } else { F::f((*x, *y)) } };
         return;
     }
     let (mut first, mut second, mut output) = (Tile::new(), Tile::new(), Tile::new());
@@ -171,9 +163,7 @@ unsafe fn zip<F: Function<(f64, f64), f64>>(
 ///
 /// As [`Twofold`].
 #[inline(always)]
-unsafe fn fork<F: Function<f64, (f64, f64)>>(
-    (x, y, z, n): (*const f64, *mut f64, *mut f64, usize),
-) {
+unsafe fn fork<F: Function<f64, (f64, f64)>>((x, y, z, n): (*const f64, *mut f64, *mut f64, usize)) {
     if n == 1 {
         // SAFETY: one value is valid at all three.
         unsafe { (*y, *z) = F::f(*x) };

@@ -30,13 +30,8 @@ impl Isa {
     pub fn detect() -> Self {
         static FOUND: OnceLock<Isa> = OnceLock::new();
         *FOUND.get_or_init(|| {
-            let plain =
-                std::env::var("THALWEG_ISA").is_ok_and(|v| v.eq_ignore_ascii_case("baseline"));
-            if !plain && Self::Avx2Fma.is_supported() {
-                Self::Avx2Fma
-            } else {
-                Self::Baseline
-            }
+            let plain = std::env::var("THALWEG_ISA").is_ok_and(|v| v.eq_ignore_ascii_case("baseline"));
+            if !plain && Self::Avx2Fma.is_supported() { Self::Avx2Fma } else { Self::Baseline }
         })
     }
 

@@ -54,11 +54,7 @@ fn all(p: &mut [f64]) {
             let i = usize::from(place[j]);
             // Beyond the middle range, and for numbers that are no probability, the scalar code decides.
             let plain = is_middle(roots[j]);
-            tile[i] = if plain {
-                values[j].copysign(kept[i] - 0.5)
-            } else {
-                inv_phi(kept[i])
-            };
+            tile[i] = if plain { values[j].copysign(kept[i] - 0.5) } else { inv_phi(kept[i]) };
         }
     }
 }
@@ -69,21 +65,7 @@ mod tests {
 
     #[test]
     fn bits_are_those_of_the_scalar_function() {
-        let edges = [
-            0.0,
-            1.0,
-            0.5,
-            -0.1,
-            1.1,
-            f64::NAN,
-            1e-300,
-            5e-324,
-            1e-11,
-            1.5e-11,
-            0.075,
-            0.925,
-            0.0749999,
-        ];
+        let edges = [0.0, 1.0, 0.5, -0.1, 1.1, f64::NAN, 1e-300, 5e-324, 1e-11, 1.5e-11, 0.075, 0.925, 0.0749999];
         let spread = (0..1000).map(|i| (i as f64 * 0.618_033_988_749_895).fract());
         let deep = (0..600).map(|i| 10.0f64.powf(-0.1 * i as f64));
         let p: Vec<f64> = edges.into_iter().chain(spread).chain(deep).collect();

@@ -30,8 +30,7 @@ pub fn log_bessel_i(nu: f64, x: f64) -> f64 {
     }
     let quarter = 0.25 * x * x;
     let peak = (quarter / (0.5 * nu + (0.25 * nu * nu + quarter).sqrt())).floor();
-    let log_term =
-        (2.0 * peak + nu) * (0.5 * x).ln() - lgamma(peak + 1.0) - lgamma(peak + nu + 1.0);
+    let log_term = (2.0 * peak + nu) * (0.5 * x).ln() - lgamma(peak + 1.0) - lgamma(peak + nu + 1.0);
     // All other terms relative to the largest one.
     let (mut others, mut term, mut k) = (0.0, 1.0, peak);
     while term > 1e-17 {

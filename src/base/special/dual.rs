@@ -12,10 +12,7 @@ pub(super) struct Dual<const N: usize> {
 impl<const N: usize> Dual<N> {
     /// A number that depends on nothing.
     pub(super) fn constant(value: f64) -> Self {
-        Self {
-            value,
-            grad: [0.0; N],
-        }
+        Self { value, grad: [0.0; N] }
     }
 
     /// Value `v(value, other.value)` with the partial derivatives `p` and `q`.
@@ -29,14 +26,7 @@ impl<const N: usize> Dual<N> {
 
     /// The same number, or a tiny one where it is zero (Lentz's device).
     fn nonzero(self) -> Self {
-        if self.value == 0.0 {
-            Self {
-                value: 1e-300,
-                ..self
-            }
-        } else {
-            self
-        }
+        if self.value == 0.0 { Self { value: 1e-300, ..self } } else { self }
     }
 }
 
@@ -79,8 +69,7 @@ pub(super) fn continued_fraction<const N: usize>(
         let factor = c * d;
         y = y * factor;
         let steady = |(g, total): (f64, f64)| g.abs() <= 1e-16 * (1.0 + (total / y.value).abs());
-        if (factor.value - 1.0).abs() <= 2.3e-16 && factor.grad.into_iter().zip(y.grad).all(steady)
-        {
+        if (factor.value - 1.0).abs() <= 2.3e-16 && factor.grad.into_iter().zip(y.grad).all(steady) {
             break;
         }
     }

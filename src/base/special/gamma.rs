@@ -7,20 +7,12 @@ use crate::base::simd::scalar::{self, cos_pi, sin_pi, stirling_error};
 /// `log |Gamma(x)|`: `inf` at the poles `0, -1, ...`. Error below 6 ulp for `x > 0`; relative 1e-13 below, except next to
 /// the roots there.
 pub fn lgamma(x: f64) -> f64 {
-    if x <= 0.0 {
-        scalar::lgamma_reflected(x)
-    } else {
-        scalar::lgamma::<false>(x)
-    }
+    if x <= 0.0 { scalar::lgamma_reflected(x) } else { scalar::lgamma::<false>(x) }
 }
 
 /// `digamma(x) = d lgamma(x) / dx`: NaN at the negative poles. Error below 6 ulp for `x > 0`.
 pub fn digamma(x: f64) -> f64 {
-    if x <= 0.0 {
-        scalar::digamma_reflected(x)
-    } else {
-        scalar::digamma::<false>(x)
-    }
+    if x <= 0.0 { scalar::digamma_reflected(x) } else { scalar::digamma::<false>(x) }
 }
 
 /// Where the asymptotic series of the polygamma functions begin.
@@ -48,11 +40,7 @@ pub fn trigamma(x: f64) -> f64 {
     ];
     if x <= 0.0 {
         let ratio = PI / sin_pi(x);
-        return if ratio.is_finite() {
-            ratio * ratio - trigamma(1.0 - x)
-        } else {
-            f64::INFINITY
-        };
+        return if ratio.is_finite() { ratio * ratio - trigamma(1.0 - x) } else { f64::INFINITY };
     }
     let (mut z, mut sum) = (x, 0.0);
     while z < FAR {
@@ -68,17 +56,8 @@ pub fn trigamma(x: f64) -> f64 {
 /// Abramowitz & Stegun 6.4.11.
 pub fn tetragamma(x: f64) -> f64 {
     // (2k + 1) B_2k
-    const C: [f64; 9] = [
-        0.5,
-        -1.0 / 6.0,
-        1.0 / 6.0,
-        -0.3,
-        5.0 / 6.0,
-        -691.0 / 210.0,
-        17.5,
-        -3617.0 / 30.0,
-        43867.0 / 42.0,
-    ];
+    const C: [f64; 9] =
+        [0.5, -1.0 / 6.0, 1.0 / 6.0, -0.3, 5.0 / 6.0, -691.0 / 210.0, 17.5, -3617.0 / 30.0, 43867.0 / 42.0];
     if x == 0.0 {
         return f64::NEG_INFINITY.copysign(-x);
     }
@@ -106,11 +85,7 @@ pub fn lbeta(a: f64, b: f64) -> f64 {
         return f64::NAN;
     }
     if p == 0.0 || q == f64::INFINITY {
-        return if p == 0.0 {
-            f64::INFINITY
-        } else {
-            f64::NEG_INFINITY
-        };
+        return if p == 0.0 { f64::INFINITY } else { f64::NEG_INFINITY };
     }
     if q < 10.0 {
         return lgamma(p) + lgamma(q) - lgamma(p + q);

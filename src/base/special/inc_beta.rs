@@ -41,17 +41,8 @@ pub fn inc_beta_grad(a: f64, b: f64, x: f64) -> IncBetaGrad {
     let value = inc_beta(a, b, x);
     if value.is_nan() || x == 0.0 || x == 1.0 {
         let flat = if value.is_nan() { f64::NAN } else { 0.0 };
-        let dx = if value.is_nan() {
-            f64::NAN
-        } else {
-            edge_density(if x == 0.0 { a } else { b }, a, b)
-        };
-        return IncBetaGrad {
-            value,
-            da: flat,
-            db: flat,
-            dx,
-        };
+        let dx = if value.is_nan() { f64::NAN } else { edge_density(if x == 0.0 { a } else { b }, a, b) };
+        return IncBetaGrad { value, da: flat, db: flat, dx };
     }
     let y = 1.0 - x;
     let dx = log_front(a, b, x, y).exp() / (x * y);
@@ -60,12 +51,7 @@ pub fn inc_beta_grad(a: f64, b: f64, x: f64) -> IncBetaGrad {
         return IncBetaGrad { value, da, db, dx };
     }
     let [db, da] = direct_grad(b, a, y, x);
-    IncBetaGrad {
-        value,
-        da: -da,
-        db: -db,
-        dx,
-    }
+    IncBetaGrad { value, da: -da, db: -db, dx }
 }
 
 /// The beta density at an end, where the exponent there is `shape - 1`.
@@ -92,11 +78,7 @@ pub fn student_t_lcdf(nu: f64, t: f64) -> f64 {
         return normal_lcdf(t);
     }
     let tails = two_tails(nu, t);
-    if t > 0.0 {
-        (-0.5 * tails.value()).ln_1p()
-    } else {
-        tails.log() - LN_2
-    }
+    if t > 0.0 { (-0.5 * tails.value()).ln_1p() } else { tails.log() - LN_2 }
 }
 
 /// Probability that a Student's t variable is farther from zero than `t`.
@@ -105,11 +87,7 @@ fn two_tails(nu: f64, t: f64) -> Probability {
     let ratio = t / nu.sqrt();
     let square = ratio * ratio;
     let x = 1.0 / (1.0 + square);
-    let y = if square > 1.0 {
-        1.0 / (1.0 + 1.0 / square)
-    } else {
-        square * x
-    };
+    let y = if square > 1.0 { 1.0 / (1.0 + 1.0 / square) } else { square * x };
     if x == 0.0 && t.is_finite() && nu > 0.0 {
         // The leading term of the fraction; the next is smaller by t^-2.
         let log_x = -2.0 * ratio.abs().ln();
@@ -125,8 +103,7 @@ fn is_lower(a: f64, b: f64, x: f64) -> bool {
 
 /// `I_x(a, b)` with `y = 1 - x`.
 fn lower(a: f64, b: f64, x: f64, y: f64) -> Probability {
-    let valid =
-        a > 0.0 && b > 0.0 && a < f64::INFINITY && b < f64::INFINITY && x >= 0.0 && y >= 0.0;
+    let valid = a > 0.0 && b > 0.0 && a < f64::INFINITY && b < f64::INFINITY && x >= 0.0 && y >= 0.0;
     if !valid {
         return Probability::Log(f64::NAN);
     }
@@ -151,18 +128,7 @@ fn log_direct(a: f64, b: f64, x: f64, y: f64) -> f64 {
 
 /// Derivatives of `I_x(a, b)` in `a` and `b` by the fraction.
 fn direct_grad(a: f64, b: f64, x: f64, y: f64) -> [f64; 2] {
-    let f = fraction(
-        Dual {
-            value: a,
-            grad: [1.0, 0.0],
-        },
-        Dual {
-            value: b,
-            grad: [0.0, 1.0],
-        },
-        x,
-        y,
-    );
+    let f = fraction(Dual { value: a, grad: [1.0, 0.0] }, Dual { value: b, grad: [0.0, 1.0] }, x, y);
     let value = (log_front(a, b, x, y) - f.value.ln()).exp();
     let (log_x, log_y) = logs(x, y);
     let both = digamma(a + b);
@@ -173,11 +139,7 @@ fn direct_grad(a: f64, b: f64, x: f64, y: f64) -> [f64; 2] {
 
 /// `(log x, log y)` for `x + y = 1`, from whichever is the smaller.
 fn logs(x: f64, y: f64) -> (f64, f64) {
-    if x < y {
-        (x.ln(), (-x).ln_1p())
-    } else {
-        ((-y).ln_1p(), y.ln())
-    }
+    if x < y { (x.ln(), (-x).ln_1p()) } else { ((-y).ln_1p(), y.ln()) }
 }
 
 /// `log(x^a y^b / B(a, b))`. For large `a` and `b` from the distance to the mode (Didonato & Morris 1992, equation 5 and
@@ -196,11 +158,7 @@ fn log_front(a: f64, b: f64, x: f64, y: f64) -> f64 {
 
 /// `n y - b` or `a - n x`, `n = a + b`, whichever loses less: the distance of `x` from the mean times `n`.
 fn shift(a: f64, b: f64, x: f64, y: f64) -> f64 {
-    if a > b {
-        (a + b) * y - b
-    } else {
-        a - (a + b) * x
-    }
+    if a > b { (a + b) * y - b } else { a - (a + b) * x }
 }
 
 /// `F` with `I_x(a, b) = x^a y^b / (B(a, b) F)`.
@@ -209,10 +167,7 @@ fn fraction<const N: usize>(a: Dual<N>, b: Dual<N>, x: f64, y: f64) -> Dual<N> {
     let limit = enough_terms(a.value.max(b.value));
     // The shift as a number with derivatives, its value as exact as may be.
     let slopes = a * c(y) + b * c(-x);
-    let shifted = Dual {
-        value: shift(a.value, b.value, x, y),
-        ..slopes
-    } + c(1.0);
+    let shifted = Dual { value: shift(a.value, b.value, x, y), ..slopes } + c(1.0);
     continued_fraction(a * shifted / (a + c(1.0)), limit, |n| {
         let odd = a + c(2.0 * n - 1.0);
         let rest = c(n * x) * (b + c(-n));

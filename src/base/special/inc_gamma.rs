@@ -45,10 +45,7 @@ pub fn gamma_p_da(a: f64, x: f64) -> f64 {
         let sum = series(a, x);
         return front * ((x.ln() - digamma(a + 1.0)) * sum.value + sum.grad[0]);
     }
-    let shape = Dual {
-        value: a,
-        grad: [1.0],
-    };
+    let shape = Dual { value: a, grad: [1.0] };
     let h = fraction(shape, x);
     -front * a * ((x.ln() - digamma(a)) * h.value + h.grad[0])
 }
@@ -80,21 +77,14 @@ fn log_front(a: f64, x: f64) -> f64 {
     if a >= 6.5 {
         return excess(a, x - a, x / a) - stirling_error(a) - 0.5 * (2.0 * PI * a).ln();
     }
-    let log_gamma = if a < 0.5 {
-        lgamma1p(a)
-    } else {
-        lgamma(a + 1.0)
-    };
+    let log_gamma = if a < 0.5 { lgamma1p(a) } else { lgamma(a + 1.0) };
     a * x.ln() - x - log_gamma
 }
 
 /// `sum_n x^n / ((a+1) ... (a+n))` with its derivative in `a`.
 fn series(a: f64, x: f64) -> Dual<1> {
     let (mut term, mut slope) = (1.0, 0.0);
-    let mut sum = Dual {
-        value: 1.0,
-        grad: [0.0],
-    };
+    let mut sum = Dual { value: 1.0, grad: [0.0] };
     for n in 1..=enough_terms(a) {
         let next = a + n as f64;
         // The logarithmic derivative of a term is minus the sum of 1/(a + j).
@@ -124,12 +114,7 @@ fn fraction<const N: usize>(a: Dual<N>, x: f64) -> Dual<N> {
 /// `P(a, x)` for `a < 1`, `x < 1.5`, where it may be close to 1 with `x < a + 1`: `1 - P = u - (1 - u) v` with
 /// `1 - u = x^a / Gamma(a + 1)` and `v = a sum_{n >= 1} (-x)^n / ((a + n) n!)` (Gautschi 1979, section 4).
 fn small(a: f64, x: f64) -> Probability {
-    let log_power = a * x.ln()
-        - if a < 0.5 {
-            lgamma1p(a)
-        } else {
-            lgamma(a + 1.0)
-        };
+    let log_power = a * x.ln() - if a < 0.5 { lgamma1p(a) } else { lgamma(a + 1.0) };
     let (mut power, mut sum) = (1.0, 0.0);
     for n in 1..40 {
         let n = f64::from(n);
@@ -138,9 +123,5 @@ fn small(a: f64, x: f64) -> Probability {
     }
     let v = a * sum;
     let upper = -log_power.exp_m1() - log_power.exp() * v;
-    if upper < 0.5 {
-        Probability::LogComplement(upper.ln())
-    } else {
-        Probability::Log(log_power + v.ln_1p())
-    }
+    if upper < 0.5 { Probability::LogComplement(upper.ln()) } else { Probability::Log(log_power + v.ln_1p()) }
 }

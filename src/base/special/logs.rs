@@ -11,22 +11,14 @@ pub fn log1p_exp(x: f64) -> f64 {
 
 /// `log(1 - e^x)` for `x <= 0`, NaN above. Relative error 3e-16. Maechler (2012), equation 7.
 pub fn log1m_exp(x: f64) -> f64 {
-    if x > -LN_2 {
-        (-x.exp_m1()).ln()
-    } else {
-        (-x.exp()).ln_1p()
-    }
+    if x > -LN_2 { (-x.exp_m1()).ln() } else { (-x.exp()).ln_1p() }
 }
 
 /// `log(e^a - e^b)`: `-inf` when equal (also both `-inf`), NaN when `a < b`.
 pub fn log_diff_exp(a: f64, b: f64) -> f64 {
     if a == b {
         // Two infinite values of one sign: nothing is left at the bottom, anything at the top.
-        return if a == f64::INFINITY {
-            f64::NAN
-        } else {
-            f64::NEG_INFINITY
-        };
+        return if a == f64::INFINITY { f64::NAN } else { f64::NEG_INFINITY };
     }
     if b == f64::NEG_INFINITY {
         return a;
@@ -87,9 +79,5 @@ pub fn log1pmx(x: f64) -> f64 {
 /// `y = a`, and without loss where `y` is much smaller. Relative error 1e-15.
 pub(super) fn excess(a: f64, difference: f64, ratio: f64) -> f64 {
     let relative = difference / a;
-    if relative.abs() < 0.4 {
-        a * log1pmx(relative)
-    } else {
-        a * ratio.ln() - difference
-    }
+    if relative.abs() < 0.4 { a * log1pmx(relative) } else { a * ratio.ln() - difference }
 }

@@ -26,8 +26,7 @@ fn erfcx(x: f64) -> f64 {
     }
     // Abramowitz & Stegun 7.1.23.
     let v = 0.5 / (x * x);
-    let series =
-        1.0 + v * (-1.0 + v * (3.0 + v * (-15.0 + v * (105.0 + v * (-945.0 + v * 10395.0)))));
+    let series = 1.0 + v * (-1.0 + v * (3.0 + v * (-15.0 + v * (105.0 + v * (-945.0 + v * 10395.0)))));
     series / (x * PI.sqrt())
 }
 

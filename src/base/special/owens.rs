@@ -33,10 +33,7 @@ fn integral(h: f64, a: f64) -> f64 {
     }
     let half = 0.5 * a.min(8.9 / h);
     let term = |x: f64| (-0.5 * (h * x) * (h * x)).exp() / (1.0 + x * x);
-    let sum: f64 = GAUSS
-        .iter()
-        .map(|(x, w)| w * (term(half * (1.0 - x)) + term(half * (1.0 + x))))
-        .sum();
+    let sum: f64 = GAUSS.iter().map(|(x, w)| w * (term(half * (1.0 - x)) + term(half * (1.0 + x)))).sum();
     (-0.5 * h * h).exp() * half * sum / (2.0 * PI)
 }
 

@@ -18,23 +18,14 @@ pub(super) fn evaluate(op: &Op, args: &[Arg], shape: Shape) -> Vec<f64> {
     match op {
         Op::Const(c) => c.to_vec(),
         Op::Unary(u) => (0..n).map(|j| elementwise::unary(*u, at(0, j))).collect(),
-        Op::Binary(b) => (0..n)
-            .map(|j| elementwise::binary(*b, at(0, j), at(1, j)))
-            .collect(),
-        Op::Ternary(t) => (0..n)
-            .map(|j| elementwise::ternary(*t, at(0, j), at(1, j), at(2, j)))
-            .collect(),
+        Op::Binary(b) => (0..n).map(|j| elementwise::binary(*b, at(0, j), at(1, j))).collect(),
+        Op::Ternary(t) => (0..n).map(|j| elementwise::ternary(*t, at(0, j), at(1, j), at(2, j))).collect(),
         Op::Reshape | Op::StopGradient => args[0].0.to_vec(),
         Op::ScaleGrad => (0..n).map(|j| at(0, j)).collect(),
         Op::Gather(index) => (0..n).map(|j| args[0].0[index.at(j)]).collect(),
         Op::ScatterAdd(index) => scatter_add(args[0].0, index, n),
         Op::Concat => args.iter().flat_map(|a| a.0).copied().collect(),
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => fold_middle(*fold, args[0].0, *outer, *n, *inner),
+        Op::Fold { fold, outer, n, inner } => fold_middle(*fold, args[0].0, *outer, *n, *inner),
         Op::CumSum { reverse } => cumsum(args[0].0, shape, *reverse),
         Op::MatMul { ta, tb } => linalg::matmul(args[0], args[1], *ta, *tb),
         Op::Cholesky => linalg::cholesky(args[0]),
@@ -70,12 +61,7 @@ fn fold_middle(fold: Fold, a: &[f64], outer: usize, n: usize, inner: usize) -> V
 
 /// Largest element, NaN where one is NaN, -inf where there is none.
 fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(
-        f64::NEG_INFINITY,
-        |m, &v| {
-            if v > m || v.is_nan() { v } else { m }
-        },
-    )
+    x.iter().fold(f64::NEG_INFINITY, |m, &v| if v > m || v.is_nan() { v } else { m })
 }
 
 fn log_sum_exp(x: &[f64]) -> f64 {

@@ -84,9 +84,7 @@ fn lu(a: &mut [f64], n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for k in 0..n {
         let size = |i: &usize| a[i * n + k].abs();
-        let p = (k..n)
-            .max_by(|i, j| size(i).total_cmp(&size(j)))
-            .unwrap_or(k);
+        let p = (k..n).max_by(|i, j| size(i).total_cmp(&size(j))).unwrap_or(k);
         order.swap(k, p);
         for j in 0..n {
             a.swap(k * n + j, p * n + j);
@@ -111,11 +109,7 @@ pub(super) fn solve(a: Arg, b: Arg, transposed: bool) -> Vec<f64> {
     let mut out = Vec::with_capacity(b.0.len());
     for s in 0..batch {
         let a = &a.0[s * n * n..(s + 1) * n * n];
-        let mut f = if transposed {
-            transpose(a, n)
-        } else {
-            a.to_vec()
-        };
+        let mut f = if transposed { transpose(a, n) } else { a.to_vec() };
         let order = lu(&mut f, n);
         let mut x = vec![0.0; n * m];
         for c in 0..m {
@@ -141,11 +135,7 @@ pub(super) fn log_abs_det(a: Arg) -> Vec<f64> {
             lu(&mut f, n);
             let d: f64 = (0..n).map(|i| f[i * (n + 1)].abs().ln()).sum();
             // A zero pivot leaves 0/0 in what follows it.
-            if (0..n).any(|i| f[i * (n + 1)] == 0.0) {
-                f64::NEG_INFINITY
-            } else {
-                d
-            }
+            if (0..n).any(|i| f[i * (n + 1)] == 0.0) { f64::NEG_INFINITY } else { d }
         })
         .collect()
 }

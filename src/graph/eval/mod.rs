@@ -20,17 +20,10 @@ pub fn evaluate(g: &Graph, inputs: &[&[f64]], outputs: &[Var]) -> Vec<Vec<f64>> 
     let needed = super::prune::needed(g, outputs);
     let mut values: Vec<Value> = Vec::with_capacity(g.nodes().len());
     for (i, node) in g.nodes().iter().enumerate() {
-        let value = if needed[i] {
-            evaluate_node(g, node, inputs, &values)
-        } else {
-            Value::Absent
-        };
+        let value = if needed[i] { evaluate_node(g, node, inputs, &values) } else { Value::Absent };
         values.push(value);
     }
-    outputs
-        .iter()
-        .map(|v| values[v.index()].array().to_vec())
-        .collect()
+    outputs.iter().map(|v| values[v.index()].array().to_vec()).collect()
 }
 
 /// What a node evaluates to.
@@ -59,11 +52,7 @@ fn evaluate_node(g: &Graph, node: &Node, inputs: &[&[f64]], values: &[Value]) ->
             Value::Array(data.to_vec())
         }
         Op::Scan(s) => {
-            let args: Vec<&[f64]> = node
-                .args
-                .iter()
-                .map(|a| values[a.index()].array())
-                .collect();
+            let args: Vec<&[f64]> = node.args.iter().map(|a| values[a.index()].array()).collect();
             Value::Loop(run_scan(s, &args))
         }
         Op::Proj(k) => match &values[node.args[0].index()] {
@@ -71,11 +60,7 @@ fn evaluate_node(g: &Graph, node: &Node, inputs: &[&[f64]], values: &[Value]) ->
             _ => unreachable!("Proj reads a loop"),
         },
         _ => {
-            let args: Vec<array::Arg> = node
-                .args
-                .iter()
-                .map(|a| (values[a.index()].array(), g.shape(*a)))
-                .collect();
+            let args: Vec<array::Arg> = node.args.iter().map(|a| (values[a.index()].array(), g.shape(*a))).collect();
             Value::Array(array::evaluate(&node.op, &args, node.shape))
         }
     }
@@ -92,11 +77,7 @@ fn run_scan(scan: &Scan, args: &[&[f64]]) -> Vec<Vec<f64>> {
     let mut ys: Vec<Vec<f64>> = scan.ys.iter().map(stacked).collect();
     let outputs: Vec<Var> = scan.next.iter().chain(&scan.ys).copied().collect();
     for step in 0..scan.len {
-        let t = if scan.reverse {
-            scan.len - 1 - step
-        } else {
-            step
-        };
+        let t = if scan.reverse { scan.len - 1 - step } else { step };
         for (trace, c) in traces.iter_mut().zip(&carry) {
             trace[t * c.len()..(t + 1) * c.len()].copy_from_slice(c);
         }

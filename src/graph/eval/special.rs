@@ -57,8 +57,7 @@ pub(super) fn trigamma(x: f64) -> f64 {
         |z| -1.0 / (z * z),
         |z| {
             let w = 1.0 / (z * z);
-            let odd = 1.0 / 6.0
-                - w * (1.0 / 30.0 - w * (1.0 / 42.0 - w * (1.0 / 30.0 - w * (5.0 / 66.0))));
+            let odd = 1.0 / 6.0 - w * (1.0 / 30.0 - w * (1.0 / 42.0 - w * (1.0 / 30.0 - w * (5.0 / 66.0))));
             1.0 / z + 0.5 * w + odd * w / z
         },
     )
@@ -111,9 +110,7 @@ pub(super) fn log_phi(x: f64) -> f64 {
         return x;
     }
     let w = 1.0 / (x * x);
-    let tail = (1..9)
-        .rev()
-        .fold(1.0, |t, k| 1.0 - (2 * k - 1) as f64 * w * t);
+    let tail = (1..9).rev().fold(1.0, |t, k| 1.0 - (2 * k - 1) as f64 * w * t);
     -0.5 * x * x - (-x).ln() - 0.5 * (2.0 * std::f64::consts::PI).ln() + tail.ln()
 }
 

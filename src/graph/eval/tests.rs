@@ -11,23 +11,11 @@ fn close(a: f64, b: f64, tol: f64) {
 fn special_functions_match_known_values() {
     close(special::digamma(1.0), -0.577_215_664_901_532_9, 1e-15);
     close(special::digamma(-0.5), 0.036_489_973_978_576_52, 1e-14);
-    close(
-        special::trigamma(1.0),
-        std::f64::consts::PI.powi(2) / 6.0,
-        1e-15,
-    );
-    close(
-        special::tetragamma(1.0),
-        -2.0 * 1.202_056_903_159_594,
-        1e-15,
-    );
+    close(special::trigamma(1.0), std::f64::consts::PI.powi(2) / 6.0, 1e-15);
+    close(special::tetragamma(1.0), -2.0 * 1.202_056_903_159_594, 1e-15);
     close(special::log_phi(-30.0), -454.321_243_956_343_2, 1e-15);
     close(special::phi(special::inv_phi(1e-12)), 1e-12, 1e-26);
-    close(
-        special::log_bessel_i0(1.0),
-        1.266_065_877_752_008_4f64.ln(),
-        1e-15,
-    );
+    close(special::log_bessel_i0(1.0), 1.266_065_877_752_008_4f64.ln(), 1e-15);
     let (below, above) = (special::bessel_ratio(59.999), special::bessel_ratio(60.001));
     assert!(below < above && above - below < 1e-6);
     close(special::gamma_p(1.0, 2.0), 1.0 - (-2.0f64).exp(), 1e-15);
@@ -60,29 +48,14 @@ fn recurrence(reverse: bool, len: usize) -> Scan {
     let ac = body.mul(a, c);
     let next = body.add(ac, x);
     let y = body.add(c, x);
-    Scan {
-        body,
-        len,
-        xs: 1,
-        next: vec![next],
-        ys: vec![y],
-        reverse,
-    }
+    Scan { body, len, xs: 1, next: vec![next], ys: vec![y], reverse }
 }
 
 #[test]
 fn scan_runs_in_both_directions() {
     for (reverse, finals, trace) in [
-        (
-            false,
-            2.0 * (2.0 * (2.0 * 5.0 + 1.0) + 2.0) + 3.0,
-            [5.0, 11.0, 24.0],
-        ),
-        (
-            true,
-            2.0 * (2.0 * (2.0 * 5.0 + 3.0) + 2.0) + 1.0,
-            [28.0, 13.0, 5.0],
-        ),
+        (false, 2.0 * (2.0 * (2.0 * 5.0 + 1.0) + 2.0) + 3.0, [5.0, 11.0, 24.0]),
+        (true, 2.0 * (2.0 * (2.0 * 5.0 + 3.0) + 2.0) + 1.0, [28.0, 13.0, 5.0]),
     ] {
         let mut g = Graph::new();
         let c0 = g.input("c0", Shape::SCALAR, Spread::Particle);
@@ -93,11 +66,7 @@ fn scan_runs_in_both_directions() {
         let v = evaluate(&g, &[&[5.0], &[2.0]], &out);
         assert_eq!(v[0], [finals]);
         assert_eq!(v[1], trace);
-        let y: Vec<f64> = trace
-            .iter()
-            .zip([1.0, 2.0, 3.0])
-            .map(|(c, x)| c + x)
-            .collect();
+        let y: Vec<f64> = trace.iter().zip([1.0, 2.0, 3.0]).map(|(c, x)| c + x).collect();
         assert_eq!(v[2], y);
     }
 }
@@ -105,15 +74,11 @@ fn scan_runs_in_both_directions() {
 #[test]
 fn matrix_operations_agree_with_each_other() {
     let n = 4;
-    let data: Vec<f64> = (0..2 * n * n)
-        .map(|k| ((k * k * 7 + 3) % 11) as f64 / 5.0)
-        .collect();
+    let data: Vec<f64> = (0..2 * n * n).map(|k| ((k * k * 7 + 3) % 11) as f64 / 5.0).collect();
     let mut g = Graph::new();
     let a = g.input("a", Shape::new(&[2, n, n]), Spread::Particle);
     let aat = g.matmul(a, a, false, true);
-    let eye: Vec<f64> = (0..2 * n * n)
-        .map(|k| if k % (n * n) % (n + 1) == 0 { 1.0 } else { 0.0 })
-        .collect();
+    let eye: Vec<f64> = (0..2 * n * n).map(|k| if k % (n * n) % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let eye = g.constant(eye, Shape::new(&[2, n, n]));
     let m = g.add(aat, eye);
     let l = g.cholesky(m);

@@ -28,26 +28,12 @@ impl Affine {
         let (carry, next) = (split.carry(k), split.scan.next[k]);
         let shape = split.scan.body.shape(carry);
         let one = Value::fixed(split.g.scalar(1.0));
-        let mut forms = HashMap::from([(
-            carry,
-            Form {
-                slope: Some(one),
-                rest: None,
-            },
-        )]);
-        let mut reader = Forms {
-            split: &mut *split,
-            shape,
-            zeroing: false,
-        };
+        let mut forms = HashMap::from([(carry, Form { slope: Some(one), rest: None })]);
+        let mut reader = Forms { split: &mut *split, shape, zeroing: false };
         let form = reader.of(next, &mut forms)?;
         let zeroing = reader.zeroing;
         let zero = Value::fixed(split.g.scalar(0.0));
-        Some(Affine {
-            a: form.slope.unwrap_or(zero),
-            b: form.rest.unwrap_or(zero),
-            zeroing,
-        })
+        Some(Affine { a: form.slope.unwrap_or(zero), b: form.rest.unwrap_or(zero), zeroing })
     }
 }
 
@@ -60,10 +46,7 @@ struct Forms<'s, 'a> {
 impl Forms<'_, '_> {
     fn of(&mut self, v: Var, known: &mut HashMap<Var, Form>) -> Option<Form> {
         if let Some(value) = self.split.value(v) {
-            return Some(Form {
-                slope: None,
-                rest: Some(value),
-            });
+            return Some(Form { slope: None, rest: Some(value) });
         }
         if let Some(form) = known.get(&v) {
             return Some(*form);
@@ -84,22 +67,14 @@ impl Forms<'_, '_> {
     fn combine(&mut self, node: &Node, args: &[Form]) -> Option<Form> {
         let a = args[0];
         match node.op {
-            Op::Unary(Unary::Neg) => Some(Form {
-                slope: self.neg(a.slope),
-                rest: self.neg(a.rest),
-            }),
+            Op::Unary(Unary::Neg) => Some(Form { slope: self.neg(a.slope), rest: self.neg(a.rest) }),
             Op::Binary(Binary::Add) => Some(self.add(a, args[1])),
             Op::Binary(Binary::Sub) => {
-                let b = Form {
-                    slope: self.neg(args[1].slope),
-                    rest: self.neg(args[1].rest),
-                };
+                let b = Form { slope: self.neg(args[1].slope), rest: self.neg(args[1].rest) };
                 Some(self.add(a, b))
             }
             Op::Binary(Binary::Mul) => self.product(Binary::Mul, a, args[1]),
-            Op::Binary(Binary::Div) if args[1].slope.is_none() => {
-                self.product(Binary::Div, a, args[1])
-            }
+            Op::Binary(Binary::Div) if args[1].slope.is_none() => self.product(Binary::Div, a, args[1]),
             Op::Binary(Binary::MulZero) if args[1].slope.is_none() => {
                 self.zeroing |= a.slope.is_some();
                 self.product(Binary::MulZero, a, args[1])
@@ -121,10 +96,7 @@ impl Forms<'_, '_> {
     }
 
     fn elementwise(&mut self, op: Op, args: &[Value]) -> Value {
-        let full = args
-            .iter()
-            .map(|a| a.step_shape(self.split.g))
-            .find(|s| !s.is_scalar());
+        let full = args.iter().map(|a| a.step_shape(self.split.g)).find(|s| !s.is_scalar());
         let shape = full.unwrap_or(Shape::SCALAR);
         vmap::apply(self.split.g, &op, shape, args, self.split.scan.len)
             .expect("elementwise operations have a form on stacks")
@@ -142,10 +114,7 @@ impl Forms<'_, '_> {
     }
 
     fn add(&mut self, a: Form, b: Form) -> Form {
-        Form {
-            slope: self.plus(a.slope, b.slope),
-            rest: self.plus(a.rest, b.rest),
-        }
+        Form { slope: self.plus(a.slope, b.slope), rest: self.plus(a.rest, b.rest) }
     }
 
     /// Product (or quotient, by a known divisor) of which one factor is known.

@@ -54,25 +54,14 @@ impl Body {
         if let (Op::Const(c), false) = (&node.op, value.stacked) {
             return self.graph.constant(c.clone(), shape);
         }
-        let (list, name) = if value.stacked {
-            (&mut self.slices, "slice")
-        } else {
-            (&mut self.each, "each")
-        };
+        let (list, name) = if value.stacked { (&mut self.slices, "slice") } else { (&mut self.each, "each") };
         list.push(value.var);
         self.graph.input(name, shape, node.spread)
     }
 
     /// Adds the loop to `g`, with the length and direction of `like`.
     pub fn finish(self, g: &mut Graph, like: &Scan, next: Vec<Var>, ys: Vec<Var>) -> Var {
-        let scan = Scan {
-            body: self.graph,
-            len: like.len,
-            xs: self.slices.len(),
-            next,
-            ys,
-            reverse: like.reverse,
-        };
+        let scan = Scan { body: self.graph, len: like.len, xs: self.slices.len(), next, ys, reverse: like.reverse };
         g.scan(scan, &self.carries, &self.slices, &self.each)
     }
 }

@@ -24,11 +24,7 @@ impl Split<'_> {
         let stack = value.full(self.g, len);
         let m = shape.count();
         let part = |g: &mut Graph, from: usize, steps: usize, shape: Shape| {
-            let index = Index::Stride {
-                start: from * m,
-                stride: 1,
-                len: steps * m,
-            };
+            let index = Index::Stride { start: from * m, stride: 1, len: steps * m };
             g.gather(stack, index, shape)
         };
         let rest = stacked(shape, len - 1);
@@ -76,11 +72,7 @@ impl Split<'_> {
         let ins = body.reads(self.g, &[a, b]);
         let next = if zeroing {
             let p = body.graph.binary(Binary::MulZero, carry, ins[0]);
-            body.graph.push(
-                Op::Binary(Binary::Add),
-                vec![p, ins[1]],
-                body.graph.shape(p),
-            )
+            body.graph.push(Op::Binary(Binary::Add), vec![p, ins[1]], body.graph.shape(p))
         } else {
             body.graph.ternary(Ternary::Fma, ins[0], carry, ins[1])
         };

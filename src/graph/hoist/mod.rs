@@ -24,11 +24,8 @@ use super::vmap::{self, Value};
 /// Values agree up to rounding (sums are taken in another order).
 pub fn hoist(g: &Graph, outputs: &[Var]) -> (Graph, Vec<Var>) {
     let mut built = Graph::new();
-    let inputs: Vec<Var> = g
-        .inputs()
-        .iter()
-        .map(|i| built.input(&i.name, g.shape(i.var), g.node(i.var).spread))
-        .collect();
+    let inputs: Vec<Var> =
+        g.inputs().iter().map(|i| built.input(&i.name, g.shape(i.var), g.node(i.var).spread)).collect();
     let outputs = rebuild(&mut built, g, &inputs, outputs);
     prune(&built, &outputs)
 }
@@ -60,22 +57,16 @@ fn rebuild(built: &mut Graph, g: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec
             op => {
                 let args: Vec<Var> = node.args.iter().map(find).collect();
                 map[i] = Some(match op {
-                    Op::Fold {
-                        fold: Fold::Sum,
-                        outer: 1,
-                        n,
-                        ..
-                    } => vmap::sum_steps(built, Value::stack(args[0]), node.shape, *n),
+                    Op::Fold { fold: Fold::Sum, outer: 1, n, .. } => {
+                        vmap::sum_steps(built, Value::stack(args[0]), node.shape, *n)
+                    }
                     _ => built.emit(op, node.shape, args),
                 });
             }
         }
         built.set_origin(kept);
     }
-    outputs
-        .iter()
-        .map(|o| map[o.index()].expect("an output is needed"))
-        .collect()
+    outputs.iter().map(|o| map[o.index()].expect("an output is needed")).collect()
 }
 
 /// Which outputs of each kept loop are read, by their new numbers.
@@ -93,9 +84,7 @@ fn used_outputs(g: &Graph, plan: &Plan) -> HashMap<usize, Vec<bool>> {
             && plan.needed[i]
         {
             let at = node.args[0].index();
-            if let (Some(number), Some(used)) =
-                (plan.loops[&at].outputs[k as usize], used.get_mut(&at))
-            {
+            if let (Some(number), Some(used)) = (plan.loops[&at].outputs[k as usize], used.get_mut(&at)) {
                 used[number as usize] = true;
             }
         }

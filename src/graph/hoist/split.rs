@@ -24,12 +24,7 @@ pub(super) fn run(g: &mut Graph, scan: &Scan, args: &[Var], used: &[bool]) -> Ve
 }
 
 fn unsplit(g: &mut Graph, scan: &Scan, args: &[Var], used: &[bool]) -> Vec<Option<Var>> {
-    let copy = Scan {
-        body: scan.body.clone(),
-        next: scan.next.clone(),
-        ys: scan.ys.clone(),
-        ..*scan
-    };
+    let copy = Scan { body: scan.body.clone(), next: scan.next.clone(), ys: scan.ys.clone(), ..*scan };
     let at = g.push_tidy_scan(copy, args);
     let read = |(k, on): (usize, &bool)| on.then(|| g.proj(at, k));
     used.iter().enumerate().map(read).collect()
@@ -44,14 +39,7 @@ fn with_hoisted_body(scan: &Scan) -> Option<Scan> {
     let roots = [&scan.next[..], &scan.ys].concat();
     let (body, mut next) = hoist(&scan.body, &roots);
     let ys = next.split_off(scan.next.len());
-    Some(Scan {
-        body,
-        len: scan.len,
-        xs: scan.xs,
-        next,
-        ys,
-        reverse: scan.reverse,
-    })
+    Some(Scan { body, len: scan.len, xs: scan.xs, next, ys, reverse: scan.reverse })
 }
 
 /// The state of a split: which nodes of the body are known outside the loop.
@@ -72,20 +60,10 @@ impl<'a> Split<'a> {
         let n = scan.next.len();
         let mut values = vec![None; scan.body.nodes().len()];
         for (k, input) in scan.body.inputs().iter().enumerate().skip(n) {
-            values[input.var.index()] = Some(if k < n + scan.xs {
-                Value::stack(args[k])
-            } else {
-                Value::fixed(args[k])
-            });
+            values[input.var.index()] =
+                Some(if k < n + scan.xs { Value::stack(args[k]) } else { Value::fixed(args[k]) });
         }
-        Split {
-            g,
-            scan,
-            args,
-            used,
-            values,
-            finals: vec![None; n],
-        }
+        Split { g, scan, args, used, values, finals: vec![None; n] }
     }
 
     pub fn value(&self, v: Var) -> Option<Value> {
@@ -98,9 +76,7 @@ impl<'a> Split<'a> {
     }
 
     pub fn open_carries(&self) -> Vec<usize> {
-        (0..self.finals.len())
-            .filter(|&k| self.finals[k].is_none())
-            .collect()
+        (0..self.finals.len()).filter(|&k| self.finals[k].is_none()).collect()
     }
 
     /// Nodes not known yet that `roots` depend on.
@@ -283,13 +259,7 @@ impl<'a> Split<'a> {
 
     /// A loop without carries over what has no form on stacks.
     fn emit_map(&mut self) {
-        let roots: Vec<usize> = self
-            .scan
-            .ys
-            .iter()
-            .map(|y| y.index())
-            .filter(|&i| self.values[i].is_none())
-            .collect();
+        let roots: Vec<usize> = self.scan.ys.iter().map(|y| y.index()).filter(|&i| self.values[i].is_none()).collect();
         let core = self.wanted();
         self.emit_part(&[], &core, &roots);
     }
@@ -345,11 +315,7 @@ impl<'a> Split<'a> {
                 if k < n {
                     return self.finals[k];
                 }
-                let v = if k < 2 * n {
-                    self.carry(k - n)
-                } else {
-                    self.scan.ys[k - 2 * n]
-                };
+                let v = if k < 2 * n { self.carry(k - n) } else { self.scan.ys[k - 2 * n] };
                 let value = self.value(v).expect("everything is known");
                 Some(value.full(self.g, len))
             })

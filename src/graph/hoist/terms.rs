@@ -9,15 +9,9 @@ pub(super) fn reordered(scan: &Scan) -> Scan {
     let roots = [&scan.next[..], &scan.ys].concat();
     let bound = bound(scan);
     let uses = uses(&scan.body, &roots);
-    let chained =
-        |i: usize| bound[i] && matches!(nodes[i].op, Op::Binary(Binary::Add | Binary::Sub));
-    let mut sums = Sums {
-        source: &scan.body,
-        bound: &bound,
-        absorbed: vec![false; nodes.len()],
-        body: Graph::new(),
-        map: vec![],
-    };
+    let chained = |i: usize| bound[i] && matches!(nodes[i].op, Op::Binary(Binary::Add | Binary::Sub));
+    let mut sums =
+        Sums { source: &scan.body, bound: &bound, absorbed: vec![false; nodes.len()], body: Graph::new(), map: vec![] };
     for i in (0..nodes.len()).filter(|&i| chained(i)) {
         for a in &nodes[i].args {
             let j = a.index();
@@ -92,8 +86,7 @@ impl Sums<'_> {
         self.body.set_origin(node.origin);
         let mut terms = vec![];
         self.collect(Var(i as u32), true, &mut terms);
-        let (bound, free): (Vec<_>, Vec<_>) =
-            terms.into_iter().partition(|t| self.bound[t.1.index()]);
+        let (bound, free): (Vec<_>, Vec<_>) = terms.into_iter().partition(|t| self.bound[t.1.index()]);
         let bound = self.total(&bound);
         let sum = match self.total(&free) {
             None => bound,

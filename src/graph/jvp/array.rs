@@ -17,12 +17,7 @@ pub(super) fn tangent(g: &mut Graph, y: Var, node: &Node, t: Var) -> Var {
             let t = filled(g, t, a);
             g.scatter_add(t, index.clone(), node.shape)
         }
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => {
+        Op::Fold { fold, outer, n, inner } => {
             let counts = (*outer, *n, *inner);
             let moved = match fold {
                 Fold::Sum if is_uniform(g, t, g.shape(a)) => return g.scale(*n as f64, t),

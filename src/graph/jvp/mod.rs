@@ -22,10 +22,7 @@ pub fn jvp(g: &mut Graph, outputs: &[Var], wrt: &[Var], tangents: &[Var]) -> Vec
     let kept = g.origin();
     let on = active(g, wrt);
     let needed = super::prune::needed(g, outputs);
-    let mut forward = Forward {
-        tangents: vec![None; on.len()],
-        loops: HashMap::new(),
-    };
+    let mut forward = Forward { tangents: vec![None; on.len()], loops: HashMap::new() };
     for (w, t) in wrt.iter().zip(tangents) {
         forward.add(g, *w, *t);
     }
@@ -109,17 +106,9 @@ fn tangent(g: &mut Graph, y: Var, node: &Node, (k, t): (usize, Var)) -> Var {
             let p = partial(g, y, node, k);
             let t = apply(g, t, &p, false);
             // A scalar argument of an array result: its tangent serves every element.
-            if g.shape(t).is_scalar() || g.shape(t) == node.shape {
-                t
-            } else {
-                g.fill_to(t, node.shape)
-            }
+            if g.shape(t).is_scalar() || g.shape(t) == node.shape { t } else { g.fill_to(t, node.shape) }
         }
-        Op::MatMul { .. }
-        | Op::Cholesky
-        | Op::TriSolve { .. }
-        | Op::Solve { .. }
-        | Op::LogAbsDet => {
+        Op::MatMul { .. } | Op::Cholesky | Op::TriSolve { .. } | Op::Solve { .. } | Op::LogAbsDet => {
             let t = filled(g, t, node.args[k]);
             linalg::tangent(g, y, node, (k, t))
         }

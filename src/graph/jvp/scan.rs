@@ -21,17 +21,8 @@ pub(super) fn tangents(
     let activity = ScanActivity::new(scan, &on);
     let kept: Vec<usize> = (0..n).filter(|&k| activity.carries[k]).collect();
     let ys: Vec<usize> = (0..scan.ys.len()).filter(|&m| activity.ys[m]).collect();
-    let full: Vec<Option<Var>> = given
-        .iter()
-        .zip(args)
-        .map(|(t, a)| t.map(|t| super::filled(g, t, *a)))
-        .collect();
-    let widest = args
-        .iter()
-        .chain(full.iter().flatten())
-        .map(|v| g.node(*v).spread)
-        .max()
-        .unwrap_or(Spread::Shared);
+    let full: Vec<Option<Var>> = given.iter().zip(args).map(|(t, a)| t.map(|t| super::filled(g, t, *a))).collect();
+    let widest = args.iter().chain(full.iter().flatten()).map(|v| g.node(*v).spread).max().unwrap_or(Spread::Shared);
 
     let mut reads = Reads::new();
     let mut moves: Vec<Option<Var>> = vec![None; args.len()];
@@ -54,27 +45,12 @@ pub(super) fn tangents(
     }
     let slices = n + scan.xs + full[n..n + scan.xs].iter().flatten().count();
 
-    let wanted: Vec<Var> = kept
-        .iter()
-        .map(|&k| scan.next[k])
-        .chain(ys.iter().map(|&m| scan.ys[m]))
-        .collect();
+    let wanted: Vec<Var> = kept.iter().map(|&k| scan.next[k]).chain(ys.iter().map(|&m| scan.ys[m])).collect();
     let outputs = reads.body.inline(&scan.body, &inputs, &wanted);
-    let (wrt, by): (Vec<Var>, Vec<Var>) = inputs
-        .iter()
-        .zip(&moves)
-        .filter_map(|(v, t)| t.map(|t| (*v, t)))
-        .unzip();
+    let (wrt, by): (Vec<Var>, Vec<Var>) = inputs.iter().zip(&moves).filter_map(|(v, t)| t.map(|t| (*v, t))).unzip();
     let mut next = jvp(&mut reads.body, &outputs, &wrt, &by);
     let step = next.split_off(kept.len());
-    let moving = Scan {
-        body: reads.body,
-        len: scan.len,
-        xs: slices,
-        next,
-        ys: step,
-        reverse: scan.reverse,
-    };
+    let moving = Scan { body: reads.body, len: scan.len, xs: slices, next, ys: step, reverse: scan.reverse };
     let moving = g.push_tidy_scan(moving, &reads.args);
     collect(g, scan, &kept, &ys, moving)
 }

@@ -18,12 +18,7 @@ pub(super) fn simplify(lir: &mut Lir, lanes: usize) {
         for a in &mut node.args {
             *a = place[a.at()];
         }
-        let once = |v: V| {
-            place
-                .iter()
-                .position(|p| *p == v)
-                .is_some_and(|k| uses[k] == 1)
-        };
+        let once = |v: V| place.iter().position(|p| *p == v).is_some_and(|k| uses[k] == 1);
         match &node.op {
             Op::Map(Map::Binary(Binary::Div)) => {
                 if let Some(r) = reciprocal(&mut out, node.args[1]) {
@@ -107,9 +102,5 @@ fn data_product(out: &Lir, args: &[V], p: &Product, lanes: usize) -> Option<Op> 
         return None;
     }
     let data = x.clone();
-    Some(if p.ta {
-        Op::DataColumns { data, columns }
-    } else {
-        Op::DataRows { data, columns }
-    })
+    Some(if p.ta { Op::DataColumns { data, columns } } else { Op::DataRows { data, columns } })
 }

@@ -36,13 +36,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn run_many(
-        &self,
-        n: usize,
-        inputs: &[&[f64]],
-        outputs: &mut [&mut [f64]],
-        ws: &mut [f64],
-    ) {
+    pub fn run_many(&self, n: usize, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
         self.check(n, inputs, outputs, ws);
         let frame = self.frame(inputs, outputs, ws);
         if n == self.own {
@@ -72,20 +66,11 @@ impl Program {
     /// Where an argument has the wrong size.
     pub(super) fn check(&self, n: usize, inputs: &[&[f64]], outputs: &[&mut [f64]], ws: &[f64]) {
         let size = |s: &Slot| s.count * if s.wide { n } else { 1 };
-        let right = inputs
-            .iter()
-            .map(|x| x.len())
-            .eq(self.inputs.iter().map(size));
+        let right = inputs.iter().map(|x| x.len()).eq(self.inputs.iter().map(size));
         assert!(right, "sizes of the inputs of a program");
-        let right = outputs
-            .iter()
-            .map(|y| y.len())
-            .eq(self.outputs.iter().map(size));
+        let right = outputs.iter().map(|y| y.len()).eq(self.outputs.iter().map(size));
         assert!(right, "sizes of the outputs of a program");
-        assert!(
-            ws.len() >= self.scratch(),
-            "size of the workspace of a program"
-        );
+        assert!(ws.len() >= self.scratch(), "size of the workspace of a program");
     }
 
     /// Lays out the workspace, the pointers going to the arguments themselves.
@@ -123,12 +108,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub(super) fn prepare(
-        &self,
-        inputs: &[&[f64]],
-        outputs: &mut [&mut [f64]],
-        ws: &mut [f64],
-    ) -> Run<'_> {
+    pub(super) fn prepare(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Run<'_> {
         self.check(self.own, inputs, outputs, ws);
         // SAFETY: the sizes are right.
         unsafe { self.start(&self.frame(inputs, outputs, ws)) }

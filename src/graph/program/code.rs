@@ -33,10 +33,7 @@ pub(super) struct Loc {
 impl Loc {
     /// The place `doubles` further.
     pub fn plus(self, doubles: usize) -> Loc {
-        Loc {
-            off: self.off + doubles,
-            ..self
-        }
+        Loc { off: self.off + doubles, ..self }
     }
 
     /// The same place at the first trip, moving by `step`.
@@ -206,11 +203,7 @@ impl Code {
 }
 
 fn fixed(base: Base) -> Loc {
-    Loc {
-        base,
-        off: 0,
-        step: 0,
-    }
+    Loc { base, off: 0, step: 0 }
 }
 
 /// The k-th input.

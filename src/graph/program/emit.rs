@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::code::{self, Base, Code, Cycle, Loc, Micro, Name, Step};
-use super::kernels::arith::{Extent, extent};
-use super::kernels::{Kernel, arith, fold, function, moves};
-use super::lir::{Lir, Map, Op, Square, V};
+use super::kernels::arith::extent;
+use super::kernels::{Kernel, arith, fold, moves};
+use super::lir::{Lir, Map, Op, V};
+use super::reading::{Kind, map_kernel, name};
 use super::schedule::{Group, Place};
 use crate::base::simd::Isa;
-use crate::graph::op::{Binary, Fold, Unary};
+use crate::graph::op::{Binary, Fold};
 use crate::graph::shape::Index;
 
 /// State of the emission of one list of nodes.
@@ -29,7 +30,7 @@ pub(super) struct Emitter<'a> {
     /// Nodes that need nothing more: computed with another, or in place.
     pub done: Vec<bool>,
     /// Whether whole vectors may be written behind the end of a value.
-    own: Vec<bool>,
+    pub own: Vec<bool>,
     started: Vec<bool>,
     spread_out: HashMap<(V, usize), Loc>,
 }
@@ -114,16 +115,7 @@ impl<'a> Emitter<'a> {
     }
 
     pub fn push(&mut self, kernel: Kernel, d: Loc, [a, b, c]: [Loc; 3], n: usize) {
-        let op = Micro {
-            name: self.name,
-            kernel,
-            last: (kernel, n),
-            d,
-            a,
-            b,
-            c,
-            n,
-        };
+        let op = Micro { name: self.name, kernel, last: (kernel, n), d, a, b, c, n };
         match &mut self.sink {
             Some(cycle) => cycle.ops.push(op),
             None => self.code.steps.push(Step::Op(op)),
@@ -170,10 +162,7 @@ impl<'a> Emitter<'a> {
             None => {
                 let output = self.lir.outputs.iter().position(|o| *o == v);
                 match output {
-                    Some(k)
-                        if self.expected.get(k) == Some(&self.lir.node(v).wide)
-                            && self.count(v) > DIRECT =>
-                    {
+                    Some(k) if self.expected.get(k) == Some(&self.lir.node(v).wide) && self.count(v) > DIRECT => {
                         code::output(k as u32)
                     }
                     _ => {
@@ -283,22 +272,13 @@ impl<'a> Emitter<'a> {
             Op::Fill => {
                 let (d, a) = (self.dest(v), node.args[0]);
                 let from = self.value(a);
-                let kernel = if wide {
-                    moves::repeat_kernel(self.lanes)
-                } else {
-                    arith::copy(self.isa, extent(n), 1)
-                };
+                let kernel = if wide { moves::repeat_kernel(self.lanes) } else { arith::copy(self.isa, extent(n), 1) };
                 self.push(kernel, d, [from; 3], n * width);
             }
             Op::Gather(index) => {
                 let table = self.code.table(index);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(
-                    moves::gather_kernel(width, moves::is_regular(index)),
-                    d,
-                    [a, table, a],
-                    n * width,
-                );
+                self.push(moves::gather_kernel(width, moves::is_regular(index)), d, [a, table, a], n * width);
             }
             Op::Assemble { .. } => {
                 self.target(v);
@@ -310,12 +290,7 @@ impl<'a> Emitter<'a> {
                 self.sum(v, from, count);
             }
             Op::Dot => self.dot(v),
-            Op::Fold {
-                fold: kind,
-                outer,
-                n,
-                inner,
-            } => {
+            Op::Fold { fold: kind, outer, n, inner } => {
                 let (outer, n, inner) = (*outer, *n, *inner);
                 let c = self.code.params(&[outer, n, inner * width]);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
@@ -342,87 +317,7 @@ impl<'a> Emitter<'a> {
             self.push(fold::sum(self.isa), d, [from; 3], count);
         } else {
             let c = self.code.params(&[1, count, width]);
-            self.push(
-                fold::fold_kernel(Fold::Sum, self.isa),
-                d,
-                [from, from, c],
-                0,
-            );
-        }
-    }
-
-    fn dot(&mut self, v: V) {
-        let (x, y) = (self.lir.node(v).args[0], self.lir.node(v).args[1]);
-        let (a, b) = (self.value(x), self.value(y));
-        if self.width(v) == 1 {
-            let d = self.dest(v);
-            self.push(fold::dot(self.isa), d, [a, b, a], self.lir.node(x).n);
-            return;
-        }
-        let count = self.count(x);
-        let product = self.code.buffer(count);
-        let mul = map_kernel(Map::Binary(Binary::Mul), self.isa, extent(count), 0);
-        self.push(mul, product, [a, b, a], count);
-        self.sum(v, product, self.lir.node(x).n);
-    }
-
-    fn map(&mut self, v: V, map: Map) {
-        let node = self.lir.node(v);
-        let (n, wide) = (node.n, node.wide);
-        let mut reading = Reading::default();
-        let mut places = [None; 3];
-        for (k, &a) in node.args.iter().enumerate() {
-            let kind = self.kind(a, n, wide);
-            places[k] = Some(match kind {
-                Kind::Row | Kind::Moving if !is_arithmetic(map) => {
-                    reading.add(k, Kind::Vector);
-                    self.full(a, n, wide)
-                }
-                _ => {
-                    reading.add(k, kind);
-                    self.value(a)
-                }
-            });
-        }
-        let a = places[0].expect("elementwise nodes have arguments");
-        let mut operands = [a, places[1].unwrap_or(a), places[2].unwrap_or(a)];
-        let d = self.dest(v);
-        if let Some(second) = self.twin(v, map) {
-            self.done[second.at()] = true;
-            operands[2] = self.dest(second);
-            let count = self.count(v);
-            self.push(function::softplus_sigmoid(self.isa), d, operands, count);
-            return;
-        }
-        let (extent, mut count) = reading.count(n, self.width(v));
-        if extent == Extent::Many {
-            count = self.padded(v, &operands);
-        }
-        let kernel = map_kernel(map, self.isa, extent, reading.scalars);
-        self.push(kernel, d, operands, count);
-    }
-
-    /// Where `v` is the softplus of a number: the node of its sigmoid, if that is still to be computed.
-    pub fn twin(&self, v: V, map: Map) -> Option<V> {
-        if map != Map::Unary(Unary::Softplus) {
-            return None;
-        }
-        let a = self.lir.node(v).args[0];
-        self.readers[a.at()].iter().copied().find(|r| {
-            matches!(self.lir.node(*r).op, Op::Map(Map::Unary(Unary::Sigmoid)))
-                && !self.done[r.at()]
-                && self.loc[r.at()].is_none()
-        })
-    }
-
-    /// Doubles to compute for `v`: up to whole vectors where nothing else is behind it.
-    fn padded(&self, v: V, operands: &[Loc]) -> usize {
-        let count = self.count(v);
-        let inside = |l: &Loc| matches!(l.base, Base::Buffer(_) | Base::Pool);
-        if count > 1 && self.own[v.at()] && operands.iter().all(inside) {
-            count.next_multiple_of(4)
-        } else {
-            count
+            self.push(fold::fold_kernel(Fold::Sum, self.isa), d, [from, from, c], 0);
         }
     }
 
@@ -433,9 +328,7 @@ impl<'a> Emitter<'a> {
         let from = self.full(source, n, node.wide);
         let (to, width) = (self.target(whole), self.width(v));
         match index {
-            Index::Stride {
-                start, stride: 1, ..
-            } => {
+            Index::Stride { start, stride: 1, .. } => {
                 let d = to.plus(start * width);
                 self.add_or_copy(d, from, n * width, add);
             }
@@ -458,98 +351,5 @@ impl<'a> Emitter<'a> {
         } else {
             self.copy(d, from, count);
         }
-    }
-}
-
-/// What people call an operation.
-pub(super) fn name(op: &Op) -> Name {
-    Name::Other(match op {
-        Op::Map(map) => return Name::Map(*map),
-        Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => "view",
-        Op::Fill => "fill",
-        Op::Gather(_) => "gather",
-        Op::Assemble { .. } => "assemble",
-        Op::Deposit { add: true, .. } => "scatter-add",
-        Op::Deposit { add: false, .. } => "store",
-        Op::Sum => "sum",
-        Op::Dot => "dot",
-        Op::Fold { .. } => "fold",
-        Op::CumSum { .. } => "running sum",
-        Op::MatMul(_) => "matrix product",
-        Op::DataRows { .. } => "data rows",
-        Op::DataColumns { .. } => "data columns",
-        Op::Square { kind, .. } => match kind {
-            Square::Cholesky => "cholesky",
-            Square::TriSolve(_) => "triangular solve",
-            Square::Solve(_) => "solve",
-            Square::LogAbsDet => "log determinant",
-        },
-        Op::Scan(_) => "loop",
-    })
-}
-
-/// How an operation reads an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// All doubles, one after another.
-    Vector,
-    /// The same lanes for every element.
-    Row,
-    /// One double for every element, for all lanes.
-    Moving,
-    /// One double.
-    Fixed,
-}
-
-/// How an operation reads all its operands.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reading {
-    /// Operands read as one double at a time.
-    pub scalars: arith::Scalars,
-    /// Operands that go on from element to element.
-    moving: arith::Scalars,
-    by_rows: bool,
-}
-
-impl Reading {
-    pub fn add(&mut self, k: usize, kind: Kind) {
-        let scalar = matches!(kind, Kind::Moving | Kind::Fixed);
-        let moving = matches!(kind, Kind::Moving | Kind::Vector);
-        self.scalars |= (scalar as u8) << k;
-        self.moving |= (moving as u8) << k;
-        self.by_rows |= matches!(kind, Kind::Row | Kind::Moving);
-    }
-
-    /// Extent and count of a call on `n` elements of `lanes` doubles.
-    pub fn count(&self, n: usize, lanes: usize) -> (Extent, usize) {
-        if self.by_rows {
-            (Extent::Rows, arith::rows(n, lanes, self.moving))
-        } else {
-            (extent(n * lanes), n * lanes)
-        }
-    }
-}
-
-/// True where a formula has kernels for rows of lanes.
-pub(super) fn is_arithmetic(map: Map) -> bool {
-    match map {
-        Map::Unary(u) => arith::unary(u, Isa::Baseline, Extent::Many).is_some(),
-        Map::Binary(b) => arith::binary(b, Isa::Baseline, Extent::Many, 0).is_some(),
-        Map::Ternary(t) => arith::ternary(t, Isa::Baseline, Extent::Many, 0).is_some(),
-        Map::Joined(_) => true,
-    }
-}
-
-/// The kernel of an elementwise formula.
-pub(super) fn map_kernel(map: Map, isa: Isa, n: Extent, scalars: arith::Scalars) -> Kernel {
-    match map {
-        Map::Unary(u) => arith::unary(u, isa, n).unwrap_or_else(|| function::unary(u, isa, n)),
-        Map::Binary(b) => {
-            arith::binary(b, isa, n, scalars).unwrap_or_else(|| function::binary(b, isa, scalars))
-        }
-        Map::Ternary(t) => {
-            arith::ternary(t, isa, n, scalars).unwrap_or_else(|| function::ternary(t, scalars))
-        }
-        Map::Joined(j) => arith::joined(j, isa, n, scalars),
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::code::{Base, Cycle, Loc, Micro, Name, Step};
-use super::emit::{self, Emitter, Kind, Reading, is_arithmetic, map_kernel};
+use super::emit::Emitter;
 use super::kernels::arith::{self, Extent};
 use super::kernels::{Kernel, dataset, fold, function, moves};
 use super::lir::{Map, Op, V};
+use super::reading::{Kind, Reading, is_arithmetic, map_kernel, name};
 use super::schedule::{Domain, flows};
 use crate::graph::op::Binary;
 use crate::graph::shape::Index;
@@ -58,11 +59,7 @@ impl Fused {
             self.tiles += 1;
             self.tiles - 1
         });
-        Loc {
-            base: Base::Buffer(self.file),
-            off: k * self.width(),
-            step: 0,
-        }
+        Loc { base: Base::Buffer(self.file), off: k * self.width(), step: 0 }
     }
 
     fn release(&mut self, at: Loc) {
@@ -110,9 +107,7 @@ impl Emitter<'_> {
     /// One loop over all `nodes`.
     pub(super) fn fused(&mut self, domain: Domain, nodes: &[V]) {
         let lanes = if domain.wide { self.lanes } else { 1 };
-        let Base::Buffer(file) = self.code.buffer(0).base else {
-            unreachable!("buffers are buffers")
-        };
+        let Base::Buffer(file) = self.code.buffer(0).base else { unreachable!("buffers are buffers") };
         let pending = self.pending(nodes);
         let tiles = self.live_tiles(nodes, pending.clone());
         let most = self.most_rows(nodes, lanes);
@@ -136,13 +131,7 @@ impl Emitter<'_> {
             }
         }
         self.code.buffers[file as usize] = f.tiles * f.width();
-        let label = format!(
-            "{} elements, {} nodes, {} tiles of {}",
-            domain.n,
-            nodes.len(),
-            f.tiles,
-            f.width()
-        );
+        let label = format!("{} elements, {} nodes, {} tiles of {}", domain.n, nodes.len(), f.tiles, f.width());
         self.code.steps.push(Step::Cycle(Cycle {
             trips: domain.n.div_ceil(f.elements),
             ops: f.ops,
@@ -199,14 +188,12 @@ impl Emitter<'_> {
     /// True where something outside the loop reads `v`.
     fn leaves(&self, f: &Fused, v: V) -> bool {
         self.lir.outputs.contains(&v)
-            || self.readers[v.at()]
-                .iter()
-                .any(|r| !(f.pending.contains_key(r) && flows(self.lir, v, *r)))
+            || self.readers[v.at()].iter().any(|r| !(f.pending.contains_key(r) && flows(self.lir, v, *r)))
     }
 
     fn fused_node(&mut self, f: &mut Fused, v: V) {
         let node = self.lir.node(v);
-        f.name = emit::name(&node.op);
+        f.name = name(&node.op);
         self.name = f.name;
         match &node.op {
             Op::Map(map) => self.fused_map(f, v, *map),
@@ -240,24 +227,13 @@ impl Emitter<'_> {
         }
     }
 
-    fn fused_arithmetic(
-        &mut self,
-        f: &mut Fused,
-        map: Map,
-        reading: Reading,
-        d: Loc,
-        operands: [Loc; 3],
-    ) {
+    fn fused_arithmetic(&mut self, f: &mut Fused, map: Map, reading: Reading, d: Loc, operands: [Loc; 3]) {
         let (isa, lanes) = (self.isa, f.lanes);
         f.op(
             |e| {
                 let (extent, count) = reading.count(e, lanes);
                 // A remainder of one double is a vector all the same.
-                let extent = if extent == Extent::One {
-                    Extent::Many
-                } else {
-                    extent
-                };
+                let extent = if extent == Extent::One { Extent::Many } else { extent };
                 (map_kernel(map, isa, extent, reading.scalars), count)
             },
             d,
@@ -309,8 +285,7 @@ impl Emitter<'_> {
 
     /// The sigmoid of what `v` is the softplus of, where this loop wants it too.
     fn sigmoid_twin(&self, f: &Fused, v: V, map: Map) -> Option<V> {
-        self.twin(v, map)
-            .filter(|u| f.pending.contains_key(u) && !f.here.contains_key(u))
+        self.twin(v, map).filter(|u| f.pending.contains_key(u) && !f.here.contains_key(u))
     }
 
     /// Where the tile of an operand is, and how it is read.
@@ -325,14 +300,7 @@ impl Emitter<'_> {
             Kind::Row | Kind::Fixed => 0,
         };
         let at = self.value(a);
-        (
-            if step > 0 {
-                at.stepping(step as isize)
-            } else {
-                at
-            },
-            kind,
-        )
+        (if step > 0 { at.stepping(step as isize) } else { at }, kind)
     }
 
     /// An operand that a kernel must find with all its doubles: a row repeated over a tile before the
@@ -389,9 +357,7 @@ impl Emitter<'_> {
         let (from, kind) = self.fused_operand(f, source);
         let to = self.target(whole);
         match index {
-            Index::Stride {
-                start, stride: 1, ..
-            } => {
+            Index::Stride { start, stride: 1, .. } => {
                 let d = to.plus(start * f.lanes).stepping(f.width() as isize);
                 if add {
                     let mut reading = Reading::default();

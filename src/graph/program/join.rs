@@ -77,9 +77,7 @@ impl Join<'_> {
         let (node, next) = (self.lir.node(v), self.lir.node(reader));
         match next.op {
             Op::Sum => true,
-            Op::Map(Map::Binary(Binary::Add | Binary::Sub)) => {
-                node.n == next.n && node.wide == next.wide
-            }
+            Op::Map(Map::Binary(Binary::Add | Binary::Sub)) => node.n == next.n && node.wide == next.wide,
             _ => false,
         }
     }

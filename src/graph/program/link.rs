@@ -111,11 +111,7 @@ pub(super) fn link(code: Code) -> Linked {
         Base::Buffer(k) => offsets[k as usize] + loc.off,
         _ => pointers + loc.off,
     };
-    let transfer = |&(k, loc, count): &(usize, Loc, usize)| Transfer {
-        k,
-        offset: inside(loc),
-        count,
-    };
+    let transfer = |&(k, loc, count): &(usize, Loc, usize)| Transfer { k, offset: inside(loc), count };
     let imports = code.imports.iter().map(transfer).collect();
     let exports = code.exports.iter().map(transfer).collect();
     let address = |loc: Loc| match loc.base {
@@ -164,14 +160,7 @@ fn push_op(stages: &mut Vec<Stage>, op: &Micro, address: impl Fn(Loc) -> Address
         return;
     };
     let (kernel, n) = (op.kernel, op.n as u32);
-    let instr = Instr {
-        kernel,
-        d,
-        a,
-        b,
-        c,
-        n,
-    };
+    let instr = Instr { kernel, d, a, b, c, n };
     match stages.last_mut() {
         Some(Stage::Block(ops)) => ops.push(instr),
         _ => stages.push(Stage::Block(vec![instr])),
@@ -208,14 +197,7 @@ fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
     let bytes = locs
         .iter()
         .filter(|l| l.step != 0)
-        .map(|l| {
-            l.step
-                * if matches!(l.base, Base::Table(_)) {
-                    4
-                } else {
-                    8
-                }
-        })
+        .map(|l| l.step * if matches!(l.base, Base::Table(_)) { 4 } else { 8 })
         .collect();
     let ops: Vec<Instr> = cycle
         .ops
@@ -229,15 +211,8 @@ fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
             n: op.n as u32,
         })
         .collect();
-    let last = ops
-        .iter()
-        .zip(&cycle.ops)
-        .map(|(i, op)| Instr {
-            kernel: op.last.0,
-            n: op.last.1 as u32,
-            ..*i
-        })
-        .collect();
+    let last =
+        ops.iter().zip(&cycle.ops).map(|(i, op)| Instr { kernel: op.last.0, n: op.last.1 as u32, ..*i }).collect();
     Loop {
         trips: cycle.trips,
         last,
@@ -246,11 +221,7 @@ fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
         inner_fixed: offsets(false),
         bytes,
         ops,
-        inner: cycle
-            .inner
-            .iter()
-            .map(|(at, c)| (*at, link_cycle(c, address)))
-            .collect(),
+        inner: cycle.inner.iter().map(|(at, c)| (*at, link_cycle(c, address))).collect(),
         label: cycle.label.clone(),
     }
 }
@@ -288,9 +259,7 @@ fn intervals(code: &Code) -> Vec<(usize, usize)> {
 /// Offsets of the buffers from `start`, and the end: two that are live at one step never overlap.
 fn allocate(code: &Code, start: usize) -> (Vec<usize>, usize) {
     let live = intervals(code);
-    let mut order: Vec<usize> = (0..live.len())
-        .filter(|&k| live[k].0 <= live[k].1)
-        .collect();
+    let mut order: Vec<usize> = (0..live.len()).filter(|&k| live[k].0 <= live[k].1).collect();
     order.sort_by_key(|&k| live[k].0);
     let mut ends: Vec<usize> = order.clone();
     ends.sort_by_key(|&k| live[k].1);
@@ -324,10 +293,7 @@ struct Heap {
 
 impl Heap {
     fn new(start: usize) -> Heap {
-        Heap {
-            free: Default::default(),
-            end: start,
-        }
+        Heap { free: Default::default(), end: start }
     }
 
     /// The smallest free piece that is large enough; else room at the end.

@@ -31,11 +31,7 @@ struct Lowering<'a> {
 
 /// The part of `g` that `outputs` need, for `lanes` lanes.
 pub(super) fn lower(g: &Graph, outputs: &[Var], lanes: usize) -> Lir {
-    let wide: Vec<bool> = g
-        .inputs()
-        .iter()
-        .map(|i| lanes > 1 && g.node(i.var).spread != Spread::Shared)
-        .collect();
+    let wide: Vec<bool> = g.inputs().iter().map(|i| lanes > 1 && g.node(i.var).spread != Spread::Shared).collect();
     lower_body(g, outputs, &wide)
 }
 
@@ -43,13 +39,7 @@ pub(super) fn lower(g: &Graph, outputs: &[Var], lanes: usize) -> Lir {
 pub(super) fn lower_body(g: &Graph, outputs: &[Var], wide: &[bool]) -> Lir {
     let needed = prune::needed(g, outputs);
     let (constant, known) = constants(g, &needed, outputs);
-    let mut low = Lowering {
-        g,
-        wide: wide.to_vec(),
-        out: Lir::default(),
-        reps: vec![None; g.nodes().len()],
-        known,
-    };
+    let mut low = Lowering { g, wide: wide.to_vec(), out: Lir::default(), reps: vec![None; g.nodes().len()], known };
     for i in 0..g.nodes().len() {
         let v = Var(i as u32);
         if !needed[i] {
@@ -128,10 +118,7 @@ impl Lowering<'_> {
             let n = data.len();
             (data, n)
         };
-        Rep {
-            v: self.out.push(Op::Const(data), vec![], n),
-            repeated: equal,
-        }
+        Rep { v: self.out.push(Op::Const(data), vec![], n), repeated: equal }
     }
 
     fn number(&mut self, x: f64) -> V {
@@ -139,19 +126,13 @@ impl Lowering<'_> {
     }
 
     fn array(&mut self, op: Op, args: Vec<V>, n: usize) -> Rep {
-        Rep {
-            v: self.out.push(op, args, n),
-            repeated: false,
-        }
+        Rep { v: self.out.push(op, args, n), repeated: false }
     }
 
     fn map(&mut self, map: Map, args: Vec<V>, n: usize) -> Rep {
         let scalar = args.iter().all(|a| self.out.node(*a).n == 1);
         let count = if scalar { 1 } else { n };
-        Rep {
-            v: self.out.push(Op::Map(map), args, count),
-            repeated: scalar && n != 1,
-        }
+        Rep { v: self.out.push(Op::Map(map), args, count), repeated: scalar && n != 1 }
     }
 
     fn node(&mut self, v: Var) -> Rep {
@@ -161,16 +142,8 @@ impl Lowering<'_> {
         match &node.op {
             op::Op::Input(k) => {
                 let wide = self.wide[*k as usize];
-                self.out.nodes.push(Node {
-                    op: Op::Input(*k),
-                    args: vec![],
-                    n,
-                    wide,
-                });
-                Rep {
-                    v: V(self.out.nodes.len() as u32 - 1),
-                    repeated: false,
-                }
+                self.out.nodes.push(Node { op: Op::Input(*k), args: vec![], n, wide });
+                Rep { v: V(self.out.nodes.len() as u32 - 1), repeated: false }
             }
             op::Op::Const(c) => self.constant(c.clone()),
             op::Op::Unary(u) => self.elementwise(Map::Unary(*u), args, n),
@@ -179,10 +152,7 @@ impl Lowering<'_> {
             op::Op::Ternary(t) => self.elementwise(Map::Ternary(*t), args, n),
             op::Op::Reshape | op::Op::StopGradient | op::Op::ScaleGrad => {
                 let rep = self.rep(args[0]);
-                Rep {
-                    repeated: n != 1 && self.out.node(rep.v).n == 1,
-                    ..rep
-                }
+                Rep { repeated: n != 1 && self.out.node(rep.v).n == 1, ..rep }
             }
             op::Op::Gather(index) => self.gather(args[0], index, n),
             op::Op::ScatterAdd(index) => {
@@ -190,12 +160,7 @@ impl Lowering<'_> {
                 self.assemble(vec![(source, index.clone())], n)
             }
             op::Op::Concat => self.concat(args, n),
-            op::Op::Fold {
-                fold,
-                outer,
-                n,
-                inner,
-            } => self.fold(*fold, args[0], (*outer, *n, *inner)),
+            op::Op::Fold { fold, outer, n, inner } => self.fold(*fold, args[0], (*outer, *n, *inner)),
             op::Op::CumSum { reverse } => {
                 let a = self.full(args[0]);
                 let len = node.shape.dims().last().copied().unwrap_or(1);
@@ -227,19 +192,13 @@ impl Lowering<'_> {
     fn gather(&mut self, a: Var, index: &Index, n: usize) -> Rep {
         let rep = self.rep(a);
         if self.out.node(rep.v).n == 1 {
-            return Rep {
-                v: rep.v,
-                repeated: n != 1,
-            };
+            return Rep { v: rep.v, repeated: n != 1 };
         }
         match index {
-            Index::Stride { start, stride, len } if *stride == 0 || *len == 1 => Rep {
-                v: self.out.push(Op::Slice(*start), vec![rep.v], 1),
-                repeated: n != 1,
-            },
-            Index::Stride {
-                start, stride: 1, ..
-            } => self.array(Op::Slice(*start), vec![rep.v], n),
+            Index::Stride { start, stride, len } if *stride == 0 || *len == 1 => {
+                Rep { v: self.out.push(Op::Slice(*start), vec![rep.v], 1), repeated: n != 1 }
+            }
+            Index::Stride { start, stride: 1, .. } => self.array(Op::Slice(*start), vec![rep.v], n),
             _ => self.array(Op::Gather(index.clone()), vec![rep.v], n),
         }
     }
@@ -248,10 +207,7 @@ impl Lowering<'_> {
     fn assemble(&mut self, parts: Vec<(V, Index)>, n: usize) -> Rep {
         let deposits = parts
             .into_iter()
-            .map(|(source, index)| {
-                self.out
-                    .push(Op::Deposit { index, add: true }, vec![source], n)
-            })
+            .map(|(source, index)| self.out.push(Op::Deposit { index, add: true }, vec![source], n))
             .collect();
         self.array(Op::Assemble { base: false }, deposits, n)
     }
@@ -262,11 +218,7 @@ impl Lowering<'_> {
         for a in args {
             let source = self.full(*a);
             let len = self.out.node(source).n;
-            let index = Index::Stride {
-                start,
-                stride: 1,
-                len,
-            };
+            let index = Index::Stride { start, stride: 1, len };
             parts.push((source, index));
             start += len;
         }
@@ -290,10 +242,7 @@ impl Lowering<'_> {
                     self.out.push(add, vec![c, rep.v], 1)
                 }
             };
-            return Rep {
-                v,
-                repeated: count != 1,
-            };
+            return Rep { v, repeated: count != 1 };
         }
         let a = self.full(a);
         match fold {
@@ -303,12 +252,7 @@ impl Lowering<'_> {
                 self.assemble(vec![(a, index)], count)
             }
             _ => {
-                let op = Op::Fold {
-                    fold,
-                    outer,
-                    n,
-                    inner,
-                };
+                let op = Op::Fold { fold, outer, n, inner };
                 self.array(op, vec![a], count)
             }
         }
@@ -338,12 +282,7 @@ impl Lowering<'_> {
             let shape = self.g.shape(*b);
             shape.dims().last().copied().unwrap_or(1)
         });
-        let op = Op::Square {
-            kind,
-            batch: d[..d.len() - 2].iter().product(),
-            n: order,
-            m,
-        };
+        let op = Op::Square { kind, batch: d[..d.len() - 2].iter().product(), n: order, m };
         let args = args.iter().map(|a| self.full(*a)).collect();
         self.array(op, args, n)
     }

@@ -5,6 +5,7 @@ mod batch;
 mod code;
 mod dataset;
 mod emit;
+mod emit_map;
 mod fused;
 mod join;
 mod kernels;
@@ -13,6 +14,7 @@ mod lir;
 mod lower;
 mod peephole;
 mod product;
+mod reading;
 mod report;
 mod run;
 mod scan;
@@ -22,6 +24,7 @@ use code::Code;
 use emit::Emitter;
 use link::{LINE, Linked};
 use lir::Lir;
+pub use report::Timing;
 
 use super::Graph;
 use super::hoist::hoist;
@@ -54,11 +57,7 @@ struct Slot {
 impl Slot {
     /// Doubles among the arguments of a group of particles.
     fn in_group(&self, particles: usize) -> usize {
-        if self.wide {
-            (self.count * particles).next_multiple_of(LINE)
-        } else {
-            0
-        }
+        if self.wide { (self.count * particles).next_multiple_of(LINE) } else { 0 }
     }
 }
 
@@ -84,10 +83,7 @@ impl Program {
     /// Where `options.lanes` is none of 1, 8, 16, 32, 64.
     pub fn compile(g: &Graph, outputs: &[Var], options: &Options) -> Program {
         let lanes = options.lanes;
-        assert!(
-            [1, 8, 16, 32, 64].contains(&lanes),
-            "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}"
-        );
+        assert!([1, 8, 16, 32, 64].contains(&lanes), "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}");
         let (hoisted, wanted) = hoist(g, outputs);
         let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
@@ -109,10 +105,7 @@ impl Program {
             own /= 2;
             code = compile(own, &lower(own));
         }
-        let slot = |v: &Var| Slot {
-            count: g.shape(*v).count(),
-            wide: wide(v),
-        };
+        let slot = |v: &Var| Slot { count: g.shape(*v).count(), wide: wide(v) };
         let inputs: Vec<Slot> = g.inputs().iter().map(|i| slot(&i.var)).collect();
         let outputs: Vec<Slot> = outputs.iter().map(slot).collect();
         let all = inputs.iter().chain(&outputs);

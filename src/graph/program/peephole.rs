@@ -36,8 +36,7 @@ fn gather_sums(lir: &mut Lir) {
             let x = lir.node(x);
             x.n == lir.nodes[i].n && x.wide == lir.nodes[i].wide
         };
-        let own =
-            |x: V| matches!(lir.node(x).op, Op::Assemble { .. }) && uses[x.at()] == 1 && whole(x);
+        let own = |x: V| matches!(lir.node(x).op, Op::Assemble { .. }) && uses[x.at()] == 1 && whole(x);
         let base_of = |x: V| match lir.node(x).op {
             Op::Assemble { base: true } => Some(lir.node(x).args[0]),
             _ => None,
@@ -45,17 +44,10 @@ fn gather_sums(lir: &mut Lir) {
         let (base, args) = match (own(a), own(b)) {
             (true, true) => match (base_of(a), base_of(b)) {
                 (Some(_), Some(_)) => continue,
-                (x, y) => (
-                    x.or(y),
-                    [lir.node(a).args.clone(), lir.node(b).args.clone()].concat(),
-                ),
+                (x, y) => (x.or(y), [lir.node(a).args.clone(), lir.node(b).args.clone()].concat()),
             },
-            (true, false) if whole(b) && base_of(a).is_none() => {
-                (Some(b), lir.node(a).args.clone())
-            }
-            (false, true) if whole(a) && base_of(b).is_none() => {
-                (Some(a), lir.node(b).args.clone())
-            }
+            (true, false) if whole(b) && base_of(a).is_none() => (Some(b), lir.node(a).args.clone()),
+            (false, true) if whole(a) && base_of(b).is_none() => (Some(a), lir.node(b).args.clone()),
             _ => continue,
         };
         let deposits: Vec<V> = args.into_iter().filter(|x| Some(*x) != base).collect();
@@ -70,9 +62,7 @@ fn gather_sums(lir: &mut Lir) {
             lir.nodes[d.at()].args.extend(base);
         }
         let node = &mut lir.nodes[i];
-        node.op = Op::Assemble {
-            base: base.is_some(),
-        };
+        node.op = Op::Assemble { base: base.is_some() };
         node.args = base.into_iter().chain(deposits).collect();
     }
 }
@@ -89,9 +79,7 @@ fn range(index: &Index) -> (usize, usize) {
         }
         Index::Repeat { .. } => end(index.at(n - 1)),
         Index::Tile { period, .. } => end(period.min(&n) - 1),
-        Index::Table(t) => t.iter().fold((usize::MAX, 0), |(lo, hi), &x| {
-            (lo.min(x as usize), hi.max(x as usize + 1))
-        }),
+        Index::Table(t) => t.iter().fold((usize::MAX, 0), |(lo, hi), &x| (lo.min(x as usize), hi.max(x as usize + 1))),
     }
 }
 
@@ -125,10 +113,7 @@ fn place_deposits(lir: &mut Lir) {
             let free = lo >= reach && ranges.get(k + 1).is_none_or(|next| next.0 >= hi);
             reach = reach.max(hi);
             if let Op::Deposit { index, add } = &mut lir.nodes[d.at()].op
-                && matches!(
-                    index,
-                    Index::Stride { stride: 1, .. } | Index::Stride { len: 1, .. }
-                )
+                && matches!(index, Index::Stride { stride: 1, .. } | Index::Stride { len: 1, .. })
             {
                 *add = !free;
             }

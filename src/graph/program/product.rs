@@ -40,11 +40,7 @@ impl Emitter<'_> {
             .map(|(k, &x)| {
                 // One factor for all lanes: the lanes are further right-hand sides.
                 let shared = k == 0 && matches!(kind, Square::TriSolve(_) | Square::Solve(_));
-                if wide && !self.lir.node(x).wide && !shared {
-                    self.full(x, counts[k], true)
-                } else {
-                    self.value(x)
-                }
+                if wide && !self.lir.node(x).wide && !shared { self.full(x, counts[k], true) } else { self.value(x) }
             })
             .collect();
         let lanes_everywhere = wide && self.lir.node(node.args[0]).wide;
@@ -124,18 +120,7 @@ fn right_lanes(p: &Product, lanes: usize) -> Layout {
     } else {
         (1, p.n * lanes, (p.n * lanes, 1), (0, 0, 0))
     };
-    Layout {
-        outer: p.batch,
-        inner,
-        m: p.m,
-        n,
-        k: p.k,
-        d: p.n * lanes,
-        l,
-        r,
-        by_outer,
-        by_inner,
-    }
+    Layout { outer: p.batch, inner, m: p.m, n, k: p.k, d: p.n * lanes, l, r, by_outer, by_inner }
 }
 
 /// The left factor has lanes: each of its rows is a right factor of `k x lanes`, the right one

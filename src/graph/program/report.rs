@@ -45,32 +45,21 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn profile(
-        &self,
-        inputs: &[&[f64]],
-        outputs: &mut [&mut [f64]],
-        ws: &mut [f64],
-    ) -> Vec<Timing> {
+    pub fn profile(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Vec<Timing> {
         let run = self.prepare(inputs, outputs, ws);
         // SAFETY: `prepare` has checked the sizes.
         unsafe { run.all() };
         let mut timings = vec![];
         for (k, stage) in self.code.stages.iter().enumerate() {
             let mut add = |name: String, f: &mut dyn FnMut()| {
-                timings.push(Timing {
-                    stage: k,
-                    name,
-                    nanoseconds: time(f),
-                });
+                timings.push(Timing { stage: k, name, nanoseconds: time(f) });
             };
             let label = |i: usize| self.code.names[k][i].to_string();
             match stage {
                 Stage::Block(ops) => {
                     for (i, op) in ops.iter().enumerate() {
                         // SAFETY: as in a run; repeated, an operation reads and writes the same places.
-                        add(label(i), &mut || unsafe {
-                            run::block(&[*op], run.workspace())
-                        });
+                        add(label(i), &mut || unsafe { run::block(&[*op], run.workspace()) });
                     }
                 }
                 Stage::Call(..) => {
@@ -96,11 +85,7 @@ impl Program {
 
 /// A loop with one of its operations.
 fn only(l: &Loop, i: usize) -> Loop {
-    Loop {
-        ops: vec![l.ops[i]],
-        last: vec![l.last[i]],
-        ..l.clone()
-    }
+    Loop { ops: vec![l.ops[i]], last: vec![l.last[i]], ..l.clone() }
 }
 
 /// The operations of a stage, each with how often it occurs.
@@ -109,10 +94,8 @@ fn names(code: &Linked, k: usize) -> String {
     for name in &code.names[k] {
         *count.entry(name.to_string()).or_default() += 1;
     }
-    let parts: Vec<String> = count
-        .into_iter()
-        .map(|(name, n)| if n > 1 { format!("{n} {name}") } else { name })
-        .collect();
+    let parts: Vec<String> =
+        count.into_iter().map(|(name, n)| if n > 1 { format!("{n} {name}") } else { name }).collect();
     parts.join(", ")
 }
 

@@ -29,12 +29,7 @@ impl<'a> Run<'a> {
                 copy(ws.add(e.offset), *inputs.add(e.k), e.count);
             }
         }
-        Run {
-            code,
-            ws,
-            inputs,
-            outputs,
-        }
+        Run { code, ws, inputs, outputs }
     }
 
     /// All stages, then the copies of small outputs.
@@ -67,9 +62,7 @@ impl<'a> Run<'a> {
         unsafe {
             match stage {
                 Stage::Block(ops) => block(ops, self.ws),
-                Stage::Call(kernel, [d, a, b, c], n) => {
-                    kernel(self.at(*d), self.at(*a), self.at(*b), self.at(*c), *n)
-                }
+                Stage::Call(kernel, [d, a, b, c], n) => kernel(self.at(*d), self.at(*a), self.at(*b), self.at(*c), *n),
                 Stage::Loop(l) => cycle(l, self, self.ws.cast()),
             }
         }
@@ -87,13 +80,7 @@ impl<'a> Run<'a> {
                 Address::Workspace(off) => self.ws.add(off),
                 Address::Input(k, off) => (*self.inputs.add(k as usize)).add(off).cast_mut(),
                 Address::Output(k, off) => (*self.outputs.add(k as usize)).add(off),
-                Address::Data(k, off) => self
-                    .code
-                    .data
-                    .get_unchecked(k as usize)
-                    .as_ptr()
-                    .add(off)
-                    .cast_mut(),
+                Address::Data(k, off) => self.code.data.get_unchecked(k as usize).as_ptr().add(off).cast_mut(),
                 Address::Table(k, off) => {
                     let table = self.code.tables.get_unchecked(k as usize);
                     table.as_ptr().add(off).cast_mut().cast()
@@ -178,9 +165,7 @@ pub(super) unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
         }
         let mut i = 0;
         while i + 4 <= n {
-            to.add(i)
-                .cast::<[f64; 4]>()
-                .write(from.add(i).cast::<[f64; 4]>().read());
+            to.add(i).cast::<[f64; 4]>().write(from.add(i).cast::<[f64; 4]>().read());
             // Without this the compiler makes the loop a call again.
             std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
             i += 4;

@@ -32,9 +32,7 @@ impl Emitter<'_> {
         let (args, wide) = (node.args.clone(), node.wide);
         let width = self.width(v);
         let projections = self.projections(v);
-        let carries: Vec<Carry> = (0..scan.next.len())
-            .map(|k| self.carry(&scan, k, width, &projections))
-            .collect();
+        let carries: Vec<Carry> = (0..scan.next.len()).map(|k| self.carry(&scan, k, width, &projections)).collect();
         for (k, carry) in carries.iter().enumerate() {
             let from = self.full(args[k], self.lir.node(args[k]).n, wide);
             self.copy(carry.first, from, carry.count);
@@ -62,9 +60,7 @@ impl Emitter<'_> {
 
     /// The node that reads each output of the loop, if there is one.
     fn projections(&self, v: V) -> Vec<Option<V>> {
-        let Op::Scan(scan) = &self.lir.node(v).op else {
-            unreachable!("called for loops")
-        };
+        let Op::Scan(scan) = &self.lir.node(v).op else { unreachable!("called for loops") };
         let mut found = vec![None; 2 * scan.next.len() + scan.ys.len()];
         for &r in &self.readers[v.at()] {
             if let Op::Proj(k) = self.lir.node(r).op {
@@ -82,47 +78,25 @@ impl Emitter<'_> {
         let rows = trace.is_some() || (scan.len + 1) * count <= KEPT;
         if !rows {
             let (first, next) = (self.code.buffer(count), self.code.buffer(count));
-            return Carry {
-                first,
-                now: first,
-                next,
-                count,
-                rows,
-            };
+            return Carry { first, now: first, next, count, rows };
         }
         let all = self.code.buffer((scan.len + 1) * count);
         let step = count as isize;
         let (first, now, next, seen) = if scan.reverse {
             let first = all.plus(scan.len * count);
             let next = all.plus(scan.len.saturating_sub(1) * count);
-            (
-                first,
-                first.stepping(-step),
-                next.stepping(-step),
-                all.plus(count),
-            )
+            (first, first.stepping(-step), next.stepping(-step), all.plus(count))
         } else {
             (all, all.stepping(step), all.plus(count).stepping(step), all)
         };
         if let Some(t) = trace {
             self.loc[t.at()] = Some(seen);
         }
-        Carry {
-            first,
-            now,
-            next,
-            count,
-            rows,
-        }
+        Carry { first, now, next, count, rows }
     }
 
     /// Where step outputs that something reads go, moving with the steps.
-    fn outputs(
-        &mut self,
-        scan: &Scan,
-        width: usize,
-        projections: &[Option<V>],
-    ) -> Vec<Option<Loc>> {
+    fn outputs(&mut self, scan: &Scan, width: usize, projections: &[Option<V>]) -> Vec<Option<Loc>> {
         let carries = scan.next.len();
         (0..scan.ys.len())
             .map(|k| {
@@ -136,26 +110,9 @@ impl Emitter<'_> {
     }
 
     /// The body's operations.
-    fn body(
-        &mut self,
-        scan: &Scan,
-        args: &[V],
-        wide: bool,
-        carries: &[Carry],
-        ys: &[Option<Loc>],
-    ) -> Cycle {
-        let wanted: Vec<_> = scan
-            .next
-            .iter()
-            .copied()
-            .chain(
-                scan.ys
-                    .iter()
-                    .zip(ys)
-                    .filter(|y| y.1.is_some())
-                    .map(|y| *y.0),
-            )
-            .collect();
+    fn body(&mut self, scan: &Scan, args: &[V], wide: bool, carries: &[Carry], ys: &[Option<Loc>]) -> Cycle {
+        let wanted: Vec<_> =
+            scan.next.iter().copied().chain(scan.ys.iter().zip(ys).filter(|y| y.1.is_some()).map(|y| *y.0)).collect();
         let spread = self.body_spread(args, wide, carries.len());
         let lir = lower::lower_body(&scan.body, &wanted, &spread);
         let lir = peephole::rewrite(lir, self.lanes);
@@ -170,18 +127,9 @@ impl Emitter<'_> {
                 Some(_) => self.still(args[k]),
             })
             .collect();
-        let results: Vec<Loc> = carries
-            .iter()
-            .map(|c| c.next)
-            .chain(ys.iter().flatten().copied())
-            .collect();
+        let results: Vec<Loc> = carries.iter().map(|c| c.next).chain(ys.iter().flatten().copied()).collect();
         let mut inner = Emitter::new(&lir, self.lanes, self.isa, self.code);
-        inner.sink = Some(Cycle {
-            trips: scan.len,
-            ops: vec![],
-            inner: vec![],
-            label: String::new(),
-        });
+        inner.sink = Some(Cycle { trips: scan.len, ops: vec![], inner: vec![], label: String::new() });
         inner.steps(&places, &results, wide);
         for c in carries.iter().filter(|c| !c.rows) {
             inner.copy(c.now, c.next, c.count);
@@ -205,16 +153,7 @@ impl Emitter<'_> {
 
     /// Which inputs of the body have lanes.
     fn body_spread(&self, args: &[V], wide: bool, carries: usize) -> Vec<bool> {
-        args.iter()
-            .enumerate()
-            .map(|(k, a)| {
-                if k < carries {
-                    wide
-                } else {
-                    self.lir.node(*a).wide
-                }
-            })
-            .collect()
+        args.iter().enumerate().map(|(k, a)| if k < carries { wide } else { self.lir.node(*a).wide }).collect()
     }
 
     /// Emits all nodes of a body, given the places of its inputs and of its results.
@@ -227,10 +166,7 @@ impl Emitter<'_> {
         let mut moved = vec![];
         for (&v, &to) in self.lir.outputs.iter().zip(results) {
             let node = self.lir.node(v);
-            let computed = !matches!(
-                node.op,
-                Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_)
-            );
+            let computed = !matches!(node.op, Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_));
             if computed && node.wide == wide && self.loc[v.at()].is_none() {
                 self.loc[v.at()] = Some(to);
             } else {
@@ -253,14 +189,7 @@ impl Emitter<'_> {
     }
 
     /// A loop of one carry `next = a * carry + b` with known `a` and `b`, without other outputs.
-    fn linear(
-        &mut self,
-        scan: &Scan,
-        args: &[V],
-        wide: bool,
-        carries: &[Carry],
-        projections: &[Option<V>],
-    ) -> bool {
+    fn linear(&mut self, scan: &Scan, args: &[V], wide: bool, carries: &[Carry], projections: &[Option<V>]) -> bool {
         let [carry] = carries else { return false };
         if projections[2..].iter().any(|p| p.is_some()) || !carry.rows {
             return false;
@@ -287,9 +216,7 @@ impl Emitter<'_> {
         let (Some((a, da)), Some((b, db))) = (strided(factor), strided(term)) else {
             return false;
         };
-        let c = self
-            .code
-            .params(&[scan.len, carry.count, da, db, scan.reverse as usize]);
+        let c = self.code.params(&[scan.len, carry.count, da, db, scan.reverse as usize]);
         self.push(recur::linear(self.isa), carry.first, [a, b, c], 0);
         true
     }
@@ -323,9 +250,5 @@ fn moving(at: Loc, count: usize, scan: &Scan) -> Loc {
 
 /// A place moved by `doubles`, no longer moving.
 fn at_step(at: Loc, doubles: isize) -> Loc {
-    Loc {
-        off: (at.off as isize + doubles) as usize,
-        step: 0,
-        ..at
-    }
+    Loc { off: (at.off as isize + doubles) as usize, step: 0, ..at }
 }

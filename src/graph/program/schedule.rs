@@ -48,9 +48,7 @@ pub(super) fn has_large_matrices(lir: &Lir) -> bool {
 
 /// The groups in order of execution.
 pub(super) fn schedule(lir: &Lir, lanes: usize, small: usize) -> Vec<Group> {
-    let places: Vec<Place> = (0..lir.nodes.len())
-        .map(|i| place(lir, V(i as u32), lanes, small))
-        .collect();
+    let places: Vec<Place> = (0..lir.nodes.len()).map(|i| place(lir, V(i as u32), lanes, small)).collect();
     let mut depth = earliest(lir, &places);
     settle(lir, &places, &mut depth);
     let mut groups: HashMap<(u32, Place), Vec<V>> = HashMap::new();
@@ -62,10 +60,7 @@ pub(super) fn schedule(lir: &Lir, lanes: usize, small: usize) -> Vec<Group> {
     }
     let mut order: Vec<((u32, Place), Vec<V>)> = groups.into_iter().collect();
     order.sort_by_key(|g| g.0);
-    order
-        .into_iter()
-        .map(|((_, place), nodes)| Group { place, nodes })
-        .collect()
+    order.into_iter().map(|((_, place), nodes)| Group { place, nodes }).collect()
 }
 
 /// The node whose elements a node goes through, where that is not itself.
@@ -81,10 +76,7 @@ fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
         Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => return Place::Leaf,
         Op::DataRows { .. } | Op::DataColumns { .. } => {
             let over = lir.node(source(lir, v));
-            return Place::Loop(Domain {
-                n: over.n,
-                wide: over.wide,
-            });
+            return Place::Loop(Domain { n: over.n, wide: over.wide });
         }
         Op::Map(_) | Op::Gather(_) | Op::Fill | Op::Sum | Op::Dot | Op::Deposit { .. } => {}
         _ => return Place::Sequence,
@@ -94,18 +86,12 @@ fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
     if count <= small || (over.wide != lir.node(v).wide) {
         return Place::Sequence;
     }
-    Place::Loop(Domain {
-        n: over.n,
-        wide: over.wide,
-    })
+    Place::Loop(Domain { n: over.n, wide: over.wide })
 }
 
 /// True where the elements of `a` can be handed to `v` inside one loop.
 pub(super) fn flows(lir: &Lir, a: V, v: V) -> bool {
-    let pointwise = matches!(
-        lir.node(a).op,
-        Op::Map(_) | Op::Gather(_) | Op::Fill | Op::DataRows { .. }
-    );
+    let pointwise = matches!(lir.node(a).op, Op::Map(_) | Op::Gather(_) | Op::Fill | Op::DataRows { .. });
     let node = lir.node(v);
     let reads = match node.op {
         Op::Map(_) | Op::Dot => lir.node(a).n == lir.node(source(lir, v)).n,
@@ -133,12 +119,7 @@ fn earliest(lir: &Lir, places: &[Place]) -> Vec<u32> {
     let mut depth: Vec<u32> = vec![0; places.len()];
     for i in 0..places.len() {
         let v = V(i as u32);
-        depth[i] = lir.nodes[i]
-            .args
-            .iter()
-            .map(|&a| depth[a.at()] + edge(lir, places, a, v))
-            .max()
-            .unwrap_or(0);
+        depth[i] = lir.nodes[i].args.iter().map(|&a| depth[a.at()] + edge(lir, places, a, v)).max().unwrap_or(0);
     }
     depth
 }
@@ -233,9 +214,8 @@ fn pieces(lir: &Lir, places: &[Place], depth: &[u32]) -> Vec<Vec<V>> {
     }
     for i in 0..lir.nodes.len() {
         for &a in &lir.nodes[i].args {
-            let joined = places[i] == places[a.at()]
-                && depth[i] == depth[a.at()]
-                && matches!(places[i], Place::Loop(_));
+            let joined =
+                places[i] == places[a.at()] && depth[i] == depth[a.at()] && matches!(places[i], Place::Loop(_));
             if joined {
                 let (x, y) = (find(&mut parent, i), find(&mut parent, a.at()));
                 parent[x] = y;

@@ -24,9 +24,7 @@ pub(in crate::graph) fn active(g: &Graph, wrt: &[Var]) -> Vec<bool> {
                 }
                 any
             }
-            Op::Proj(k) => loops
-                .get(&args[0].index())
-                .is_some_and(|outputs| outputs[*k as usize]),
+            Op::Proj(k) => loops.get(&args[0].index()).is_some_and(|outputs| outputs[*k as usize]),
             op => (0..args.len()).any(|k| active[args[k].index()] && passes(op, k)),
         };
         active[i] |= from_args;
@@ -56,9 +54,7 @@ impl ScanActivity {
                 .filter_map(|(input, on)| on.then_some(input.var))
                 .collect();
             let body = active(&scan.body, &wrt);
-            let grown: Vec<bool> = (0..n)
-                .map(|k| carries[k] || body[scan.next[k].index()])
-                .collect();
+            let grown: Vec<bool> = (0..n).map(|k| carries[k] || body[scan.next[k].index()]).collect();
             if grown == carries {
                 let ys = scan.ys.iter().map(|y| body[y.index()]).collect();
                 return ScanActivity { carries, ys };
@@ -80,17 +76,9 @@ pub(in crate::graph) fn useful_carries(scan: &Scan, used: &[bool]) -> Vec<bool> 
     let mut useful: Vec<bool> = (0..n).map(|k| used[k] || used[n + k]).collect();
     loop {
         let ys = scan.ys.iter().zip(&used[2 * n..]);
-        let roots: Vec<Var> = scan
-            .next
-            .iter()
-            .zip(&useful)
-            .chain(ys)
-            .filter_map(|(v, on)| on.then_some(*v))
-            .collect();
+        let roots: Vec<Var> = scan.next.iter().zip(&useful).chain(ys).filter_map(|(v, on)| on.then_some(*v)).collect();
         let needed = prune::needed(&scan.body, &roots);
-        let grown: Vec<bool> = (0..n)
-            .map(|k| useful[k] || needed[scan.body.inputs()[k].var.index()])
-            .collect();
+        let grown: Vec<bool> = (0..n).map(|k| useful[k] || needed[scan.body.inputs()[k].var.index()]).collect();
         if grown == useful {
             return useful;
         }
@@ -110,10 +98,7 @@ pub(super) fn guarded(g: &Graph, outputs: &[Var], all: bool) -> Vec<bool> {
         let node = &g.nodes()[i];
         let branches = match node.op {
             Op::Ternary(Ternary::Select) => &node.args[1..],
-            Op::Binary(Binary::Min | Binary::Max)
-            | Op::Fold {
-                fold: Fold::Max, ..
-            } => &node.args[..],
+            Op::Binary(Binary::Min | Binary::Max) | Op::Fold { fold: Fold::Max, .. } => &node.args[..],
             _ if guarded[i] => &node.args[..],
             _ => continue,
         };

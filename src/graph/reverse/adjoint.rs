@@ -22,11 +22,7 @@ struct Piece {
 
 impl Adjoints {
     pub fn new(nodes: usize) -> Self {
-        Adjoints {
-            sums: vec![None; nodes],
-            pieces: HashMap::new(),
-            loops: HashMap::new(),
-        }
+        Adjoints { sums: vec![None; nodes], pieces: HashMap::new(), loops: HashMap::new() }
     }
 
     /// Adds a cotangent of `of`, of its shape or a scalar for every element.
@@ -43,10 +39,7 @@ impl Adjoints {
 
     /// Adds a cotangent of the elements `index` of `of`.
     pub fn add_piece(&mut self, of: Var, value: Var, index: Index) {
-        self.pieces
-            .entry(of)
-            .or_default()
-            .push(Piece { value, index });
+        self.pieces.entry(of).or_default().push(Piece { value, index });
     }
 
     /// Adds a cotangent of the k-th of the `count` outputs of a loop.
@@ -94,18 +87,13 @@ fn assemble(g: &mut Graph, mut pieces: Vec<Piece>, shape: Shape) -> Vec<Var> {
         }
     }
     let groups = groups.into_iter().map(|(_, group)| group);
-    groups
-        .chain(single)
-        .map(|group| place(g, &group, shape))
-        .collect()
+    groups.chain(single).map(|group| place(g, &group, shape)).collect()
 }
 
 /// Which elements an index touches; `None` where it touches one twice.
 fn marks(index: &Index, count: usize) -> Option<Vec<bool>> {
     let mut marked = vec![false; count];
-    (0..index.len())
-        .all(|j| !std::mem::replace(&mut marked[index.at(j)], true))
-        .then_some(marked)
+    (0..index.len()).all(|j| !std::mem::replace(&mut marked[index.at(j)], true)).then_some(marked)
 }
 
 /// The pieces at their places in zeros of `shape`.
@@ -114,17 +102,12 @@ fn place(g: &mut Graph, group: &[Piece], shape: Shape) -> Var {
     let mut values = vec![];
     for p in group {
         let flat = Shape::new(&[p.index.len()]);
-        let full = if g.shape(p.value).count() == flat.count() {
-            p.value
-        } else {
-            g.fill_to(p.value, flat)
-        };
+        let full = if g.shape(p.value).count() == flat.count() { p.value } else { g.fill_to(p.value, flat) };
         values.push(full);
         table.extend((0..p.index.len()).map(|j| p.index.at(j) as u32));
     }
     let joined = g.concat(&values, Shape::new(&[table.len()]));
-    if table.len() == shape.count() && marks(&Index::Table(table[..].into()), table.len()).is_some()
-    {
+    if table.len() == shape.count() && marks(&Index::Table(table[..].into()), table.len()).is_some() {
         let mut inverse = vec![0; table.len()];
         for (j, &t) in table.iter().enumerate() {
             inverse[t as usize] = j as u32;
@@ -136,29 +119,16 @@ fn place(g: &mut Graph, group: &[Piece], shape: Shape) -> Var {
 
 /// Sum of a cotangent over all `shape.count()` elements.
 pub(super) fn sum_all(g: &mut Graph, value: Var, shape: Shape) -> Var {
-    if g.shape(value).is_scalar() {
-        g.scale(shape.count() as f64, value)
-    } else {
-        g.sum(value)
-    }
+    if g.shape(value).is_scalar() { g.scale(shape.count() as f64, value) } else { g.sum(value) }
 }
 
 /// A cotangent of an elementwise result of shape `from` as one of an argument of shape `to`.
 pub(super) fn reduce(g: &mut Graph, value: Var, from: Shape, to: Shape) -> Var {
-    if from == to {
-        value
-    } else {
-        sum_all(g, value, from)
-    }
+    if from == to { value } else { sum_all(g, value, from) }
 }
 
 /// Repeats `[outer, inner]` along a new middle axis; a single element stays a scalar.
-pub(in crate::graph) fn expand(
-    g: &mut Graph,
-    v: Var,
-    (outer, n, inner): (usize, usize, usize),
-    shape: Shape,
-) -> Var {
+pub(in crate::graph) fn expand(g: &mut Graph, v: Var, (outer, n, inner): (usize, usize, usize), shape: Shape) -> Var {
     let len = outer * n * inner;
     if g.shape(v).is_scalar() {
         return v;
@@ -177,19 +147,11 @@ pub(in crate::graph) fn expand(
 
 /// Adds the cotangent of `gather(of, index)`, reducing repeated elements by sums where they are
 /// neighbours or periods.
-pub(super) fn add_gathered(
-    g: &mut Graph,
-    adjoints: &mut Adjoints,
-    of: Var,
-    index: &Index,
-    (ct, from): (Var, Shape),
-) {
+pub(super) fn add_gathered(g: &mut Graph, adjoints: &mut Adjoints, of: Var, index: &Index, (ct, from): (Var, Shape)) {
     let (source, len) = (g.shape(of), index.len());
     let uniform = g.shape(ct).is_scalar() && !from.is_scalar();
     let folded = match *index {
-        Index::Stride {
-            start, stride: 0, ..
-        } => {
+        Index::Stride { start, stride: 0, .. } => {
             let s = sum_all(g, ct, from);
             Some((s, start, 1))
         }
@@ -205,19 +167,11 @@ pub(super) fn add_gathered(
     };
     match folded {
         Some((s, 0, n)) if n == source.count() => {
-            let s = if g.shape(s).is_scalar() {
-                s
-            } else {
-                g.reshape(s, source)
-            };
+            let s = if g.shape(s).is_scalar() { s } else { g.reshape(s, source) };
             adjoints.add(g, of, s);
         }
         Some((s, start, len)) => {
-            let index = Index::Stride {
-                start,
-                stride: 1,
-                len,
-            };
+            let index = Index::Stride { start, stride: 1, len };
             adjoints.add_piece(of, s, index);
         }
         None if uniform && marks(index, source.count()).is_none() => {

@@ -7,14 +7,7 @@ use crate::graph::op::{Binary, Fold, Node, Op, Var};
 use crate::graph::shape::{Index, Shape};
 
 /// Hands the cotangent of `y` on to its arguments.
-pub(super) fn add_cotangents(
-    g: &mut Graph,
-    adjoints: &mut Adjoints,
-    y: Var,
-    node: &Node,
-    ct: Var,
-    on: &[bool],
-) {
+pub(super) fn add_cotangents(g: &mut Graph, adjoints: &mut Adjoints, y: Var, node: &Node, ct: Var, on: &[bool]) {
     let a = node.args[0];
     match &node.op {
         Op::Reshape => {
@@ -24,20 +17,11 @@ pub(super) fn add_cotangents(
         Op::Gather(index) => add_gathered(g, adjoints, a, index, (ct, node.shape)),
         Op::ScatterAdd(index) => {
             let shape = g.shape(a);
-            let value = if is_uniform(g, ct, node.shape) {
-                ct
-            } else {
-                g.gather(ct, index.clone(), shape)
-            };
+            let value = if is_uniform(g, ct, node.shape) { ct } else { g.gather(ct, index.clone(), shape) };
             adjoints.add(g, a, value);
         }
         Op::Concat => add_parts(g, adjoints, node, ct, on),
-        Op::Fold {
-            fold,
-            outer,
-            n,
-            inner,
-        } => {
+        Op::Fold { fold, outer, n, inner } => {
             let value = unfold(g, *fold, (*outer, *n, *inner), (a, y), ct);
             adjoints.add(g, a, value);
         }
@@ -56,11 +40,7 @@ fn is_uniform(g: &Graph, ct: Var, shape: Shape) -> bool {
 }
 
 fn reshaped(g: &mut Graph, ct: Var, from: Shape, to: Shape) -> Var {
-    if is_uniform(g, ct, from) {
-        ct
-    } else {
-        g.reshape(ct, to)
-    }
+    if is_uniform(g, ct, from) { ct } else { g.reshape(ct, to) }
 }
 
 fn add_parts(g: &mut Graph, adjoints: &mut Adjoints, node: &Node, ct: Var, on: &[bool]) {
@@ -72,11 +52,7 @@ fn add_parts(g: &mut Graph, adjoints: &mut Adjoints, node: &Node, ct: Var, on: &
             let value = if is_uniform(g, ct, node.shape) {
                 ct
             } else {
-                let index = Index::Stride {
-                    start,
-                    stride: 1,
-                    len,
-                };
+                let index = Index::Stride { start, stride: 1, len };
                 g.gather(ct, index, shape)
             };
             adjoints.add(g, a, value);
@@ -85,13 +61,7 @@ fn add_parts(g: &mut Graph, adjoints: &mut Adjoints, node: &Node, ct: Var, on: &
     }
 }
 
-fn unfold(
-    g: &mut Graph,
-    fold: Fold,
-    counts: (usize, usize, usize),
-    (x, y): (Var, Var),
-    ct: Var,
-) -> Var {
+fn unfold(g: &mut Graph, fold: Fold, counts: (usize, usize, usize), (x, y): (Var, Var), ct: Var) -> Var {
     let shape = g.shape(x);
     if fold == Fold::Sum {
         return expand(g, ct, counts, shape);

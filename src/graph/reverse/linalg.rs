@@ -6,14 +6,7 @@ use crate::graph::op::{Binary, Fold, Node, Op, Unary, Var};
 use crate::graph::shape::Shape;
 
 /// Cotangents of the active arguments of `y`, with their positions.
-pub(super) fn cotangents(
-    g: &mut Graph,
-    y: Var,
-    node: &Node,
-    ct: Var,
-    on: &[bool],
-    guarded: bool,
-) -> Vec<(usize, Var)> {
+pub(super) fn cotangents(g: &mut Graph, y: Var, node: &Node, ct: Var, on: &[bool], guarded: bool) -> Vec<(usize, Var)> {
     let ct = g.fill_to(ct, node.shape);
     let a = &node.args;
     let mut parts = match node.op {
@@ -65,11 +58,7 @@ fn alive(g: &mut Graph, ct: Var) -> Var {
         [b, rest @ ..] if rest.len() != 1 => (*b, rest.iter().product()),
         _ => (1, s.count()),
     };
-    let shape = if batch == 1 {
-        Shape::SCALAR
-    } else {
-        Shape::new(&[batch])
-    };
+    let shape = if batch == 1 { Shape::SCALAR } else { Shape::new(&[batch]) };
     let largest = g.fold_counts(Fold::Max, size, (batch, rest, 1), shape);
     let zero = g.scalar(0.0);
     g.binary(Binary::Ne, largest, zero)
@@ -85,28 +74,14 @@ pub(in crate::graph) fn spread_over_matrices(g: &mut Graph, v: Var, shape: Shape
 }
 
 /// `C = op(A) op(B)`: cotangents `C' op(B)ᵀ` and `op(A)ᵀ C'`, transposed where the argument was read so.
-fn matmul(
-    g: &mut Graph,
-    (a, b): (Var, Var),
-    (ta, tb): (bool, bool),
-    ct: Var,
-    on: &[bool],
-) -> Vec<(usize, Var)> {
+fn matmul(g: &mut Graph, (a, b): (Var, Var), (ta, tb): (bool, bool), ct: Var, on: &[bool]) -> Vec<(usize, Var)> {
     let mut parts = vec![];
     if on[0] {
-        let v = if ta {
-            g.matmul(b, ct, tb, true)
-        } else {
-            g.matmul(ct, b, false, !tb)
-        };
+        let v = if ta { g.matmul(b, ct, tb, true) } else { g.matmul(ct, b, false, !tb) };
         parts.push((0, v));
     }
     if on[1] {
-        let v = if tb {
-            g.matmul(ct, a, true, ta)
-        } else {
-            g.matmul(a, ct, !ta, false)
-        };
+        let v = if tb { g.matmul(ct, a, true, ta) } else { g.matmul(a, ct, !ta, false) };
         parts.push((1, v));
     }
     parts
@@ -151,9 +126,7 @@ pub(in crate::graph) fn triangle(g: &mut Graph, shape: Shape, diagonal: f64) -> 
 pub(in crate::graph) fn inverse_transposed(g: &mut Graph, a: Var) -> Var {
     let shape = g.shape(a);
     let n = shape.dims()[shape.rank() - 1];
-    let data: Vec<f64> = (0..shape.count())
-        .map(|k| if k / n % n == k % n { 1.0 } else { 0.0 })
-        .collect();
+    let data: Vec<f64> = (0..shape.count()).map(|k| if k / n % n == k % n { 1.0 } else { 0.0 }).collect();
     let eye = g.constant(data, shape);
     g.solve(a, eye, true)
 }

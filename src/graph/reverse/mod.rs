@@ -68,13 +68,7 @@ fn reverse(g: &mut Graph, outputs: &[Var], seeds: &[Var], wrt: &[Var], guard: bo
 }
 
 /// Completes the cotangent of `y` and hands it on to the arguments.
-fn visit(
-    g: &mut Graph,
-    adjoints: &mut Adjoints,
-    y: Var,
-    on: &[bool],
-    guarded: bool,
-) -> Option<Var> {
+fn visit(g: &mut Graph, adjoints: &mut Adjoints, y: Var, on: &[bool], guarded: bool) -> Option<Var> {
     let node = g.node(y).clone();
     let on: Vec<bool> = node.args.iter().map(|a| on[a.index()]).collect();
     if let Op::Scan(s) = &node.op {
@@ -100,19 +94,13 @@ fn visit(
                 }
             }
         }
-        Op::MatMul { .. }
-        | Op::Cholesky
-        | Op::TriSolve { .. }
-        | Op::Solve { .. }
-        | Op::LogAbsDet => {
+        Op::MatMul { .. } | Op::Cholesky | Op::TriSolve { .. } | Op::Solve { .. } | Op::LogAbsDet => {
             for (k, value) in linalg::cotangents(g, y, &node, ct, &on, guarded) {
                 adjoints.add(g, node.args[k], value);
             }
         }
         Op::Proj(k) => {
-            let Op::Scan(s) = &g.node(node.args[0]).op else {
-                unreachable!("Proj reads a loop")
-            };
+            let Op::Scan(s) = &g.node(node.args[0]).op else { unreachable!("Proj reads a loop") };
             let count = 2 * s.next.len() + s.ys.len();
             adjoints.add_output(g, node.args[0], *k as usize, count, ct);
         }

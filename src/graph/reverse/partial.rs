@@ -17,32 +17,21 @@ pub(in crate::graph) enum Partial {
     ZeroOfFactor(Var),
 }
 
-const IDENTITY: Partial = Partial::Product {
-    negative: false,
-    factors: Vec::new(),
-};
+const IDENTITY: Partial = Partial::Product { negative: false, factors: Vec::new() };
 
 fn times(factor: Var) -> Partial {
-    Partial::Product {
-        negative: false,
-        factors: vec![factor],
-    }
+    Partial::Product { negative: false, factors: vec![factor] }
 }
 
 fn minus(factors: Vec<Var>) -> Partial {
-    Partial::Product {
-        negative: true,
-        factors,
-    }
+    Partial::Product { negative: true, factors }
 }
 
 /// Whether the derivative in argument `k` can differ from 0.
 pub(in crate::graph) fn passes(op: &Op, k: usize) -> bool {
     match op {
         Op::Unary(Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round) => false,
-        Op::Binary(
-            Binary::Lt | Binary::Le | Binary::Eq | Binary::Ne | Binary::And | Binary::Or,
-        ) => false,
+        Op::Binary(Binary::Lt | Binary::Le | Binary::Eq | Binary::Ne | Binary::And | Binary::Or) => false,
         Op::Ternary(Ternary::Select) => k > 0,
         Op::StopGradient => false,
         Op::ScaleGrad => k == 0,
@@ -97,11 +86,7 @@ fn product(g: &mut Graph, v: Var, factors: &[Var], guarded: bool) -> Var {
     let scalar_outside = g.shape(v).is_scalar() && factors.iter().any(|f| !g.shape(*f).is_scalar());
     if guarded || scalar_outside {
         let local = rest.iter().fold(first, |p, f| g.mul(p, *f));
-        return if guarded {
-            mul_zero(g, v, local)
-        } else {
-            g.mul(v, local)
-        };
+        return if guarded { mul_zero(g, v, local) } else { g.mul(v, local) };
     }
     factors.iter().fold(v, |p, f| g.mul(p, *f))
 }
@@ -258,14 +243,8 @@ fn binary(g: &mut Graph, op: Binary, (a, b): (Var, Var), y: Var, k: usize) -> Pa
             let l = g.log(a);
             times(mul_zero(g, y, l))
         }
-        Binary::Min => Partial::Where {
-            cond: g.binary(Binary::Le, a, b),
-            holds: k == 0,
-        },
-        Binary::Max => Partial::Where {
-            cond: g.binary(Binary::Le, b, a),
-            holds: k == 0,
-        },
+        Binary::Min => Partial::Where { cond: g.binary(Binary::Le, a, b), holds: k == 0 },
+        Binary::Max => Partial::Where { cond: g.binary(Binary::Le, b, a), holds: k == 0 },
         Binary::Atan2 => {
             let (sa, sb) = (g.square(a), g.square(b));
             let r2 = g.add(sa, sb);
@@ -281,17 +260,13 @@ fn binary(g: &mut Graph, op: Binary, (a, b): (Var, Var), y: Var, k: usize) -> Pa
         }
         Binary::GammaP if k == 0 => times(g.binary(Binary::GammaPda, a, b)),
         Binary::GammaP => times(gamma_density(g, a, b)),
-        Binary::GammaPda if k == 0 => {
-            times(difference(g, a, |g, a| g.binary(Binary::GammaPda, a, b)))
-        }
+        Binary::GammaPda if k == 0 => times(difference(g, a, |g, a| g.binary(Binary::GammaPda, a, b))),
         Binary::GammaPda => {
             let (l, psi) = (g.log(b), g.unary(Unary::Digamma, a));
             let score = g.sub(l, psi);
             times(mul_density(g, (a, b), score))
         }
-        Binary::Lt | Binary::Le | Binary::Eq | Binary::Ne | Binary::And | Binary::Or => {
-            Partial::Zero
-        }
+        Binary::Lt | Binary::Le | Binary::Eq | Binary::Ne | Binary::And | Binary::Or => Partial::Zero,
     }
 }
 
@@ -312,22 +287,15 @@ fn mul_density(g: &mut Graph, (a, x): (Var, Var), score: Var) -> Var {
 
 fn ternary(g: &mut Graph, op: Ternary, (a, b, c): (Var, Var, Var), k: usize) -> Partial {
     match (op, k) {
-        (Ternary::Select, _) => Partial::Where {
-            cond: a,
-            holds: k == 1,
-        },
+        (Ternary::Select, _) => Partial::Where { cond: a, holds: k == 1 },
         (Ternary::Fma, 0) => times(b),
         (Ternary::Fma, 1) => times(a),
         (Ternary::Fma, _) => IDENTITY,
         (Ternary::IncBeta, 0) => times(g.ternary(Ternary::IncBetaDa, a, b, c)),
         (Ternary::IncBeta, 1) => times(g.ternary(Ternary::IncBetaDb, a, b, c)),
         (Ternary::IncBeta, _) => times(beta_density(g, a, b, c)),
-        (Ternary::IncBetaDa | Ternary::IncBetaDb, 0) => {
-            times(difference(g, a, |g, a| g.ternary(op, a, b, c)))
-        }
-        (Ternary::IncBetaDa | Ternary::IncBetaDb, 1) => {
-            times(difference(g, b, |g, b| g.ternary(op, a, b, c)))
-        }
+        (Ternary::IncBetaDa | Ternary::IncBetaDb, 0) => times(difference(g, a, |g, a| g.ternary(op, a, b, c))),
+        (Ternary::IncBetaDa | Ternary::IncBetaDb, 1) => times(difference(g, b, |g, b| g.ternary(op, a, b, c))),
         (Ternary::IncBetaDa, _) => {
             let l = g.log(c);
             times(beta_score(g, (a, b, c), a, l))

@@ -15,10 +15,7 @@ pub(in crate::graph) struct Reads {
 impl Reads {
     /// A body whose carries are still to come.
     pub fn new() -> Reads {
-        Reads {
-            body: Graph::new(),
-            args: vec![],
-        }
+        Reads { body: Graph::new(), args: vec![] }
     }
 
     /// Adds an input of the body that reads `arg`: all of it, or the step's slice.
@@ -28,13 +25,7 @@ impl Reads {
     }
 
     /// Adds the inputs of `scan` that stand at `range`, reading `args`.
-    pub fn inputs(
-        &mut self,
-        g: &Graph,
-        scan: &Scan,
-        at: std::ops::Range<usize>,
-        args: &[Var],
-    ) -> Vec<Var> {
+    pub fn inputs(&mut self, g: &Graph, scan: &Scan, at: std::ops::Range<usize>, args: &[Var]) -> Vec<Var> {
         at.zip(args)
             .map(|(k, arg)| {
                 let input = &scan.body.inputs()[k];
@@ -72,12 +63,8 @@ pub(super) fn cotangents(
         scan,
         args,
         outputs,
-        kept: (0..n)
-            .filter(|&k| activity.carries[k] && useful[k])
-            .collect(),
-        summed: (n + scan.xs..args.len())
-            .filter(|&k| on[k] && large(k))
-            .collect(),
+        kept: (0..n).filter(|&k| activity.carries[k] && useful[k]).collect(),
+        summed: (n + scan.xs..args.len()).filter(|&k| on[k] && large(k)).collect(),
         read: (n..args.len()).filter(|&k| on[k]).collect(),
         guarded,
     };
@@ -121,20 +108,11 @@ impl Adjoint<'_> {
         let seeds = self.carries(g, &mut reads);
         let known = self.values(g, &mut reads, at);
         let (next, ys, exits) = self.body(&mut reads.body, &known, &seeds);
-        let back = Scan {
-            body: reads.body,
-            len: self.scan.len,
-            xs: known.slices,
-            next,
-            ys,
-            reverse: !self.scan.reverse,
-        };
+        let back =
+            Scan { body: reads.body, len: self.scan.len, xs: known.slices, next, ys, reverse: !self.scan.reverse };
         let carries = seeds.len();
         let at = g.push_tidy_scan(back, &reads.args);
-        exits
-            .into_iter()
-            .map(|(k, exit)| (k, self.read_off(g, at, carries, k, exit)))
-            .collect()
+        exits.into_iter().map(|(k, exit)| (k, self.read_off(g, at, carries, k, exit))).collect()
     }
 
     /// Inputs for the cotangents of carries, then for sums.
@@ -165,9 +143,8 @@ impl Adjoint<'_> {
         let mut inputs = reads.inputs(g, scan, 0..n, &traces);
         inputs.extend(reads.inputs(g, scan, n..each_from, &self.args[n..]));
         let mut given = vec![None; self.outputs.len()];
-        let stacked: Vec<(usize, Var)> = (n..self.outputs.len())
-            .filter_map(|k| self.outputs[k].map(|v| (k, v)))
-            .collect();
+        let stacked: Vec<(usize, Var)> =
+            (n..self.outputs.len()).filter_map(|k| self.outputs[k].map(|v| (k, v))).collect();
         for &(k, v) in &stacked {
             if !g.shape(v).is_scalar() {
                 given[k] = Some(reads.input(g, "cotangent", v, output_slice(scan, k)));
@@ -184,21 +161,12 @@ impl Adjoint<'_> {
                 });
             }
         }
-        Known {
-            inputs,
-            given,
-            slices,
-        }
+        Known { inputs, given, slices }
     }
 
     /// Appends the body of the loop and its reverse; returns the carries to hand on, the per-step
     /// outputs, and where each cotangent comes out.
-    fn body(
-        &self,
-        body: &mut Graph,
-        known: &Known,
-        seeds: &[Var],
-    ) -> (Vec<Var>, Vec<Var>, Vec<(usize, Exit)>) {
+    fn body(&self, body: &mut Graph, known: &Known, seeds: &[Var]) -> (Vec<Var>, Vec<Var>, Vec<(usize, Exit)>) {
         let (scan, n) = (self.scan, self.scan.next.len());
         let wanted = [&scan.next[..], &scan.ys].concat();
         let values = body.inline(&scan.body, &known.inputs, &wanted);
@@ -221,12 +189,7 @@ impl Adjoint<'_> {
             }
         }
         next.extend(sums);
-        let mut exits: Vec<(usize, Exit)> = self
-            .kept
-            .iter()
-            .enumerate()
-            .map(|(j, &k)| (k, Exit::Carry(j)))
-            .collect();
+        let mut exits: Vec<(usize, Exit)> = self.kept.iter().enumerate().map(|(j, &k)| (k, Exit::Carry(j))).collect();
         let mut ys = vec![];
         for (&k, v) in self.read.iter().zip(parts) {
             if body.constant_scalar(v) == Some(0.0) {
@@ -270,11 +233,7 @@ impl Adjoint<'_> {
 /// Shape per step of an output (in the order of `Proj`) that is stacked.
 fn output_slice(scan: &Scan, k: usize) -> Shape {
     let n = scan.next.len();
-    let v = if k < 2 * n {
-        scan.next[k - n]
-    } else {
-        scan.ys[k - 2 * n]
-    };
+    let v = if k < 2 * n { scan.next[k - n] } else { scan.ys[k - 2 * n] };
     scan.body.shape(v)
 }
 

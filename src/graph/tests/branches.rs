@@ -82,10 +82,7 @@ fn impossible_states_stay_silent() {
     // Only state 0 can be reached; log 0 = -inf elsewhere.
     let mut g = Graph::new();
     let a = g.input("a", Shape::new(&[2, 2]), Spread::Particle);
-    let mask = g.constant(
-        vec![0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY],
-        Shape::new(&[2, 2]),
-    );
+    let mask = g.constant(vec![0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], Shape::new(&[2, 2]));
     let s = g.add(a, mask);
     let s = g.fold(Fold::LogSumExp, s, 0);
     let y = g.fold_all(Fold::LogSumExp, s);
@@ -114,8 +111,5 @@ fn scale_grad_changes_derivatives_only() {
     let s = g.scale_grad(a, by);
     let y = g.sum(s);
     let d = gradient(&mut g, y, &[a])[0];
-    assert_eq!(
-        evaluate(&g, &[&[5.0, 6.0]], &[y, d]),
-        [vec![11.0], vec![2.0, 0.0]]
-    );
+    assert_eq!(evaluate(&g, &[&[5.0, 6.0]], &[y, d]), [vec![11.0], vec![2.0, 0.0]]);
 }

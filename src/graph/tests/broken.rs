@@ -23,52 +23,23 @@ fn broken_rules_are_found() {
     assert!(shape(with(Op::Concat, vec![x, m], &[9])));
     assert!(shape(with(Op::Cholesky, vec![x], &[4])));
     assert!(shape(with(Op::LogAbsDet, vec![m], &[2])));
-    let matmul = Op::MatMul {
-        ta: false,
-        tb: false,
-    };
+    let matmul = Op::MatMul { ta: false, tb: false };
     assert!(shape(with(matmul, vec![m, x], &[2])));
-    let fold = Op::Fold {
-        fold: Fold::Sum,
-        outer: 1,
-        n: 3,
-        inner: 1,
-    };
+    let fold = Op::Fold { fold: Fold::Sum, outer: 1, n: 3, inner: 1 };
     assert!(shape(with(fold, vec![x], &[])));
     assert!(shape(with(Op::Proj(0), vec![x], &[4])));
     let arity = with(Op::Binary(Binary::Add), vec![x], &[4]);
-    assert!(matches!(
-        arity,
-        CheckError::Arity {
-            expected: 2,
-            found: 1,
-            ..
-        }
-    ));
+    assert!(matches!(arity, CheckError::Arity { expected: 2, found: 1, .. }));
 }
 
 #[test]
 fn indices_stay_inside() {
-    let index = Index::Stride {
-        start: 1,
-        stride: -1,
-        len: 3,
-    };
+    let index = Index::Stride { start: 1, stride: -1, len: 3 };
     let e = with(Op::Gather(index), vec![Var(0)], &[3]);
     assert!(matches!(e, CheckError::Bounds { position: 2, .. }), "{e}");
     let index = Index::Table([0, 1, 9, 2].into());
     let e = with(Op::ScatterAdd(index), vec![Var(0)], &[5]);
-    assert!(
-        matches!(
-            e,
-            CheckError::Bounds {
-                target: 9,
-                count: 5,
-                ..
-            }
-        ),
-        "{e}"
-    );
+    assert!(matches!(e, CheckError::Bounds { target: 9, count: 5, .. }), "{e}");
 }
 
 #[test]
@@ -79,14 +50,7 @@ fn order_and_spread_are_checked() {
     g.nodes[y.index()].spread = Spread::Shared;
     assert!(matches!(check(&g), Err(CheckError::Spread { node: 1, .. })));
     g.nodes[y.index()].args = vec![y];
-    assert!(matches!(
-        check(&g),
-        Err(CheckError::Order {
-            node: 1,
-            arg: 1,
-            ..
-        })
-    ));
+    assert!(matches!(check(&g), Err(CheckError::Order { node: 1, arg: 1, .. })));
 }
 
 /// A loop over `x` with the given shapes of carry and slice in its body.
@@ -96,14 +60,7 @@ fn looped(carry: &[usize], slice: &[usize], spread: Spread) -> Result<(), CheckE
     let x = body.input("x", Shape::new(slice), Spread::Particle);
     let s = body.sum(x);
     let next = body.add(c, s);
-    let scan = Scan {
-        body,
-        len: 3,
-        xs: 1,
-        next: vec![next],
-        ys: vec![],
-        reverse: false,
-    };
+    let scan = Scan { body, len: 3, xs: 1, next: vec![next], ys: vec![], reverse: false };
     let mut g = Graph::new();
     let c = g.input("c", Shape::SCALAR, Spread::Shared);
     let x = g.input("x", Shape::new(&[3, 2]), Spread::Particle);
@@ -124,14 +81,7 @@ fn listings_show_bodies() {
     let mut body = Graph::new();
     let c = body.input("c", Shape::SCALAR, Spread::Particle);
     let next = body.scale(2.0, c);
-    let scan = Scan {
-        body,
-        len: 3,
-        xs: 0,
-        next: vec![next],
-        ys: vec![],
-        reverse: true,
-    };
+    let scan = Scan { body, len: 3, xs: 0, next: vec![next], ys: vec![], reverse: true };
     let mut g = Graph::new();
     let c = g.input("start", Shape::SCALAR, Spread::Particle);
     let at = g.scan(scan, &[c], &[], &[]);

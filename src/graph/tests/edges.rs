@@ -27,20 +27,11 @@ fn empty_arrays_have_empty_gradients() {
 /// `c' = c x + k`, with a per-step output.
 fn looped(len: usize) -> (Graph, Vec<Var>, Vec<Var>) {
     let mut body = Graph::new();
-    let i: Vec<Var> = (0..3)
-        .map(|_| body.input("i", Shape::SCALAR, Spread::Particle))
-        .collect();
+    let i: Vec<Var> = (0..3).map(|_| body.input("i", Shape::SCALAR, Spread::Particle)).collect();
     let p = body.mul(i[0], i[1]);
     let next = body.add(p, i[2]);
     let y = body.square(i[0]);
-    let scan = Scan {
-        body,
-        len,
-        xs: 1,
-        next: vec![next],
-        ys: vec![y],
-        reverse: false,
-    };
+    let scan = Scan { body, len, xs: 1, next: vec![next], ys: vec![y], reverse: false };
     let mut g = Graph::new();
     let c = g.input("c", Shape::SCALAR, Spread::Particle);
     let x = g.input("x", Shape::new(&[len]), Spread::Particle);
@@ -59,28 +50,8 @@ fn looped(len: usize) -> (Graph, Vec<Var>, Vec<Var>) {
 #[test]
 fn loops_of_no_and_one_step() {
     for (len, expected) in [
-        (
-            0,
-            [
-                vec![1.0],
-                vec![],
-                vec![0.0],
-                vec![1.0],
-                vec![0.0],
-                vec![3.0],
-            ],
-        ),
-        (
-            1,
-            [
-                vec![11.0],
-                vec![3.0],
-                vec![1.0],
-                vec![12.0],
-                vec![2.0],
-                vec![25.0],
-            ],
-        ),
+        (0, [vec![1.0], vec![], vec![0.0], vec![1.0], vec![0.0], vec![3.0]]),
+        (1, [vec![11.0], vec![3.0], vec![1.0], vec![12.0], vec![2.0], vec![25.0]]),
     ] {
         let (g, _, outputs) = looped(len);
         let x = vec![5.0; len];
@@ -139,14 +110,7 @@ fn pruning_drops_carries_and_outputs_that_nobody_reads() {
     let b = body.input("b", Shape::SCALAR, Spread::Particle);
     let (x, k) = (body.scale(2.0, a), body.exp(b));
     let ys = vec![body.square(b), body.square(a)];
-    let scan = Scan {
-        body,
-        len: 2,
-        xs: 0,
-        next: vec![x, k],
-        ys,
-        reverse: false,
-    };
+    let scan = Scan { body, len: 2, xs: 0, next: vec![x, k], ys, reverse: false };
     let mut g = Graph::new();
     let a = g.input("a", Shape::SCALAR, Spread::Particle);
     let b = g.input("b", Shape::SCALAR, Spread::Particle);
@@ -154,9 +118,7 @@ fn pruning_drops_carries_and_outputs_that_nobody_reads() {
     let y = g.proj(at, 5);
     let (p, kept) = prune(&g, &[y]);
     assert_eq!(p.inputs().len(), 2);
-    let Op::Scan(s) = &p.nodes()[2].op else {
-        panic!("{p}")
-    };
+    let Op::Scan(s) = &p.nodes()[2].op else { panic!("{p}") };
     assert_eq!((s.next.len(), s.ys.len(), s.body.nodes().len()), (1, 1, 4));
     assert_eq!(evaluate(&p, &[&[3.0], &[0.0]], &kept), [[9.0, 36.0]]);
 }

@@ -24,23 +24,12 @@ fn scalar_loop(
     step: impl Fn(&mut Graph, &[Var], Var) -> (Vec<Var>, Vec<Var>),
 ) -> (Graph, Vec<Var>, Var) {
     let mut body = Graph::new();
-    let c: Vec<Var> = (0..carries)
-        .map(|_| body.input("c", Shape::SCALAR, Spread::Particle))
-        .collect();
+    let c: Vec<Var> = (0..carries).map(|_| body.input("c", Shape::SCALAR, Spread::Particle)).collect();
     let x = body.input("x", Shape::SCALAR, Spread::Particle);
     let (next, ys) = step(&mut body, &c, x);
-    let scan = Scan {
-        body,
-        len,
-        xs: 1,
-        next,
-        ys,
-        reverse: false,
-    };
+    let scan = Scan { body, len, xs: 1, next, ys, reverse: false };
     let mut g = Graph::new();
-    let init: Vec<Var> = (0..carries)
-        .map(|_| g.input("c", Shape::SCALAR, Spread::Particle))
-        .collect();
+    let init: Vec<Var> = (0..carries).map(|_| g.input("c", Shape::SCALAR, Spread::Particle)).collect();
     let x = g.input("x", Shape::new(&[len]), Spread::Particle);
     let at = g.scan(scan, &init, &[x], &[]);
     let wrt = [init, vec![x]].concat();
@@ -219,14 +208,7 @@ fn large_shared_adjoints_are_accumulated() {
     let s = body.sum(s);
     let next = body.scale(1e-3, s);
     let next = body.shift(next, 0.5);
-    let scan = Scan {
-        body,
-        len,
-        xs: 0,
-        next: vec![next],
-        ys: vec![],
-        reverse: false,
-    };
+    let scan = Scan { body, len, xs: 0, next: vec![next], ys: vec![], reverse: false };
     let mut g = Graph::new();
     let c = g.input("c", Shape::SCALAR, Spread::Particle);
     let w = g.input("w", Shape::new(&[n]), Spread::Particle);
@@ -252,11 +234,7 @@ fn operations_on_stacks_match_single_steps() {
     let len = 3;
     for case in registry::cases() {
         let k = case.inputs.len();
-        for sliced in [
-            vec![true; k],
-            (0..k).map(|j| j == 0).collect(),
-            (0..k).map(|j| j + 1 == k).collect(),
-        ] {
+        for sliced in [vec![true; k], (0..k).map(|j| j == 0).collect(), (0..k).map(|j| j + 1 == k).collect()] {
             let mut order: Vec<usize> = (0..k).filter(|&j| sliced[j]).collect();
             let xs = order.len();
             order.extend((0..k).filter(|&j| !sliced[j]));
@@ -277,28 +255,14 @@ fn operations_on_stacks_match_single_steps() {
                 data.push(stack);
             }
             let out = (case.build)(&mut body, &inner);
-            let scan = Scan {
-                body,
-                len,
-                xs,
-                next: vec![],
-                ys: vec![out],
-                reverse: false,
-            };
+            let scan = Scan { body, len, xs, next: vec![], ys: vec![out], reverse: false };
             let at = g.scan(scan, &[], &args[..xs], &args[xs..]);
             let y = g.proj(at, 0);
             let (split, kept) = hoist(&g, &[y]);
-            assert!(
-                loops(&split).is_empty(),
-                "{} {sliced:?}: {split}",
-                case.name
-            );
+            assert!(loops(&split).is_empty(), "{} {sliced:?}: {split}", case.name);
             crate::graph::check::check(&split).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             let inputs: Vec<&[f64]> = data.iter().map(|d| d.as_slice()).collect();
-            let (a, b) = (
-                evaluate(&split, &inputs, &kept),
-                evaluate(&g, &inputs, &[y]),
-            );
+            let (a, b) = (evaluate(&split, &inputs, &kept), evaluate(&g, &inputs, &[y]));
             let error = distance(&a[0], &b[0]);
             assert!(error < 1e-12, "{} {sliced:?}: {error:e}", case.name);
         }
@@ -325,14 +289,7 @@ fn large_intermediates_stay_in_the_loop() {
     let m = body.mul(s, c);
     let next = body.scale(0.1, m);
     let e = body.fold_all(Fold::Max, p);
-    let scan = Scan {
-        body,
-        len,
-        xs: 1,
-        next: vec![next],
-        ys: vec![e],
-        reverse: false,
-    };
+    let scan = Scan { body, len, xs: 1, next: vec![next], ys: vec![e], reverse: false };
     let mut g = Graph::new();
     let c = g.input("c", Shape::SCALAR, Spread::Particle);
     let x = g.input("x", Shape::new(&[len]), Spread::Particle);
@@ -340,10 +297,7 @@ fn large_intermediates_stay_in_the_loop() {
     let at = g.scan(scan, &[c], &[x], &[w]);
     let outputs = [g.proj(at, 0), g.proj(at, 2)];
     let (split, kept) = hoist(&g, &outputs);
-    assert!(
-        split.nodes().iter().all(|v| v.shape.count() <= len),
-        "{split}"
-    );
+    assert!(split.nodes().iter().all(|v| v.shape.count() <= len), "{split}");
     let (xs, ws) = (values(len, 1, -1.0, 1.0), values(n, 2, -1.0, 1.0));
     let inputs: [&[f64]; 3] = [&[0.4], &xs, &ws];
     let before = evaluate(&g, &inputs, &outputs).concat();

@@ -32,11 +32,7 @@ fn built(case: &Case) -> Built {
     let x: Vec<Var> = case
         .inputs
         .iter()
-        .zip(
-            [Spread::Particle, Spread::Shared, Spread::Row]
-                .iter()
-                .cycle(),
-        )
+        .zip([Spread::Particle, Spread::Shared, Spread::Row].iter().cycle())
         .map(|((shape, _), spread)| g.input("x", *shape, *spread))
         .collect();
     let out = (case.build)(&mut g, &x);
@@ -76,10 +72,7 @@ fn at(g: &Graph, case: &Case, point: &[f64], outputs: &[Var]) -> Vec<f64> {
 fn slope(f: impl Fn(f64) -> Vec<f64>) -> Vec<f64> {
     let central = |h: f64| -> Vec<f64> {
         let (up, down) = (f(h), f(-h));
-        up.iter()
-            .zip(&down)
-            .map(|(u, d)| (u - d) / (2.0 * h))
-            .collect()
+        up.iter().zip(&down).map(|(u, d)| (u - d) / (2.0 * h)).collect()
     };
     let h = 4e-3;
     let (a, b, c) = (central(h), central(h / 2.0), central(h / 4.0));
@@ -131,11 +124,7 @@ fn for_all(tolerance: f64, law: impl Fn(&Case) -> f64) {
         .filter(|(error, _)| *error > tolerance)
         .map(|(error, name)| format!("{name}: {error:e}"))
         .collect();
-    assert!(
-        failed.is_empty(),
-        "above {tolerance:e}:\n{}",
-        failed.join("\n")
-    );
+    assert!(failed.is_empty(), "above {tolerance:e}:\n{}", failed.join("\n"));
 }
 
 /// Stopped parts count for finite differences: the law does not hold there.
@@ -156,10 +145,7 @@ fn gradients_match_differences() {
 /// The law above sees one wrong sign: a gradient whose first input's part is negated.
 #[test]
 fn differences_see_a_wrong_sign() {
-    for case in all_cases()
-        .iter()
-        .filter(|c| c.name == "Exp" || c.name.starts_with("garch"))
-    {
+    for case in all_cases().iter().filter(|c| c.name == "Exp" || c.name.starts_with("garch")) {
         let error = gradient_error(case, |g, y, x| {
             let mut grads = gradient(g, y, x);
             grads[0] = g.neg(grads[0]);
@@ -210,11 +196,7 @@ fn hessian_products_match_differences_of_gradients() {
         let v = at(&b.g, case, &point, &direction);
         let exact = at(&b.g, case, &point, &products);
         if stops(case) {
-            return if exact.iter().all(|x| x.is_finite()) {
-                0.0
-            } else {
-                1.0
-            };
+            return if exact.iter().all(|x| x.is_finite()) { 0.0 } else { 1.0 };
         }
         let numeric = slope(|h| at(&b.g, case, &moved(&point, &v, h), &grads));
         distance(&exact, &numeric)

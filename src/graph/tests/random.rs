@@ -23,11 +23,7 @@ impl Choice {
 const VECTOR: usize = 3;
 
 fn shape(vector: bool) -> Shape {
-    if vector {
-        Shape::new(&[VECTOR])
-    } else {
-        Shape::SCALAR
-    }
+    if vector { Shape::new(&[VECTOR]) } else { Shape::SCALAR }
 }
 
 /// One more node on nodes chosen at random, bounded so that long loops stay tame.
@@ -58,11 +54,7 @@ fn grow(g: &mut Graph, c: &mut Choice, nodes: &[Var]) -> Var {
 
 impl Graph {
     fn broadcast_if_scalar(&mut self, a: Var) -> Var {
-        if self.shape(a).is_scalar() {
-            self.broadcast(a, Shape::new(&[VECTOR]))
-        } else {
-            a
-        }
+        if self.shape(a).is_scalar() { self.broadcast(a, Shape::new(&[VECTOR])) } else { a }
     }
 }
 
@@ -79,11 +71,7 @@ fn program(seed: u64) -> (Graph, Vec<Vec<f64>>, Vec<Var>, Var) {
         let s = shape(c.below(2) == 0);
         nodes.push(body.input("in", s, Spread::Particle));
         let slice = (carries..carries + xs).contains(&k);
-        let outer = if slice {
-            Shape::new(&[&[len], s.dims()].concat())
-        } else {
-            s
-        };
+        let outer = if slice { Shape::new(&[&[len], s.dims()].concat()) } else { s };
         args.push(g.input("x", outer, Spread::Particle));
         data.push(values(outer.count(), k + seed as usize, -1.0, 1.0));
     }
@@ -94,32 +82,15 @@ fn program(seed: u64) -> (Graph, Vec<Vec<f64>>, Vec<Var>, Var) {
     let next = (0..carries)
         .map(|k| {
             let s = body.shape(nodes[k]);
-            let fitting: Vec<Var> = nodes
-                .iter()
-                .copied()
-                .filter(|v| body.shape(*v) == s)
-                .collect();
+            let fitting: Vec<Var> = nodes.iter().copied().filter(|v| body.shape(*v) == s).collect();
             let v = fitting[c.below(fitting.len())];
             // Most recurrences are damped, some are left as they are.
-            if c.below(3) == 0 {
-                v
-            } else {
-                body.scale(0.5, v)
-            }
+            if c.below(3) == 0 { v } else { body.scale(0.5, v) }
         })
         .collect();
-    let ys = (0..c.below(3))
-        .map(|_| nodes[c.below(nodes.len())])
-        .collect::<Vec<_>>();
+    let ys = (0..c.below(3)).map(|_| nodes[c.below(nodes.len())]).collect::<Vec<_>>();
     let count = 2 * carries + ys.len();
-    let scan = Scan {
-        body,
-        len,
-        xs,
-        next,
-        ys,
-        reverse: c.below(2) == 0,
-    };
+    let scan = Scan { body, len, xs, next, ys, reverse: c.below(2) == 0 };
     let (init, rest) = args.split_at(carries);
     let (slices, shared) = rest.split_at(xs);
     let at = g.scan(scan, init, slices, shared);
@@ -148,10 +119,7 @@ fn random_loops_survive_every_rewrite() {
         let grads = evaluate(&g, &inputs, &outputs[..args.len()]).concat();
         let along: f64 = grads.iter().zip(data.concat()).map(|(d, x)| d * x).sum();
         let forward = evaluate(&g, &inputs, &[forward]).concat();
-        assert!(
-            distance(&[along], &forward) < 1e-11,
-            "{seed}: {along} {forward:?}\n{g}"
-        );
+        assert!(distance(&[along], &forward) < 1e-11, "{seed}: {along} {forward:?}\n{g}");
         outputs.extend(products);
         let before = evaluate(&g, &inputs, &outputs).concat();
         assert!(before.iter().all(|x| x.is_finite()), "{seed}: {before:?}");

@@ -18,11 +18,7 @@ impl Case {
         inputs: Vec<(Shape, Vec<f64>)>,
         build: impl Fn(&mut Graph, &[Var]) -> Var + 'static,
     ) -> Case {
-        Case {
-            name: name.into(),
-            inputs,
-            build: Box::new(build),
-        }
+        Case { name: name.into(), inputs, build: Box::new(build) }
     }
 }
 
@@ -126,16 +122,12 @@ fn binary_cases() -> Vec<Case> {
         for (a, b) in [(&[4][..], &[4][..]), (&[], &[4]), (&[4], &[]), (&[], &[])] {
             let inputs = vec![array(a, 1, la, ha), array(b, 2, lb, hb)];
             let name = format!("{op:?} {a:?} {b:?}");
-            all.push(Case::new(name, inputs, move |g, x| {
-                g.binary(op, x[0], x[1])
-            }));
+            all.push(Case::new(name, inputs, move |g, x| g.binary(op, x[0], x[1])));
         }
         if op != Binary::Mod {
             let inputs = vec![array(&[4], 1, la.max(lb), ha.min(hb))];
             let name = format!("{op:?} of one");
-            all.push(Case::new(name, inputs, move |g, x| {
-                g.binary(op, x[0], x[0])
-            }));
+            all.push(Case::new(name, inputs, move |g, x| g.binary(op, x[0], x[0])));
         }
     }
     all
@@ -148,13 +140,7 @@ fn ternary_cases() -> Vec<Case> {
         Ternary::Fma => [(-2.0, 2.0); 3],
         _ => [(0.8, 3.0), (0.8, 3.0), (0.2, 0.8)],
     };
-    for op in [
-        Ternary::Select,
-        Ternary::Fma,
-        Ternary::IncBeta,
-        Ternary::IncBetaDa,
-        Ternary::IncBetaDb,
-    ] {
+    for op in [Ternary::Select, Ternary::Fma, Ternary::IncBeta, Ternary::IncBetaDa, Ternary::IncBetaDb] {
         for scalars in 0..8 {
             let inputs: Vec<_> = (0..3)
                 .map(|k| {
@@ -163,20 +149,12 @@ fn ternary_cases() -> Vec<Case> {
                     array(dims, k, lo, hi)
                 })
                 .collect();
-            all.push(Case::new(
-                format!("{op:?} scalars {scalars:03b}"),
-                inputs,
-                move |g, x| {
-                    // Both branches are taken somewhere.
-                    let half = g.scalar(0.6);
-                    let a = if op == Ternary::Select {
-                        g.binary(Binary::Lt, x[0], half)
-                    } else {
-                        x[0]
-                    };
-                    g.ternary(op, a, x[1], x[2])
-                },
-            ));
+            all.push(Case::new(format!("{op:?} scalars {scalars:03b}"), inputs, move |g, x| {
+                // Both branches are taken somewhere.
+                let half = g.scalar(0.6);
+                let a = if op == Ternary::Select { g.binary(Binary::Lt, x[0], half) } else { x[0] };
+                g.ternary(op, a, x[1], x[2])
+            }));
         }
     }
     all
@@ -186,16 +164,12 @@ fn move_cases() -> Vec<Case> {
     let vector = |n| vec![array(&[n], 1, -2.0, 2.0)];
     let gather = |name: &str, n: usize, index: Index| {
         let (name, len) = (format!("gather {name}"), index.len());
-        Case::new(name, vec![array(&[n], 1, -2.0, 2.0)], move |g, x| {
-            g.gather(x[0], index.clone(), Shape::new(&[len]))
-        })
+        Case::new(name, vec![array(&[n], 1, -2.0, 2.0)], move |g, x| g.gather(x[0], index.clone(), Shape::new(&[len])))
     };
     let stride = |start, stride, len| Index::Stride { start, stride, len };
     let table = |t: &[u32]| Index::Table(t.into());
     vec![
-        Case::new("reshape", vec![array(&[2, 3], 1, -2.0, 2.0)], |g, x| {
-            g.reshape(x[0], Shape::new(&[3, 2]))
-        }),
+        Case::new("reshape", vec![array(&[2, 3], 1, -2.0, 2.0)], |g, x| g.reshape(x[0], Shape::new(&[3, 2]))),
         gather("slice", 6, stride(2, 1, 3)),
         gather("backwards", 6, stride(5, -2, 3)),
         gather("one element often", 6, stride(2, 0, 4)),
@@ -207,33 +181,14 @@ fn move_cases() -> Vec<Case> {
         gather("table", 5, table(&[3, 3, 0, 4, 3, 1])),
         gather("permutation", 5, table(&[3, 1, 0, 4, 2])),
         gather("part", 5, table(&[3, 1, 0])),
-        Case::new("broadcast", vec![array(&[], 1, -2.0, 2.0)], |g, x| {
-            g.broadcast(x[0], Shape::new(&[2, 3]))
-        }),
+        Case::new("broadcast", vec![array(&[], 1, -2.0, 2.0)], |g, x| g.broadcast(x[0], Shape::new(&[2, 3]))),
         Case::new("slices of one vector", vector(7), |g, x| {
-            let part = |g: &mut Graph, start, len| {
-                g.gather(
-                    x[0],
-                    Index::Stride {
-                        start,
-                        stride: 1,
-                        len,
-                    },
-                    Shape::new(&[len]),
-                )
-            };
+            let part =
+                |g: &mut Graph, start, len| g.gather(x[0], Index::Stride { start, stride: 1, len }, Shape::new(&[len]));
             let (a, b, c) = (part(g, 0, 3), part(g, 3, 3), part(g, 2, 3));
             let p = g.mul(a, b);
             let q = g.mul(p, c);
-            let last = g.gather(
-                x[0],
-                Index::Stride {
-                    start: 6,
-                    stride: 1,
-                    len: 1,
-                },
-                Shape::SCALAR,
-            );
+            let last = g.gather(x[0], Index::Stride { start: 6, stride: 1, len: 1 }, Shape::SCALAR);
             g.mul(q, last)
         }),
         Case::new("sum of a gather", vector(4), |g, x| {
@@ -247,11 +202,7 @@ fn move_cases() -> Vec<Case> {
         }),
         Case::new(
             "concat",
-            vec![
-                array(&[3], 1, -2.0, 2.0),
-                array(&[], 2, -2.0, 2.0),
-                array(&[2], 3, -2.0, 2.0),
-            ],
+            vec![array(&[3], 1, -2.0, 2.0), array(&[], 2, -2.0, 2.0), array(&[2], 3, -2.0, 2.0)],
             |g, x| g.concat(&[x[0], x[1], x[0], x[2]], Shape::new(&[9])),
         ),
         Case::new("stop_gradient", vector(3), |g, x| {
@@ -260,11 +211,7 @@ fn move_cases() -> Vec<Case> {
             let d = g.sub(z, z);
             g.add(d, x[0])
         }),
-        Case::new(
-            "transpose",
-            vec![array(&[2, 3, 2], 1, -2.0, 2.0)],
-            |g, x| g.transpose(x[0]),
-        ),
+        Case::new("transpose", vec![array(&[2, 3, 2], 1, -2.0, 2.0)], |g, x| g.transpose(x[0])),
     ]
 }
 
@@ -315,58 +262,37 @@ fn matrix_cases() -> Vec<Case> {
         let a = array(&dims(ta, 2, 3), 1, -2.0, 2.0);
         let b = array(&dims(tb, 3, 4), 2, -2.0, 2.0);
         let name = format!("matmul {ta} {tb} batch {batch}");
-        all.push(Case::new(name, vec![a, b], move |g, x| {
-            g.matmul(x[0], x[1], ta, tb)
-        }));
+        all.push(Case::new(name, vec![a, b], move |g, x| g.matmul(x[0], x[1], ta, tb)));
     }
     for batch in [&[][..], &[2]] {
         let square = || array(&[batch, &[3, 3]].concat(), 1, -1.0, 1.0);
         let right = || array(&[batch, &[3, 2]].concat(), 2, -2.0, 2.0);
-        all.push(Case::new(
-            format!("cholesky {batch:?}"),
-            vec![square()],
-            |g, x| {
-                let d = definite(g, x[0]);
-                g.cholesky(d)
-            },
-        ));
-        all.push(Case::new(
-            format!("log_abs_det {batch:?}"),
-            vec![square()],
-            |g, x| {
-                let d = definite(g, x[0]);
-                let d = g.add(d, x[0]);
-                g.log_abs_det(d)
-            },
-        ));
+        all.push(Case::new(format!("cholesky {batch:?}"), vec![square()], |g, x| {
+            let d = definite(g, x[0]);
+            g.cholesky(d)
+        }));
+        all.push(Case::new(format!("log_abs_det {batch:?}"), vec![square()], |g, x| {
+            let d = definite(g, x[0]);
+            let d = g.add(d, x[0]);
+            g.log_abs_det(d)
+        }));
         for t in [false, true] {
             let inputs = vec![square(), right()];
-            all.push(Case::new(
-                format!("tri_solve {t} {batch:?}"),
-                inputs,
-                move |g, x| {
-                    let d = definite(g, x[0]);
-                    g.tri_solve(d, x[1], t)
-                },
-            ));
+            all.push(Case::new(format!("tri_solve {t} {batch:?}"), inputs, move |g, x| {
+                let d = definite(g, x[0]);
+                g.tri_solve(d, x[1], t)
+            }));
             let inputs = vec![square(), right()];
-            all.push(Case::new(
-                format!("solve {t} {batch:?}"),
-                inputs,
-                move |g, x| {
-                    let d = definite(g, x[0]);
-                    let d = g.add(d, x[0]);
-                    g.solve(d, x[1], t)
-                },
-            ));
+            all.push(Case::new(format!("solve {t} {batch:?}"), inputs, move |g, x| {
+                let d = definite(g, x[0]);
+                let d = g.add(d, x[0]);
+                g.solve(d, x[1], t)
+            }));
         }
     }
     let raw = vec![array(&[3, 3], 1, 0.0, 0.3)];
     all.push(Case::new("cholesky of any matrix", raw, |g, x| {
-        let eye = g.constant(
-            [2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0],
-            Shape::new(&[3, 3]),
-        );
+        let eye = g.constant([2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0], Shape::new(&[3, 3]));
         let a = g.add(x[0], eye);
         g.cholesky(a)
     }));

@@ -7,13 +7,7 @@ use crate::graph::{Graph, Index, Scan, Shape, Spread, Var};
 type Step = fn(&mut Graph, &[Var]) -> (Vec<Var>, Vec<Var>);
 
 /// A loop whose body has the arguments' shapes (slices for the `xs`).
-fn run(
-    g: &mut Graph,
-    args: &[Var],
-    (carries, xs, len): (usize, usize, usize),
-    reverse: bool,
-    step: Step,
-) -> Var {
+fn run(g: &mut Graph, args: &[Var], (carries, xs, len): (usize, usize, usize), reverse: bool, step: Step) -> Var {
     let mut body = Graph::new();
     let inputs: Vec<Var> = args
         .iter()
@@ -26,14 +20,7 @@ fn run(
         })
         .collect();
     let (next, ys) = step(&mut body, &inputs);
-    let scan = Scan {
-        body,
-        len,
-        xs,
-        next,
-        ys,
-        reverse,
-    };
+    let scan = Scan { body, len, xs, next, ys, reverse };
     let (init, rest) = args.split_at(carries);
     let (xs, each) = rest.split_at(xs);
     g.scan(scan, init, xs, each)
@@ -84,14 +71,7 @@ fn network(g: &mut Graph, i: &[Var]) -> (Vec<Var>, Vec<Var>) {
 fn forward_algorithm(g: &mut Graph, i: &[Var]) -> (Vec<Var>, Vec<Var>) {
     let (a, b, t) = (i[0], i[1], i[2]);
     let n = g.shape(a).count();
-    let from = g.gather(
-        a,
-        Index::Repeat {
-            each: n,
-            len: n * n,
-        },
-        Shape::new(&[n, n]),
-    );
+    let from = g.gather(a, Index::Repeat { each: n, len: n * n }, Shape::new(&[n, n]));
     let s = g.add(from, t);
     let s = g.fold(Fold::LogSumExp, s, 0);
     (vec![g.add(s, b)], vec![])
@@ -100,11 +80,7 @@ fn forward_algorithm(g: &mut Graph, i: &[Var]) -> (Vec<Var>, Vec<Var>) {
 /// Gathers inside: picks an element of a table and of the carry.
 fn picker(g: &mut Graph, i: &[Var]) -> (Vec<Var>, Vec<Var>) {
     let (c, x, table) = (i[0], i[1], i[2]);
-    let one = |k| Index::Stride {
-        start: k,
-        stride: 1,
-        len: 1,
-    };
+    let one = |k| Index::Stride { start: k, stride: 1, len: 1 };
     let c1 = g.gather(c, one(1), Shape::SCALAR);
     let t2 = g.gather(table, one(2), Shape::SCALAR);
     let m = g.mul(c1, t2);
@@ -156,12 +132,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("oscillator"),
-            vec![
-                number(1, -1.0, 1.0),
-                number(2, -1.0, 1.0),
-                array(&[5], 3, -0.5, 0.5),
-                number(4, 0.2, 0.5),
-            ],
+            vec![number(1, -1.0, 1.0), number(2, -1.0, 1.0), array(&[5], 3, -0.5, 0.5), number(4, 0.2, 0.5)],
             move |g, x| {
                 let at = run(g, x, (2, 1, 5), reverse, oscillator);
                 all_outputs(g, at, 5)
@@ -169,11 +140,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("network"),
-            vec![
-                array(&[3], 1, -1.0, 1.0),
-                array(&[4, 3], 2, -1.0, 1.0),
-                array(&[3, 3], 3, -1.0, 1.0),
-            ],
+            vec![array(&[3], 1, -1.0, 1.0), array(&[4, 3], 2, -1.0, 1.0), array(&[3, 3], 3, -1.0, 1.0)],
             move |g, x| {
                 let at = run(g, x, (1, 1, 4), reverse, network);
                 all_outputs(g, at, 3)
@@ -181,11 +148,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("forward algorithm"),
-            vec![
-                array(&[3], 1, -1.0, 1.0),
-                array(&[4, 3], 2, -1.0, 1.0),
-                array(&[3, 3], 3, -1.0, 1.0),
-            ],
+            vec![array(&[3], 1, -1.0, 1.0), array(&[4, 3], 2, -1.0, 1.0), array(&[3, 3], 3, -1.0, 1.0)],
             move |g, x| {
                 let at = run(g, x, (1, 1, 4), reverse, forward_algorithm);
                 let last = g.proj(at, 0);
@@ -194,11 +157,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("picker"),
-            vec![
-                array(&[3], 1, -1.0, 1.0),
-                array(&[4, 3], 2, -1.0, 1.0),
-                array(&[3], 3, -1.0, 1.0),
-            ],
+            vec![array(&[3], 1, -1.0, 1.0), array(&[4, 3], 2, -1.0, 1.0), array(&[3], 3, -1.0, 1.0)],
             move |g, x| {
                 let at = run(g, x, (1, 1, 4), reverse, picker);
                 all_outputs(g, at, 4)
@@ -206,12 +165,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("idle"),
-            vec![
-                number(1, 0.5, 1.0),
-                number(2, 0.5, 1.0),
-                number(3, 0.5, 1.0),
-                array(&[4], 4, 0.5, 1.5),
-            ],
+            vec![number(1, 0.5, 1.0), number(2, 0.5, 1.0), number(3, 0.5, 1.0), array(&[4], 4, 0.5, 1.5)],
             move |g, x| {
                 let at = run(g, x, (3, 1, 4), reverse, idle);
                 let parts = [g.proj(at, 0), g.proj(at, 2), g.proj(at, 6)];
@@ -235,11 +189,7 @@ pub fn cases() -> Vec<Case> {
         ));
         all.push(Case::new(
             named("deep"),
-            vec![
-                number(1, 0.5, 1.0),
-                array(&[3], 2, -1.0, 1.0),
-                array(&[1, 2, 1, 2], 3, -0.5, 0.5),
-            ],
+            vec![number(1, 0.5, 1.0), array(&[3], 2, -1.0, 1.0), array(&[1, 2, 1, 2], 3, -0.5, 0.5)],
             move |g, x| {
                 let at = run(g, x, (1, 1, 3), reverse, deep);
                 g.proj(at, 0)
@@ -248,11 +198,7 @@ pub fn cases() -> Vec<Case> {
     }
     all.push(Case::new(
         "loop in a loop",
-        vec![
-            array(&[], 1, 0.5, 1.0),
-            array(&[3], 2, -1.0, 1.0),
-            array(&[2], 3, 0.2, 0.6),
-        ],
+        vec![array(&[], 1, 0.5, 1.0), array(&[3], 2, -1.0, 1.0), array(&[2], 3, 0.2, 0.6)],
         |g, x| {
             let at = run(g, x, (1, 1, 3), false, |g, i| {
                 let inner = run(g, &[i[0], i[2], i[1]], (1, 1, 2), true, |g, j| {

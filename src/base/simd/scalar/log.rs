@@ -33,11 +33,7 @@ fn tail<const FMA: bool>(f: f64) -> (f64, f64) {
     let z = s * s;
     let w = z * z;
     let even = fma::<FMA>(w, fma::<FMA>(w, ATANH[5], ATANH[3]), ATANH[1]) * w;
-    let odd = fma::<FMA>(
-        w,
-        fma::<FMA>(w, fma::<FMA>(w, ATANH[6], ATANH[4]), ATANH[2]),
-        ATANH[0],
-    );
+    let odd = fma::<FMA>(w, fma::<FMA>(w, fma::<FMA>(w, ATANH[6], ATANH[4]), ATANH[2]), ATANH[0]);
     (s, fma::<FMA>(odd, z, even))
 }
 

@@ -25,11 +25,7 @@ pub fn inv_phi(p: f64) -> f64 {
         return f64::INFINITY.copysign(p - 0.5);
     }
     let r = root(tail);
-    let x = if r <= MIDDLE {
-        middle(r)
-    } else {
-        ratio(r - 5.0, &TAIL_NUM, &TAIL_DEN)
-    };
+    let x = if r <= MIDDLE { middle(r) } else { ratio(r - 5.0, &TAIL_NUM, &TAIL_DEN) };
     x.copysign(p - 0.5)
 }
 

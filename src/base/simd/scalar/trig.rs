@@ -6,11 +6,7 @@ use super::bits::{fma, poly, select};
 const LIMIT: f64 = 1e5;
 
 /// pi/2 in three parts: 33 bits, 33 bits (products with a 17-bit integer are exact), 53 bits.
-const HALF_PI: [f64; 3] = [
-    1.5707963267341256,
-    6.077100506303966e-11,
-    2.0222662487959506e-21,
-];
+const HALF_PI: [f64; 3] = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21];
 
 /// `(sin(r)/r - 1) / r²` in powers of `r²`, `|r| <= pi/4`, relative error `2^-52.8`.
 const SIN: [f64; 6] = [
@@ -78,11 +74,7 @@ fn sin_quadrant<const FMA: bool>(q: u64, r: f64, low: f64) -> f64 {
     let half = 0.5 * z;
     let sine = r + fma::<FMA>(z * r, poly::<FMA, 6>(z, &SIN), low * (1.0 - half));
     let one = 1.0 - half;
-    let rest = fma::<FMA>(
-        z * z,
-        poly::<FMA, 6>(z, &COS),
-        fma::<FMA>(-r, low, (1.0 - one) - half),
-    );
+    let rest = fma::<FMA>(z * z, poly::<FMA, 6>(z, &COS), fma::<FMA>(-r, low, (1.0 - one) - half));
     let cosine = one + rest;
     // Bit 0 of the quadrant swaps the two, bit 1 flips the sign.
     let swap = (q & 1).wrapping_neg();
@@ -115,11 +107,7 @@ pub fn atan<const FMA: bool>(x: f64) -> f64 {
     let num = select(large, -1.0, select(middle, a - 1.0, a));
     let den = select(large, a, select(middle, a + 1.0, 1.0));
     let base = select(large, FRAC_PI_2, select(middle, FRAC_PI_4, 0.0));
-    let base_low = select(
-        large,
-        6.123233995736766e-17,
-        select(middle, 3.061616997868383e-17, 0.0),
-    );
+    let base_low = select(large, 6.123233995736766e-17, select(middle, 3.061616997868383e-17, 0.0));
     let t = num / den;
     let z = t * t;
     let tail = fma::<FMA>(z * t, poly::<FMA, 11>(z, &ATAN), base_low);

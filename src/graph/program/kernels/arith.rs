@@ -1,6 +1,7 @@
 //! Arithmetic kernels: one loop for formulas of up to three operands, each a vector or a scalar.
 
 use super::Kernel;
+pub(in super::super) use super::extent::{Extent, Joined, Scalars, extent, rows};
 #[cfg(target_arch = "x86_64")]
 use super::simd::Avx;
 use super::simd::{Doubles, Plain, Vector};
@@ -83,43 +84,9 @@ formulas! {
     Select = |a, b, c| a.choose(b, c);
 }
 
-/// Which operands are scalars, as a bit set: 1 for the first, 2 for the second, 4 for the third.
-pub(in super::super) type Scalars = u8;
-
-/// What a kernel's count says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Extent {
-    /// One double.
-    One,
-    /// That many doubles; scalar operands have one.
-    Many,
-    /// Rows of lanes, packed by [`rows`].
-    Rows,
-}
-
-/// The extent of `n` doubles.
-pub(in super::super) fn extent(n: usize) -> Extent {
-    if n == 1 { Extent::One } else { Extent::Many }
-}
-
-/// Most rows of one call.
-pub(in super::super) const MOST_ROWS: usize = 0xffff;
-
-/// The count of a call on `n` rows of `lanes` doubles. An operand whose bit is set in `moving` goes on by a
-/// row (or, a scalar, by one double) from row to row; another one is the same for all rows.
-pub(in super::super) fn rows(n: usize, lanes: usize, moving: Scalars) -> usize {
-    debug_assert!(n <= MOST_ROWS && lanes.is_multiple_of(8));
-    n | (lanes / 8) << 16 | (moving as usize) << 20
-}
-
 /// One vector of operand `K` at position `i`, or its scalar.
 #[inline(always)]
-unsafe fn operand<S: Vector, const M: u8, const K: u8>(
-    p: *const f64,
-    i: usize,
-    one: S,
-    used: bool,
-) -> S {
+unsafe fn operand<S: Vector, const M: u8, const K: u8>(p: *const f64, i: usize, one: S, used: bool) -> S {
     if M & K != 0 || !used {
         one
     } else {
@@ -236,11 +203,7 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     for _ in 0..count {
         // SAFETY: the caller vouches for a row at each operand, for each row; the processor has S.
         unsafe {
-            let one = (
-                S::splat(first::<M, 1>(a)),
-                S::splat(first::<M, 2>(b)),
-                S::splat(first::<M, 4>(c)),
-            );
+            let one = (S::splat(first::<M, 1>(a)), S::splat(first::<M, 2>(b)), S::splat(first::<M, 4>(c)));
             vectors::<S, F, ARITY, M>(d, (a, b, c), lanes, one);
             (a, b, c) = (a.add(steps.0), b.add(steps.1), c.add(steps.2));
             d = d.add(lanes);
@@ -389,43 +352,6 @@ pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: Extent, s: Scalars) ->
         Ternary::Select => Some(three::<Select>(isa, n, s)),
         _ => None,
     }
-}
-
-/// Two operations in one pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Joined {
-    /// a * b + c
-    MulAdd,
-    /// a * b - c
-    MulSub,
-    /// c - a * b
-    NegMulAdd,
-    /// a * a + c; here and in all squares of one operand the second is not read.
-    SquareAdd,
-    /// (a + b) + c
-    AddAdd,
-    /// (a + b) - c
-    AddSub,
-    /// (a - b) + c
-    SubAdd,
-    /// (a - b) - c
-    SubSub,
-    /// c - (a + b)
-    LessAdd,
-    /// c - (a - b)
-    LessSub,
-    /// (a + b) * c
-    AddMul,
-    /// (a - b) * c
-    SubMul,
-    /// (a * b) * c
-    MulMul,
-    /// (a * a) * c
-    SquareMul,
-    /// (a - b) * (a - b); the third operand is not read.
-    SubSquare,
-    /// (a * b) * (a * b); the third operand is not read.
-    MulSquare,
 }
 
 /// The kernel of two joined operations.

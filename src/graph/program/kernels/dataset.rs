@@ -6,13 +6,7 @@ use super::simd::Vector;
 
 /// `W` vectors of rows of `x b`.
 #[inline(always)]
-unsafe fn product<S: Vector, const W: usize>(
-    d: *mut f64,
-    x: *const f64,
-    b: *const f64,
-    columns: usize,
-    e: usize,
-) {
+unsafe fn product<S: Vector, const W: usize>(d: *mut f64, x: *const f64, b: *const f64, columns: usize, e: usize) {
     // SAFETY: the caller vouches for W vectors of rows in each column.
     unsafe {
         let mut acc = [S::splat(0.0); W];
@@ -53,13 +47,7 @@ kernel! {
 
 /// Adds the products of `P` columns with `r` to their accumulators of four doubles.
 #[inline(always)]
-unsafe fn against<S: Vector, const P: usize>(
-    d: *mut f64,
-    x: *const f64,
-    r: *const f64,
-    e: usize,
-    n: usize,
-) {
+unsafe fn against<S: Vector, const P: usize>(d: *mut f64, x: *const f64, r: *const f64, e: usize, n: usize) {
     // SAFETY: the caller vouches for n rows of P columns.
     unsafe {
         let mut acc: [[S; 2]; P] = std::array::from_fn(|p| [S::load(d.add(4 * p)), S::splat(0.0)]);

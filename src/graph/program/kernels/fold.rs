@@ -15,11 +15,7 @@ unsafe fn total<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, n: usi
         let zero = S::splat(0.0);
         let mut acc = [zero; 4];
         let add = |acc: S, i: usize| {
-            if DOT {
-                S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
-            } else {
-                acc.add(S::load(a.add(i)))
-            }
+            if DOT { S::load(a.add(i)).mul_add(S::load(b.add(i)), acc) } else { acc.add(S::load(a.add(i))) }
         };
         let mut i = 0;
         while i + 4 * S::N <= n {
@@ -35,11 +31,7 @@ unsafe fn total<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, n: usi
         let mut rest = S::One::splat(0.0);
         while i < n {
             let x = S::One::load(a.add(i));
-            rest = if DOT {
-                x.mul_add(S::One::load(b.add(i)), rest)
-            } else {
-                rest.add(x)
-            };
+            rest = if DOT { x.mul_add(S::One::load(b.add(i)), rest) } else { rest.add(x) };
             i += 1;
         }
         acc[0].add(acc[2]).add(acc[1].add(acc[3])).total() + rest.total()
@@ -97,12 +89,7 @@ pub(in super::super) const ACCUMULATOR: usize = 32;
 
 /// Adds n terms to the accumulator at `d`: term i to its double i modulo 32.
 #[inline(always)]
-unsafe fn accumulate<S: Vector, const DOT: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    n: usize,
-) {
+unsafe fn accumulate<S: Vector, const DOT: bool>(d: *mut f64, a: *const f64, b: *const f64, n: usize) {
     // SAFETY: the caller vouches for n doubles at the operands; the processor has S.
     unsafe {
         let mut acc: [S; 8] = std::array::from_fn(|k| S::load(d.add(k * S::N)));
@@ -133,23 +120,12 @@ unsafe fn accumulate<S: Vector, const DOT: bool>(
 #[inline(always)]
 unsafe fn term<S: Vector, const DOT: bool>(a: *const f64, b: *const f64, i: usize, acc: S) -> S {
     // SAFETY: the caller vouches for a vector at i.
-    unsafe {
-        if DOT {
-            S::load(a.add(i)).mul_add(S::load(b.add(i)), acc)
-        } else {
-            acc.add(S::load(a.add(i)))
-        }
-    }
+    unsafe { if DOT { S::load(a.add(i)).mul_add(S::load(b.add(i)), acc) } else { acc.add(S::load(a.add(i))) } }
 }
 
 /// Adds rows of lanes to the row at `d`, four vectors of lanes at a time.
 #[inline(always)]
-unsafe fn accumulate_rows<S: Vector, const DOT: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    n: usize,
-) {
+unsafe fn accumulate_rows<S: Vector, const DOT: bool>(d: *mut f64, a: *const f64, b: *const f64, n: usize) {
     let (count, lanes, _) = unpack(n);
     let mut l = 0;
     // SAFETY: the caller vouches for the rows; the processor has S.

@@ -16,13 +16,7 @@ macro_rules! vectorised {
 
         macro_rules! many {
             ($name:ident) => {
-                pub(super) unsafe fn $name(
-                    d: *mut f64,
-                    a: *const f64,
-                    _: *const f64,
-                    _: *const f64,
-                    n: usize,
-                ) {
+                pub(super) unsafe fn $name(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
                     // SAFETY: the caller vouches for n doubles at both; they are the same or disjoint.
                     unsafe { (simd::kernels($level).$name)(a, d, n) }
                 }
@@ -45,13 +39,7 @@ macro_rules! vectorised {
         many!(normal_cdf);
 
         /// a^b
-        pub(super) unsafe fn pow(
-            d: *mut f64,
-            a: *const f64,
-            b: *const f64,
-            _: *const f64,
-            n: usize,
-        ) {
+        pub(super) unsafe fn pow(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
             // SAFETY: the caller vouches for n doubles at all three.
             unsafe { (simd::kernels($level).pow)(a, b, d, n) }
         }
@@ -67,13 +55,7 @@ mod plain {
 }
 
 /// softplus to `d`, its derivative to `c`
-unsafe fn plain_softplus_sigmoid(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    c: *const f64,
-    n: usize,
-) {
+unsafe fn plain_softplus_sigmoid(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
     // SAFETY: the caller vouches for n doubles at all three, the results disjoint.
     unsafe { (simd::kernels(Isa::Baseline).softplus_sigmoid)(a, d, c.cast_mut(), n) }
 }

@@ -72,11 +72,7 @@ unsafe fn columns<S: Vector>(
     whole: bool,
     f: Functions,
 ) {
-    let (mut m, mut s, mut t) = (
-        Room::<COLUMNS>::new(),
-        Room::<COLUMNS>::new(),
-        Room::<COLUMNS>::new(),
-    );
+    let (mut m, mut s, mut t) = (Room::<COLUMNS>::new(), Room::<COLUMNS>::new(), Room::<COLUMNS>::new());
     let (m, s, t) = (m.at(), s.at(), t.at());
     // SAFETY: the arrays have room for w doubles, and so has every row; all is written before it is read.
     unsafe {
@@ -129,12 +125,7 @@ unsafe fn long_row<S: Vector>(d: *mut f64, a: *const f64, n: usize, f: Functions
 
 /// Columns of short rows: copied side by side, as many as there is room for.
 #[inline(always)]
-unsafe fn copied<S: Vector>(
-    d: *mut f64,
-    a: *const f64,
-    (outer, n, inner): (usize, usize, usize),
-    f: Functions,
-) {
+unsafe fn copied<S: Vector>(d: *mut f64, a: *const f64, (outer, n, inner): (usize, usize, usize), f: Functions) {
     let mut room = Room::<ROOM>::new();
     let room = room.at();
     let all = outer * inner;

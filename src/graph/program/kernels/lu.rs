@@ -32,13 +32,7 @@ unsafe fn factor(f: *mut f64, n: usize, mut swap: impl FnMut(usize, usize)) {
 }
 
 /// Copies lane `l` of a matrix of `r` rows and `c` columns with `w` lanes, transposed where `T`.
-unsafe fn take<const T: bool>(
-    to: *mut f64,
-    from: *const f64,
-    (r, c): (usize, usize),
-    w: usize,
-    l: usize,
-) {
+unsafe fn take<const T: bool>(to: *mut f64, from: *const f64, (r, c): (usize, usize), w: usize, l: usize) {
     for i in 0..r {
         for j in 0..c {
             let at = if T { j * r + i } else { i * c + j };
@@ -50,13 +44,7 @@ unsafe fn take<const T: bool>(
 
 /// X with A X = B (Aᵀ where `T`); parameters batch, n, m, lanes. Room for a matrix and a right-hand side
 /// is behind the result.
-pub(super) unsafe fn solve<const T: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    c: *const f64,
-    _: usize,
-) {
+pub(super) unsafe fn solve<const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, m, w) = (param(c, 0), param(c, 1), param(c, 2), param(c, 3));
@@ -91,13 +79,7 @@ pub(super) unsafe fn solve<const T: bool>(
 }
 
 /// log |det A|; parameters batch, n, -, lanes. Room for a matrix is behind the result.
-pub(super) unsafe fn log_abs_det(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    c: *const f64,
-    _: usize,
-) {
+pub(super) unsafe fn log_abs_det(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, w) = (param(c, 0), param(c, 1), param(c, 3));

@@ -70,11 +70,7 @@ impl Layout {
     /// # Safety
     /// The layout describes what is valid.
     #[inline(always)]
-    unsafe fn each(
-        &self,
-        (d, a, b): (*mut f64, *const f64, *const f64),
-        f: impl Fn(*mut f64, *const f64, *const f64),
-    ) {
+    unsafe fn each(&self, (d, a, b): (*mut f64, *const f64, *const f64), f: impl Fn(*mut f64, *const f64, *const f64)) {
         for o in 0..self.outer {
             for i in 0..self.inner {
                 // SAFETY: the caller's contract.
@@ -92,12 +88,7 @@ impl Layout {
 
 /// `R` rows by `W` vectors of the result, in registers over the whole inner axis.
 #[inline(always)]
-unsafe fn block<S: Vector, const R: usize, const W: usize>(
-    p: &Layout,
-    d: *mut f64,
-    l: *const f64,
-    r: *const f64,
-) {
+unsafe fn block<S: Vector, const R: usize, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
     // SAFETY: the caller vouches for R rows and W vectors of columns.
     unsafe {
         let mut acc = [[S::splat(0.0); W]; R];
@@ -120,12 +111,7 @@ unsafe fn block<S: Vector, const R: usize, const W: usize>(
 
 /// All rows of `W` vectors of columns.
 #[inline(always)]
-unsafe fn columns<S: Vector, const W: usize>(
-    p: &Layout,
-    d: *mut f64,
-    l: *const f64,
-    r: *const f64,
-) {
+unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
     let mut i = 0;
     // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
     unsafe {

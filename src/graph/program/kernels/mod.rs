@@ -6,6 +6,7 @@ pub(super) mod arith;
 pub(super) mod dataset;
 #[cfg(target_arch = "x86_64")]
 mod elementary;
+mod extent;
 pub(super) mod fold;
 pub(super) mod function;
 mod logsum;

@@ -4,13 +4,7 @@ use super::Kernel;
 use crate::graph::shape::Index;
 
 /// `d[i] = a[index[i]]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
-unsafe fn gather<const L: usize>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    _: *const f64,
-    n: usize,
-) {
+unsafe fn gather<const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
     let index = b.cast::<u32>();
     for e in 0..n / L {
         // SAFETY: the plan checked the table against the source; n / L entries and elements are valid.
@@ -22,13 +16,7 @@ unsafe fn gather<const L: usize>(
 }
 
 /// `d[index[i]] += a[i]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
-unsafe fn scatter<const L: usize>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    _: *const f64,
-    n: usize,
-) {
+unsafe fn scatter<const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
     let index = b.cast::<u32>();
     for e in 0..n / L {
         // SAFETY: the plan checked the table against the target; n / L entries and elements are valid.
@@ -118,13 +106,7 @@ unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, 
 }
 
 /// `d[e * L + l] = a[e]`
-unsafe fn expand<const L: usize>(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    _: *const f64,
-    n: usize,
-) {
+unsafe fn expand<const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
     for e in 0..n / L {
         // SAFETY: n / L elements are valid.
         unsafe { d.add(e * L).cast::<[f64; L]>().write([*a.add(e); L]) };
@@ -132,13 +114,7 @@ unsafe fn expand<const L: usize>(
 }
 
 /// `d[e * L + l] = a[l]`
-unsafe fn repeat<const L: usize>(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    _: *const f64,
-    n: usize,
-) {
+unsafe fn repeat<const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
     // SAFETY: L doubles at `a` and n at `d` are valid.
     unsafe {
         let x = a.cast::<[f64; L]>().read();

@@ -8,17 +8,11 @@ use crate::graph::program::lir::Square;
 
 /// Rows `i..i + R` of the upper factor, `W` vectors from column `c` on, less the products of the rows above.
 #[inline(always)]
-unsafe fn reduce_rows<S: Vector, const R: usize, const W: usize>(
-    u: *mut f64,
-    ld: usize,
-    i: usize,
-    c: usize,
-) {
+unsafe fn reduce_rows<S: Vector, const R: usize, const W: usize>(u: *mut f64, ld: usize, i: usize, c: usize) {
     // SAFETY: the caller vouches for W vectors from c on in rows 0..i + R.
     unsafe {
         let at = |r: usize, w: usize| u.add((i + r) * ld + c + w * S::N);
-        let mut acc: [[S; W]; R] =
-            std::array::from_fn(|r| std::array::from_fn(|w| S::load(at(r, w))));
+        let mut acc: [[S; W]; R] = std::array::from_fn(|r| std::array::from_fn(|w| S::load(at(r, w))));
         reduce(&mut acc, (u.add(i), 1, ld), (u.add(c), ld), 0..i);
         for r in 0..R {
             for w in 0..W {

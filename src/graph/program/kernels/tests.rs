@@ -44,11 +44,7 @@ fn errors_are_a_few_units_in_the_last_place() {
         let y = run(function::unary(op, Isa::detect(), Extent::Many), &x);
         for (x, y) in x.iter().zip(&y) {
             let error = ulps(*y, truth(*x));
-            assert!(
-                error <= 5.0,
-                "{op:?}({x}) = {y}, {error} units from {}",
-                truth(*x)
-            );
+            assert!(error <= 5.0, "{op:?}({x}) = {y}, {error} units from {}", truth(*x));
         }
     }
 }
@@ -77,20 +73,14 @@ fn edges_are_right() {
     for (op, truth) in FUNCTIONS {
         let y = run(function::unary(op, Isa::detect(), Extent::Many), &x);
         for (x, y) in x.iter().zip(&y) {
-            assert!(
-                ulps(*y, truth(*x)) <= 5.0,
-                "{op:?}({x}) = {y}, not {}",
-                truth(*x)
-            );
+            assert!(ulps(*y, truth(*x)) <= 5.0, "{op:?}({x}) = {y}, not {}", truth(*x));
         }
     }
 }
 
 #[test]
 fn a_result_does_not_depend_on_place_or_company() {
-    let x: Vec<f64> = (0..77)
-        .map(|i| (f64::from(i) * 0.7).sin() * 3.0 + 3.1)
-        .collect();
+    let x: Vec<f64> = (0..77).map(|i| (f64::from(i) * 0.7).sin() * 3.0 + 3.1).collect();
     for (op, _) in FUNCTIONS {
         let kernel = function::unary(op, Isa::detect(), Extent::Many);
         let all = run(kernel, &x);
@@ -106,15 +96,7 @@ fn a_result_does_not_depend_on_place_or_company() {
         }
         let mut here = x.clone();
         // SAFETY: elementwise kernels may write over their operand.
-        unsafe {
-            kernel(
-                here.as_mut_ptr(),
-                here.as_ptr(),
-                here.as_ptr(),
-                here.as_ptr(),
-                77,
-            )
-        };
+        unsafe { kernel(here.as_mut_ptr(), here.as_ptr(), here.as_ptr(), here.as_ptr(), 77) };
         assert_eq!(here, all, "{op:?} in place");
     }
 }
@@ -126,28 +108,10 @@ fn both_results_of_a_pair_are_those_of_the_single_kernels() {
     let pair = function::softplus_sigmoid(Isa::detect());
     let (mut y, mut z) = (vec![0.0; x.len()], vec![0.0; x.len()]);
     // SAFETY: all slices have the same length.
-    unsafe {
-        pair(
-            y.as_mut_ptr(),
-            x.as_ptr(),
-            x.as_ptr(),
-            z.as_mut_ptr(),
-            x.len(),
-        )
-    };
-    let soft = run(
-        function::unary(Unary::Softplus, Isa::detect(), Extent::Many),
-        &x,
-    );
-    let sigmoid = run(
-        function::unary(Unary::Sigmoid, Isa::detect(), Extent::Many),
-        &x,
-    );
+    unsafe { pair(y.as_mut_ptr(), x.as_ptr(), x.as_ptr(), z.as_mut_ptr(), x.len()) };
+    let soft = run(function::unary(Unary::Softplus, Isa::detect(), Extent::Many), &x);
+    let sigmoid = run(function::unary(Unary::Sigmoid, Isa::detect(), Extent::Many), &x);
     for i in 0..x.len() {
-        assert!(
-            ulps(y[i], soft[i]) <= 4.0 && ulps(z[i], sigmoid[i]) <= 4.0,
-            "at {}",
-            x[i]
-        );
+        assert!(ulps(y[i], soft[i]) <= 4.0 && ulps(z[i], sigmoid[i]) <= 4.0, "at {}", x[i]);
     }
 }

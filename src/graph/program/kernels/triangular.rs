@@ -58,9 +58,8 @@ unsafe fn substitute<S: Vector, const R: usize, const W: usize, const T: bool>(
     let (fr, fk) = if T { (1, n) } else { (n, 1) };
     // SAFETY: the caller vouches for W vectors in each row, and n x n doubles at l.
     unsafe {
-        let mut acc: [[S; W]; R] = std::array::from_fn(|r| {
-            std::array::from_fn(|w| S::load(b.add((i + r) * m + w * S::N)))
-        });
+        let mut acc: [[S; W]; R] =
+            std::array::from_fn(|r| std::array::from_fn(|w| S::load(b.add((i + r) * m + w * S::N))));
         let before = if T { i + R..n } else { 0..i };
         reduce(&mut acc, (l.add(i * fr), fr, fk), (x, m), before);
         for step in 0..R {
@@ -190,21 +189,12 @@ kernel! {
 
 /// Lanes innermost, in both the matrix and the right-hand side.
 #[inline(always)]
-unsafe fn tri_lanes<S: Vector, const T: bool>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    c: *const f64,
-) {
+unsafe fn tri_lanes<S: Vector, const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64) {
     // SAFETY: the parameters describe what is valid; lanes are whole vectors.
     unsafe {
         let (batch, n, m, w) = (param(c, 0), param(c, 1), param(c, 2), param(c, 3));
         for s in 0..batch {
-            let (d, a, b) = (
-                d.add(s * n * m * w),
-                a.add(s * n * n * w),
-                b.add(s * n * m * w),
-            );
+            let (d, a, b) = (d.add(s * n * m * w), a.add(s * n * n * w), b.add(s * n * m * w));
             for lane in (0..w).step_by(S::N) {
                 let l = |i: usize, k: usize| S::load(a.add((i * n + k) * w + lane));
                 for step in 0..n {

@@ -19,16 +19,9 @@ fn gathers_and_scatters() {
                 let table = (0..len).map(|j| ((j * j + 3 * j) % n) as u32).collect();
                 let maps = [
                     Index::from_table(table),
-                    Index::Repeat {
-                        each: len.div_ceil(n),
-                        len,
-                    },
+                    Index::Repeat { each: len.div_ceil(n), len },
                     Index::Tile { period: n, len },
-                    Index::Stride {
-                        start: n - 1,
-                        stride: 0,
-                        len,
-                    },
+                    Index::Stride { start: n - 1, stride: 0, len },
                 ];
                 for index in maps {
                     let y = g.gather(e, index.clone(), Shape::new(&[len]));
@@ -37,11 +30,7 @@ fn gathers_and_scatters() {
                     out.push(g.scatter_add(z, index, Shape::new(&[n])));
                 }
             }
-            let back = Index::Stride {
-                start: n - 1,
-                stride: -1,
-                len: n,
-            };
+            let back = Index::Stride { start: n - 1, stride: -1, len: n };
             let y = g.gather(e, back, Shape::new(&[n]));
             out.push(g.add(y, x));
         }
@@ -70,11 +59,7 @@ fn pieces_put_together() {
         let s = g.sin(y);
         let m = g.mul(e, s);
         let long = Shape::new(&[3 * n + 2]);
-        let part = |start: usize, len: usize| Index::Stride {
-            start,
-            stride: 1,
-            len,
-        };
+        let part = |start: usize, len: usize| Index::Stride { start, stride: 1, len };
         let joined = g.concat(&[e, s, m], Shape::new(&[3 * n]));
         let a = g.scatter_add(e, part(1, n), long);
         let b = g.scatter_add(s, part(n + 1, n), long);
@@ -128,25 +113,14 @@ fn reductions() {
 
 #[test]
 fn products_of_matrices() {
-    for (m, k, n) in [
-        (1, 1, 1),
-        (3, 4, 5),
-        (7, 9, 1),
-        (1, 6, 11),
-        (25, 30, 2),
-        (70, 65, 66),
-    ] {
+    for (m, k, n) in [(1, 1, 1), (3, 4, 5), (7, 9, 1), (1, 6, 11), (25, 30, 2), (70, 65, 66)] {
         let mut g = Graph::new();
         let mut out = vec![];
         for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
             let left = Shape::new(&if ta { [k, m] } else { [m, k] });
             let right = Shape::new(&if tb { [n, k] } else { [k, n] });
-            let mut both = |shape: Shape| {
-                [
-                    g.input("wide", shape, Spread::Particle),
-                    g.input("narrow", shape, Spread::Shared),
-                ]
-            };
+            let mut both =
+                |shape: Shape| [g.input("wide", shape, Spread::Particle), g.input("narrow", shape, Spread::Shared)];
             let (a, b) = (both(left), both(right));
             let data = Numbers::new(3).many(m * k, -1.0, 1.0);
             let c = g.constant(data, left);

@@ -87,13 +87,7 @@ fn functions_of_one_number() {
             out.extend([v[0], v[1], v[2]].map(|x| g.unary(op, x)));
         }
         // The reference's error function and what is built on it are no better than this.
-        let erf = [
-            Unary::Erf,
-            Unary::Erfc,
-            Unary::Phi,
-            Unary::LogPhi,
-            Unary::InvPhi,
-        ];
+        let erf = [Unary::Erf, Unary::Erfc, Unary::Phi, Unary::LogPhi, Unary::InvPhi];
         let near_erf = erf.contains(&op);
         agree_to(&g, &out, (lo, hi), if near_erf { 1e-9 } else { 2e-11 });
     }
@@ -123,20 +117,8 @@ fn functions_of_three_numbers() {
         let mut g = Graph::new();
         let mut out = vec![];
         let v = operands(&mut g, 67);
-        for (a, b, c) in [
-            (0, 1, 2),
-            (1, 0, 3),
-            (2, 3, 0),
-            (4, 0, 0),
-            (3, 1, 1),
-            (2, 4, 3),
-            (0, 3, 1),
-        ] {
-            let c = if special.contains(&op) && c == 0 {
-                2
-            } else {
-                c
-            };
+        for (a, b, c) in [(0, 1, 2), (1, 0, 3), (2, 3, 0), (4, 0, 0), (3, 1, 1), (2, 4, 3), (0, 3, 1)] {
+            let c = if special.contains(&op) && c == 0 { 2 } else { c };
             out.push(g.ternary(op, v[a], v[b], v[c]));
         }
         agree_to(&g, &out, (0.2, 0.9), 1e-9);
@@ -147,43 +129,18 @@ fn functions_of_three_numbers() {
 fn special_values() {
     let mut g = Graph::new();
     let x = g.input("x", Shape::new(&[9]), Spread::Particle);
-    let edge = vec![
-        0.0,
-        -0.0,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::NAN,
-        1e-310,
-        -1.0,
-        1e300,
-        2.5,
-    ];
+    let edge = vec![0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, -1.0, 1e300, 2.5];
     let c = g.constant(edge, Shape::new(&[9]));
     let wide = g.mul(x, c);
     let mut out = vec![];
-    for u in [
-        Unary::Sign,
-        Unary::Exp,
-        Unary::Log,
-        Unary::Abs,
-        Unary::Sigmoid,
-        Unary::Softplus,
-    ] {
+    for u in [Unary::Sign, Unary::Exp, Unary::Log, Unary::Abs, Unary::Sigmoid, Unary::Softplus] {
         out.push(g.unary(u, wide));
     }
-    for b in [
-        Binary::Min,
-        Binary::Max,
-        Binary::Lt,
-        Binary::And,
-        Binary::Ne,
-    ] {
+    for b in [Binary::Min, Binary::Max, Binary::Lt, Binary::And, Binary::Ne] {
         out.push(g.binary(b, wide, x));
     }
-    let flipped: Vec<Var> = [Binary::Min, Binary::Max, Binary::MulZero, Binary::Or]
-        .into_iter()
-        .map(|b| g.binary(b, x, wide))
-        .collect();
+    let flipped: Vec<Var> =
+        [Binary::Min, Binary::Max, Binary::MulZero, Binary::Or].into_iter().map(|b| g.binary(b, x, wide)).collect();
     agree_to(&g, &[out, flipped].concat(), (1.0, 2.0), 1e-11);
 }
 

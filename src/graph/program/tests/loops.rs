@@ -6,11 +6,7 @@ use crate::graph::{Graph, Scan, Shape, Spread, Var};
 
 /// `c' = a c + b_t` and the output `exp(c) + b`, for a carry of `n` elements.
 fn scan(g: &mut Graph, n: usize, len: usize, reverse: bool, ys: bool, spread: Spread) -> Vec<Var> {
-    let shape = if n == 1 {
-        Shape::SCALAR
-    } else {
-        Shape::new(&[n])
-    };
+    let shape = if n == 1 { Shape::SCALAR } else { Shape::new(&[n]) };
     let mut body = Graph::new();
     let c = body.input("c", shape, spread);
     let b = body.input("b", shape, spread);
@@ -21,21 +17,10 @@ fn scan(g: &mut Graph, n: usize, len: usize, reverse: bool, ys: bool, spread: Sp
     let y = body.add(e, b);
     let ys = if ys { vec![y] } else { vec![] };
     let init = g.input("init", shape, spread);
-    let xs = g.input(
-        "xs",
-        Shape::new(&[&[len], shape.dims()].concat()),
-        Spread::Particle,
-    );
+    let xs = g.input("xs", Shape::new(&[&[len], shape.dims()].concat()), Spread::Particle);
     let each = g.input("a", Shape::SCALAR, spread);
     let outputs = 2 + ys.len();
-    let s = Scan {
-        body,
-        len,
-        xs: 1,
-        next: vec![next],
-        ys,
-        reverse,
-    };
+    let s = Scan { body, len, xs: 1, next: vec![next], ys, reverse };
     let at = g.scan(s, &[init], &[xs], &[each]);
     (0..outputs).map(|k| g.proj(at, k)).collect()
 }
@@ -84,14 +69,7 @@ fn shift_registers_and_matrices() {
     let top = body.fold_all(crate::graph::Fold::LogSumExp, w);
     let w = body.sub(w, top);
     let two = body.scalar(2.0);
-    let scan = Scan {
-        body,
-        len: 9,
-        xs: 0,
-        next: vec![next, a, w],
-        ys: vec![top, two, next],
-        reverse: false,
-    };
+    let scan = Scan { body, len: 9, xs: 0, next: vec![next, a, w], ys: vec![top, two, next], reverse: false };
     let mut g = Graph::new();
     let a = g.input("a", Shape::SCALAR, Spread::Particle);
     let b = g.input("b", Shape::SCALAR, Spread::Shared);
@@ -119,27 +97,13 @@ fn loops_in_loops() {
             let e = inner.unary(crate::graph::Unary::Tanh, e);
             let next = inner.add(e, y);
             let out = inner.mul(next, d);
-            let scan = Scan {
-                body: inner,
-                len,
-                xs: 1,
-                next: vec![next],
-                ys: vec![out],
-                reverse,
-            };
+            let scan = Scan { body: inner, len, xs: 1, next: vec![next], ys: vec![out], reverse };
             let at = body.scan(scan, &[c], &[x], &[a]);
             let parts: Vec<Var> = (0..3).map(|k| body.proj(at, k)).collect();
             let s = body.sum(parts[2]);
             let last = body.add(parts[0], s);
             let ys = vec![parts[1], parts[2], last];
-            let scan = Scan {
-                body,
-                len: rows,
-                xs: 1,
-                next: vec![last],
-                ys,
-                reverse: false,
-            };
+            let scan = Scan { body, len: rows, xs: 1, next: vec![last], ys, reverse: false };
             let c = g.input("c", Shape::SCALAR, spread);
             let x = g.input("x", Shape::new(&[rows, len]), Spread::Particle);
             let a = g.input("a", Shape::SCALAR, spread);

@@ -90,20 +90,12 @@ pub(super) fn agree_to(g: &Graph, outputs: &[Var], range: (f64, f64), tolerance:
             let p = Program::compile(g, outputs, &Options { lanes, isa });
             let out = run(g, outputs, &p, &x);
             for l in 0..lanes {
-                let own: Vec<Vec<f64>> = g
-                    .inputs()
-                    .iter()
-                    .zip(&x)
-                    .map(|(i, x)| lane(g, i.var, x, lanes, l))
-                    .collect();
+                let own: Vec<Vec<f64>> = g.inputs().iter().zip(&x).map(|(i, x)| lane(g, i.var, x, lanes, l)).collect();
                 let own: Vec<&[f64]> = own.iter().map(|x| &x[..]).collect();
                 let truth = evaluate(g, &own, outputs);
                 for ((v, all), truth) in outputs.iter().zip(&out).zip(&truth) {
                     let got = lane(g, *v, all, lanes, l);
-                    let scale = truth
-                        .iter()
-                        .filter(|t| t.is_finite())
-                        .fold(0.0, |m: f64, t| m.max(t.abs()));
+                    let scale = truth.iter().filter(|t| t.is_finite()).fold(0.0, |m: f64, t| m.max(t.abs()));
                     for (j, (a, b)) in got.iter().zip(truth).enumerate() {
                         assert!(
                             same(*a, *b, scale, tolerance),

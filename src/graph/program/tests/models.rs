@@ -22,15 +22,7 @@ fn grouped(n: usize, groups: usize) -> (Graph, Vec<Var>) {
     let mut g = Graph::new();
     let q = g.input("q", Shape::new(&[groups + 3]), Spread::Particle);
     let at = |g: &mut Graph, start: usize, len: usize, shape: Shape| {
-        g.gather(
-            q,
-            Index::Stride {
-                start,
-                stride: 1,
-                len,
-            },
-            shape,
-        )
+        g.gather(q, Index::Stride { start, stride: 1, len }, shape)
     };
     let mu = at(&mut g, 0, 1, Shape::SCALAR);
     let t = at(&mut g, 1, 1, Shape::SCALAR);
@@ -94,17 +86,11 @@ fn a_logistic_regression() {
 fn process(n: usize) -> (Graph, Vec<Var>) {
     let mut g = Graph::new();
     let q = g.input("q", Shape::new(&[2]), Spread::Particle);
-    let part = |start: usize| Index::Stride {
-        start,
-        stride: 1,
-        len: 1,
-    };
+    let part = |start: usize| Index::Stride { start, stride: 1, len: 1 };
     let r = g.gather(q, part(0), Shape::SCALAR);
     let s = g.gather(q, part(1), Shape::SCALAR);
     let square = Shape::new(&[n, n]);
-    let d: Vec<f64> = (0..n * n)
-        .map(|k| ((k / n).abs_diff(k % n) as f64 * 0.3).powi(2))
-        .collect();
+    let d: Vec<f64> = (0..n * n).map(|k| ((k / n).abs_diff(k % n) as f64 * 0.3).powi(2)).collect();
     let d = g.constant(d, square);
     let r = g.exp(r);
     let e = g.mul(d, r);
@@ -112,11 +98,7 @@ fn process(n: usize) -> (Graph, Vec<Var>) {
     let k = g.exp(e);
     let s = g.exp(s);
     let s = g.broadcast(s, Shape::new(&[n]));
-    let diagonal = Index::Stride {
-        start: 0,
-        stride: n as isize + 1,
-        len: n,
-    };
+    let diagonal = Index::Stride { start: 0, stride: n as isize + 1, len: n };
     let noise = g.scatter_add(s, diagonal, square);
     let k = g.add(k, noise);
     let l = g.cholesky(k);
@@ -147,14 +129,7 @@ fn a_gaussian_process() {
 fn any_split_of_a_batch_gives_the_same_bits() {
     for (g, out) in [grouped(70, 9), logistic(400, 7), process(6), process(50)] {
         for lanes in [1, 8, 64] {
-            let p = Program::compile(
-                &g,
-                &out,
-                &Options {
-                    lanes,
-                    isa: Isa::detect(),
-                },
-            );
+            let p = Program::compile(&g, &out, &Options { lanes, isa: Isa::detect() });
             let dim = g.shape(g.inputs()[0].var).count();
             let n = 70;
             let x = super::Numbers::new(3).many(dim * n, -1.0, 1.0);
@@ -166,9 +141,7 @@ fn any_split_of_a_batch_gives_the_same_bits() {
             };
             let (lp, d) = run(n, &x);
             for (first, some) in [(0, 1), (3, 8), (17, 13), (5, 64)] {
-                let part: Vec<f64> = (0..dim * some)
-                    .map(|k| x[k / some * n + first + k % some])
-                    .collect();
+                let part: Vec<f64> = (0..dim * some).map(|k| x[k / some * n + first + k % some]).collect();
                 let (a, b) = run(some, &part);
                 for i in 0..some {
                     assert_eq!(a[i].to_bits(), lp[first + i].to_bits());
@@ -183,17 +156,9 @@ fn any_split_of_a_batch_gives_the_same_bits() {
 
 #[test]
 fn a_particle_has_the_same_bits_in_every_lane_and_company() {
-    for (g, out) in [
-        grouped(70, 9),
-        grouped(300, 40),
-        logistic(65, 25),
-        logistic(400, 7),
-    ] {
+    for (g, out) in [grouped(70, 9), grouped(300, 40), logistic(65, 25), logistic(400, 7)] {
         for lanes in [8, 16, 64] {
-            let options = Options {
-                lanes,
-                isa: Isa::detect(),
-            };
+            let options = Options { lanes, isa: Isa::detect() };
             let p = Program::compile(&g, &out, &options);
             let x = inputs(&g, lanes, (-1.0, 1.0), 5);
             let first = run(&g, &out, &p, &x);

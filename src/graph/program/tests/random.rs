@@ -96,20 +96,12 @@ impl Pool {
                 g.unary(Unary::Sin, s)
             }
             6 if n > 2 => {
-                let piece = Index::Stride {
-                    start: 1,
-                    stride: 1,
-                    len: n - 2,
-                };
+                let piece = Index::Stride { start: 1, stride: 1, len: n - 2 };
                 let p = g.gather(a, piece, Shape::new(&[n - 2]));
                 let ends: Vec<Var> = [0, n - 1]
                     .into_iter()
                     .map(|start| {
-                        let end = Index::Stride {
-                            start,
-                            stride: 1,
-                            len: 1,
-                        };
+                        let end = Index::Stride { start, stride: 1, len: 1 };
                         g.gather(a, end, Shape::new(&[1]))
                     })
                     .collect();
@@ -134,14 +126,7 @@ impl Pool {
         let next = body.add(p, x);
         let y = body.mul(next, c);
         let y = body.unary(Unary::Tanh, y);
-        let scan = Scan {
-            body,
-            len: n,
-            xs: 1,
-            next: vec![next],
-            ys: vec![y],
-            reverse: n.is_multiple_of(2),
-        };
+        let scan = Scan { body, len: n, xs: 1, next: vec![next], ys: vec![y], reverse: n.is_multiple_of(2) };
         let zero = self.g.scalar(0.1);
         let at = self.g.scan(scan, &[zero], &[a], &[]);
         self.g.proj(at, 1 + n % 2)
@@ -166,11 +151,7 @@ fn program(seed: u64) -> (Graph, Vec<Var>) {
     let mut p = Pool { g, lengths, known };
     for _ in 0..10 + below(r, 25) {
         let a = p.any(r);
-        let v = if below(r, 3) > 0 {
-            p.elementwise(r, a)
-        } else {
-            p.move_or_fold(r, a)
-        };
+        let v = if below(r, 3) > 0 { p.elementwise(r, a) } else { p.move_or_fold(r, a) };
         p.known.push(v);
     }
     let n = p.known.len();

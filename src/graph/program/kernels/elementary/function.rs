@@ -59,10 +59,7 @@ pub(super) fn tanh_of(c: Constants, x: Group) -> Group {
 pub(super) fn split(c: Constants, x: Group) -> (Group, Group) {
     // The mantissa carries into the exponent exactly when it is at least sqrt 2.
     let carried = x.add_bits(c.get(at::CARRY));
-    let k = carried
-        .exponent_bits()
-        .or(c.get(at::EXPONENT))
-        .sub(c.get(at::BIAS));
+    let k = carried.exponent_bits().or(c.get(at::EXPONENT)).sub(c.get(at::BIAS));
     let m = carried.and(c.get(at::MANTISSA)).add_bits(c.get(at::ROOT));
     (k, m.sub(c.get(at::ONE)))
 }
@@ -162,6 +159,5 @@ pub(super) fn beyond(x: Group, limit: f64) -> Group {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn outside(x: Group, low: f64, high: f64) -> Group {
-    x.not_at_least(Group::all(low))
-        .or(x.not_at_most(Group::all(high)))
+    x.not_at_least(Group::all(low)).or(x.not_at_most(Group::all(high)))
 }

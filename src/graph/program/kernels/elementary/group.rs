@@ -43,20 +43,11 @@ impl Group {
     // `a` where the sign bit of x is set, else `b`.
     each!(choose(a, b) = |x| _mm256_blendv_pd(b, a, x));
     // Sum of the bit patterns.
-    each!(
-        add_bits(b) = |x| {
-            _mm256_castsi256_pd(_mm256_add_epi64(
-                _mm256_castpd_si256(x),
-                _mm256_castpd_si256(b),
-            ))
-        }
-    );
+    each!(add_bits(b) = |x| { _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(b),)) });
     // The lowest bits as an exponent field.
     each!(to_exponent() = |x| _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(x))));
     // The exponent field as the lowest bits.
-    each!(
-        from_exponent() = |x| _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(x)))
-    );
+    each!(exponent_bits() = |x| _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(x))));
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -135,11 +126,7 @@ pub(super) unsafe fn first(a: *const f64, n: usize) -> Group {
     let m = mask(n);
     // SAFETY: doubles behind the mask are not read.
     let x = unsafe { _mm256_maskload_pd(a, m) };
-    Group(_mm256_blendv_pd(
-        _mm256_set1_pd(1.0),
-        x,
-        _mm256_castsi256_pd(m),
-    ))
+    Group(_mm256_blendv_pd(_mm256_set1_pd(1.0), x, _mm256_castsi256_pd(m)))
 }
 
 /// Writes the first `n < 4` doubles.

@@ -7,21 +7,13 @@ use super::group::{ALL, Group, first, store_first};
 /// `d[i] = log sum_k exp(a[k * stride + i])` for `i < w`, `w` at most four: m + log sum exp(x - m) with m the
 /// largest, m itself where it is infinite or NaN.
 #[target_feature(enable = "avx2,fma")]
-pub(in super::super) unsafe fn log_sum_exp_short(
-    d: *mut f64,
-    a: *const f64,
-    (n, stride, w): (usize, usize, usize),
-) {
+pub(in super::super) unsafe fn log_sum_exp_short(d: *mut f64, a: *const f64, (n, stride, w): (usize, usize, usize)) {
     let c = Constants::hidden();
     // SAFETY: the caller vouches for n rows of w doubles and for w results.
     unsafe {
         let row = |k: usize| {
             let row = a.add(k * stride);
-            if w == ALL {
-                Group::load(row)
-            } else {
-                first(row, w)
-            }
+            if w == ALL { Group::load(row) } else { first(row, w) }
         };
         let mut m = Group::all(f64::NEG_INFINITY);
         for k in 0..n {
@@ -37,15 +29,8 @@ pub(in super::super) unsafe fn log_sum_exp_short(
         }
         let y = m.add(log_of(c, sum));
         // Not ordinary: infinite or NaN.
-        let odd = c
-            .get(at::SIGN)
-            .mask_out(m)
-            .not_at_most(Group::all(f64::MAX));
+        let odd = c.get(at::SIGN).mask_out(m).not_at_most(Group::all(f64::MAX));
         let y = odd.choose(m, y);
-        if w == ALL {
-            y.store(d)
-        } else {
-            store_first(d, y, w)
-        }
+        if w == ALL { y.store(d) } else { store_first(d, y, w) }
     }
 }

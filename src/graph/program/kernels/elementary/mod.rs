@@ -115,13 +115,7 @@ elementary!(
 
 /// `d` = softplus, `c` = sigmoid of `a`
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn softplus_sigmoid(
-    d: *mut f64,
-    a: *const f64,
-    _: *const f64,
-    c: *const f64,
-    n: usize,
-) {
+pub(super) unsafe fn softplus_sigmoid(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
     let (t, c) = (Constants::hidden(), c.cast_mut());
     let whole = n / ALL * ALL;
     // SAFETY: the caller vouches for n doubles at all three.
@@ -160,8 +154,5 @@ fn pair(c: Constants, x: Group) -> (Group, Group) {
 fn patched_pair(c: Constants, x: Group) -> (Group, Group) {
     let (y, z) = pair(c, x);
     let far = beyond(x, STEEP);
-    (
-        patched(y, x, far, scalar::softplus::<true>),
-        patched(z, x, far, scalar::sigmoid::<true>),
-    )
+    (patched(y, x, far, scalar::softplus::<true>), patched(z, x, far, scalar::sigmoid::<true>))
 }

@@ -1,0 +1,152 @@
+//! Starting points from the command line: a radius, or a file of values.
+
+use std::path::Path;
+
+use crate::base::rng::Stream;
+use crate::cli::CliError;
+use crate::mcmc::init::Init;
+use crate::model::compiled::Compiled;
+use crate::model::data::DataFile;
+use crate::model::posterior::ModelError;
+use crate::model::site::Site;
+
+/// Bisections that take an interval of 1e3 to the spacing of doubles.
+const HALVINGS: usize = 64;
+
+/// Reads `--init`. The file holds values of latents by name, on their own scale, or all coordinates
+/// under the key `unconstrained`; coordinates not in it start at random within 2 of 0.
+pub fn read(text: &str, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, CliError> {
+    if let Ok(radius) = text.parse::<f64>() {
+        if !(radius >= 0.0 && radius.is_finite()) {
+            return Err(CliError::Other(format!("--init {text}: the radius must be a number from 0")));
+        }
+        return Ok(Init::Uniform { radius, tries: 100 });
+    }
+    let file = DataFile::load(Path::new(text)).map_err(ModelError::from)?;
+    let dim = compiled.posterior.dim;
+    let start = |c: usize| -> Result<Vec<f64>, CliError> {
+        let mut rng = Stream::new(seed, "init", c as u64);
+        let mut x: Vec<f64> = (0..dim).map(|_| 4.0 * rng.uniform() - 2.0).collect();
+        place(&file, compiled, &mut x)?;
+        Ok(x)
+    };
+    Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
+}
+
+fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliError> {
+    let sites = &compiled.posterior.sites;
+    for key in file.keys() {
+        if key != "unconstrained" && !sites.iter().any(|s| s.name == key) {
+            let names: Vec<&str> = sites.iter().map(|s| s.name.as_str()).collect();
+            return Err(CliError::Other(format!(
+                "--init: the model has no latent `{key}`; it has {}",
+                names.join(", ")
+            )));
+        }
+    }
+    if let Some(raw) = file.get("unconstrained") {
+        check("unconstrained", raw.values.len(), x.len())?;
+        x.copy_from_slice(&raw.values);
+    }
+    let (mut base, mut offset) = (0, 0);
+    for site in sites {
+        let width = compiled.posterior.graph.shape(site.value).count();
+        if let Some(raw) = file.get(&site.name) {
+            let at: Vec<usize> = match &site.filled {
+                Some(e) => e.iter().map(|&e| e as usize).collect(),
+                None => (0..width).collect(),
+            };
+            let values = if raw.values.len() == width {
+                at.iter().map(|&e| raw.values[e]).collect()
+            } else {
+                raw.values.clone()
+            };
+            check(&site.name, values.len(), at.len())?;
+            let at: Vec<usize> = at.iter().map(|e| offset + e).collect();
+            invert(site, compiled, x, base, &at, &values)?;
+        }
+        base += site.free;
+        offset += width;
+    }
+    Ok(())
+}
+
+fn check(name: &str, found: usize, expected: usize) -> Result<(), CliError> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(CliError::Other(format!("--init: `{name}` has {found} numbers; expected {expected}"))),
+    }
+}
+
+/// Coordinates of one site such that its values are `values`: each value is a monotone function of
+/// its own coordinate, so all are bisected at once.
+fn invert(
+    site: &Site,
+    compiled: &Compiled,
+    x: &mut [f64],
+    base: usize,
+    at: &[usize],
+    values: &[f64],
+) -> Result<(), CliError> {
+    if !site.elementwise || site.free != values.len() {
+        let name = &site.name;
+        return Err(CliError::Other(format!(
+            "--init: `{name}` has no elementwise transform; give all coordinates under the key `unconstrained`"
+        )));
+    }
+    let n = values.len();
+    let (mut out, mut scratch) = (vec![0.0; compiled.width()], vec![]);
+    let mut eval = |x: &mut [f64], u: &[f64]| -> Vec<f64> {
+        x[base..base + n].copy_from_slice(u);
+        compiled.values(x, &mut out, &mut scratch);
+        at.iter().map(|&e| out[e]).collect()
+    };
+    let (mut low, mut high) = (vec![-500.0_f64; n], vec![500.0_f64; n]);
+    // Identity transforms are not bounded by the exponential's range.
+    for (k, v) in values.iter().enumerate() {
+        (low[k], high[k]) = (low[k].min(2.0 * v - 1.0), high[k].max(2.0 * v + 1.0));
+    }
+    let (first, last) = (eval(x, &low), eval(x, &high));
+    for _ in 0..HALVINGS {
+        let mid: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 0.5 * (l + h)).collect();
+        let now = eval(x, &mid);
+        for k in 0..n {
+            let rising = last[k] > first[k];
+            if (now[k] < values[k]) == rising { low[k] = mid[k] } else { high[k] = mid[k] }
+        }
+    }
+    let mid: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 0.5 * (l + h)).collect();
+    let reached = eval(x, &mid);
+    for k in 0..n {
+        let scale = 1.0 + values[k].abs();
+        let close = (reached[k] - values[k]).abs() <= 1e-8 * scale;
+        if !close {
+            let name = &site.value_names()[k];
+            return Err(CliError::Other(format!("--init: {name} cannot be {}; is it inside its bounds?", values[k])));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::posterior::Model;
+
+    #[test]
+    fn values_come_back() {
+        let text = "latent m ~ normal(0, 5)\nlatent s ~ half_normal(0, 2)\nlatent p ~ beta(2, 2)\n\
+            latent b: vector<upper=1>[2] ~ normal(m, s)\nlatent c: vector[2] ~ normal(m, s) noncentred\n";
+        let model = Model::from_text("m", text).unwrap();
+        let compiled = Compiled::new(model.bind(&DataFile::default()).unwrap());
+        let given = "{\"m\": 2, \"s\": 0.5, \"p\": 0.25, \"b\": [0.75, -3], \"c\": [1, 4]}";
+        let mut x = vec![0.3; compiled.posterior.dim];
+        place(&DataFile::from_json(given).unwrap(), &compiled, &mut x).unwrap();
+        let mut values = vec![0.0; compiled.width()];
+        compiled.values(&x, &mut values, &mut vec![]);
+        for (v, expected) in values.iter().zip([2.0, 0.5, 0.25, 0.75, -3.0, 1.0, 4.0]) {
+            assert!((v - expected).abs() < 1e-9, "{values:?}");
+        }
+        assert!(place(&DataFile::from_json("{\"p\": 2}").unwrap(), &compiled, &mut x).is_err());
+    }
+}

@@ -1,0 +1,204 @@
+//! Coordinates of latents that are declared first and filled by statements.
+
+use super::dist::LawUse;
+use super::fill::{EMPTY, Filled};
+use super::index::Positions;
+use super::latent::Chart;
+use super::types::Ty;
+use super::{Lower, Mode, Res};
+use crate::dsl::ast::{Dist, Ident, Slot};
+use crate::dsl::diagnostic::Diagnostic;
+use crate::dsl::span::Span;
+use crate::graph::{Index, Shape, Spread};
+use crate::model::level::ROOT;
+use crate::model::site::Site;
+use crate::model::value::{Home, Val};
+
+/// What the first walk learns of a filled latent.
+#[derive(Clone, Debug, Default)]
+pub struct FillPlan {
+    /// Elements that have a law, ascending: one coordinate each.
+    pub elements: Vec<u32>,
+    /// Limits shared by all fills, where they are known numbers and no fill is noncentred.
+    pub limits: Option<[f64; 2]>,
+    fills: usize,
+}
+
+fn known_limits(ends: &[Option<Val>; 2]) -> Option<[f64; 2]> {
+    let none = [f64::NEG_INFINITY, f64::INFINITY];
+    let mut out = none;
+    for k in 0..2 {
+        if let Some(e) = &ends[k] {
+            out[k] = e.known_uniform()?;
+        }
+    }
+    Some(out)
+}
+
+impl Lower<'_> {
+    /// Coordinates at the declaration: all elements in the first walk, the planned ones in the second.
+    pub fn declare_coordinates(&mut self, id: &Ident, ty: &Ty, filled: &mut Filled) -> Res<()> {
+        if ty.structure.is_some() {
+            return Err(Diagnostic::new(
+                id.span,
+                "a latent with a structured type cannot be filled element by element",
+            )
+            .help("declare it in a plate: `plate k in 1:K { latent x ~ dirichlet(…) }`"));
+        }
+        let plan = self.plan.get(&id.name).cloned();
+        let elements = match &plan {
+            Some(p) => p.elements.clone(),
+            None => (0..filled.slots.len() as u32).collect(),
+        };
+        let free = elements.len();
+        let input = self.g.input(&id.name, Shape::new(&[free]), Spread::Particle);
+        let u = Val { home: Home::Var(input), dims: vec![free], level: ROOT, int: false };
+        let at_once = match &plan {
+            Some(p) => p.limits,
+            None => Some([f64::NEG_INFINITY, f64::INFINITY]),
+        };
+        let mut value = input;
+        if let Some(limits) = at_once {
+            let ends = limits.map(|x| x.is_finite().then(|| Val::number(x)));
+            let x = self.interval(&id.name, &u, ends, id.span)?;
+            value = self.node(&x);
+            filled.push(&x, free);
+            for (c, e) in elements.iter().enumerate() {
+                filled.slots[*e as usize] = c as u32;
+            }
+        }
+        let all = elements.len() == filled.slots.len();
+        let dims = self.site_dims(&ty.dims).filter(|_| all).unwrap_or_else(|| vec![free]);
+        self.sites.push(Site {
+            name: id.name.clone(),
+            span: id.span,
+            input,
+            free,
+            value: self.g.reshape(value, Shape::new(&dims)),
+            dims: if all { dims } else { self.site_dims(&ty.dims).unwrap_or_default() },
+            filled: (!all).then_some(elements),
+            elementwise: true,
+            law: String::new(),
+            constraint: super::latent::interval_name(&at_once.map(|l| l.map(Some)).unwrap_or([None, None])),
+        });
+        Ok(())
+    }
+
+    /// `latent x[i] ~ law` for a latent with coordinates, or one that is drawn.
+    pub fn fill_latent(&mut self, at: usize, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
+        if self.lets && !dist.noncentred && matches!(self.mode, Mode::Density) {
+            return Ok(());
+        }
+        let use_ = self.law_use(dist)?;
+        let targets = self.fill_targets(at, dist.span, slots)?;
+        if let Mode::Simulate { .. } = self.mode {
+            let v = self.drawn_fill(id, &use_, at, &targets)?;
+            return self.fill(at, dist.span, &targets, &v);
+        }
+        if use_.leading().is_discrete() {
+            return Err(Diagnostic::new(dist.span, format!("`{}` is declared real, the law is of integers", id.name)));
+        }
+        let ty = {
+            let f = self.filled[at].latent.as_ref().map(|l| l.ty.clone());
+            let t = f.ok_or_else(|| Diagnostic::new(id.span, "not a latent"))?;
+            Ty { dims: targets.dims.clone(), ..t }
+        };
+        let (chart, use_) = self.chart(use_, &ty)?;
+        let Chart::Interval { lower, upper } = chart else {
+            return Err(Diagnostic::new(dist.span, "only laws of numbers can fill elements"));
+        };
+        if !self.lets {
+            self.record(at, id, &targets, dist, known_limits(&[lower.clone(), upper.clone()]))?;
+        }
+        let Some(plan) = self.plan.get(&id.name).cloned() else {
+            return Ok(());
+        };
+        if plan.limits.is_some() {
+            let x = self.read_elements(at, dist.span, &targets.table, targets.level, targets.dims.clone())?;
+            return self.prior(&id.name, &use_, &x, dist.span);
+        }
+        self.fill_by_chart(at, id, &use_, [lower, upper], &targets, &plan, dist)
+    }
+
+    fn record(&mut self, at: usize, id: &Ident, targets: &Positions, dist: &Dist, limits: Option<[f64; 2]>) -> Res<()> {
+        let limits = limits.filter(|_| !dist.noncentred);
+        let seen = &mut self.filled[at].latent.as_mut().expect("a latent").elements;
+        let mut new: Vec<u32> = targets.table.clone();
+        new.sort_unstable();
+        if new.windows(2).any(|w| w[0] == w[1]) || new.iter().any(|e| seen.contains(e) && seen.len() < 4096) {
+            return Err(Diagnostic::new(dist.span, format!("an element of `{}` is filled twice", id.name))
+                .help("each element gets its law from exactly one statement"));
+        }
+        seen.extend(&new);
+        let plan = self.planned.entry(id.name.clone()).or_default();
+        plan.elements.extend(new);
+        plan.limits = if plan.fills == 0 { limits } else { plan.limits.filter(|l| Some(*l) == limits) };
+        plan.fills += 1;
+        Ok(())
+    }
+
+    fn fill_by_chart(
+        &mut self,
+        at: usize,
+        id: &Ident,
+        use_: &LawUse,
+        ends: [Option<Val>; 2],
+        targets: &Positions,
+        plan: &FillPlan,
+        dist: &Dist,
+    ) -> Res<()> {
+        let site = self.filled[at].latent.as_ref().expect("a latent").site;
+        let all = self.sites[site].input;
+        let coordinate = |e: &u32| plan.elements.binary_search(e).map(|c| c as u32).unwrap_or(EMPTY);
+        let table: Vec<u32> = targets.table.iter().map(coordinate).collect();
+        let shape = self.shape(targets.level, &targets.dims);
+        let u = self.g.gather(all, Index::from_table(table), shape);
+        let u = Val { home: Home::Var(u), dims: targets.dims.clone(), level: targets.level, int: false };
+        let done = self.prefilled.contains(&at);
+        if !dist.noncentred {
+            let x = self.interval(&id.name, &u, ends, dist.span)?;
+            self.prior(&id.name, use_, &x, dist.span)?;
+            return self.fill(at, dist.span, targets, &x);
+        }
+        if ends.iter().any(|e| e.is_some()) {
+            return Err(self.bounded_fill(dist.span));
+        }
+        let (mean, scale, standard) = self.location_scale(use_, dist.span)?;
+        if !self.lets {
+            self.prior(&id.name, &standard, &u, dist.span)?;
+        }
+        if done {
+            return Ok(());
+        }
+        let x = self.elementwise(dist.span, &[&mean, &scale, &u], false, &mut |g, v| {
+            let p = g.mul(v[1], v[2]);
+            g.add(v[0], p)
+        })?;
+        if self.step.as_ref().is_some_and(|s| s.carries(at)) {
+            return self.fill_step(at, dist.span, &x);
+        }
+        self.fill(at, dist.span, targets, &x)
+    }
+
+    fn bounded_fill(&self, span: Span) -> Diagnostic {
+        Diagnostic::new(span, "a noncentred latent that is filled must have the whole line as its support")
+    }
+
+    /// Values of the sites whose elements came from several statements.
+    pub fn close_sites(&mut self) -> Res<()> {
+        for at in 0..self.filled.len() {
+            let Some(latent) = &self.filled[at].latent else { continue };
+            if self.sites.len() <= latent.site || !matches!(self.mode, Mode::Density) || self.filled[at].int {
+                continue;
+            }
+            let (site, span) = (latent.site, self.filled[at].span);
+            let Some(plan) = self.plan.get(&self.filled[at].name).cloned() else { continue };
+            let n = plan.elements.len();
+            let v = self.read_elements(at, span, &plan.elements, ROOT, vec![n])?;
+            let x = self.node(&v);
+            let shape = self.g.shape(self.sites[site].value);
+            self.sites[site].value = self.g.reshape(x, shape);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Latents that are declared before they are filled, and initial values of params.
+
+use super::env::Binding;
+use super::fill::Filled;
+use super::types::Ty;
+use super::{Lower, Mode, Res};
+use crate::dsl::ast::{Dist, Ident, Slot, Type};
+use crate::dsl::diagnostic::Diagnostic;
+use crate::graph::Shape;
+use crate::model::transform::{self};
+use crate::model::value::Val;
+
+impl Lower<'_> {
+    /// The value of a param without an initial one: all coordinates 0.
+    pub fn default_param(&mut self, id: &Ident, ty: &Ty) -> Res<Val> {
+        if let Some(s) = ty.structure {
+            let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
+            let n = outer.iter().product::<usize>();
+            let mut g = crate::graph::Graph::new();
+            let u = g.filled(0.0, Shape::new(&[n, s.free_dim(event)]));
+            let (x, _) = s.constrain(&mut g, u, Some(n), event);
+            let data = crate::graph::eval::evaluate(&g, &[], &[x]).swap_remove(0);
+            return Ok(Val::constant(data, ty.dims.clone()));
+        }
+        let zero = Val::constant(vec![0.0; ty.dims.iter().product()], ty.dims.clone());
+        if ty.int {
+            return Err(Diagnostic::new(id.span, "a param is real"));
+        }
+        let (l, u) = (ty.lower.clone(), ty.upper.clone());
+        let mut args = vec![&zero];
+        args.extend(l.iter().chain(&u));
+        let (has_lower, has_upper) = (l.is_some(), u.is_some());
+        self.elementwise(id.span, &args, false, &mut |g, v| {
+            let low = has_lower.then(|| v[1]);
+            let high = has_upper.then(|| v[v.len() - 1]);
+            transform::interval(g, v[0], low, high).0
+        })
+    }
+
+    /// `latent x: T`, to be filled.
+    pub fn latent_declare(&mut self, id: &Ident, ty: &Type) -> Res<()> {
+        let t = self.ty(ty)?;
+        let rows = self.levels.len(self.here);
+        let mut filled = Filled::new(id, t.dims.clone(), self.here, rows, t.int);
+        filled.latent = Some(super::fill::LatentFill { ty: t.clone(), site: self.sites.len(), elements: vec![] });
+        if matches!(self.mode, Mode::Density) {
+            if t.int {
+                return self.declare_enumerated(id, &t);
+            }
+            self.declare_coordinates(id, &t, &mut filled)?;
+        }
+        self.filled.push(filled);
+        self.declare(id, Binding::Filled(self.filled.len() - 1))
+    }
+
+    /// `latent x[i] ~ law`
+    pub fn latent_fill(&mut self, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
+        match self.lookup(&id.name, id.span)? {
+            Binding::Filled(i) if self.filled[i].latent.is_some() => self.fill_latent(i, id, slots, dist),
+            Binding::Discrete(d) => self.fill_enumerated(d, id, slots, dist),
+            _ => Err(Diagnostic::new(id.span, format!("`{}` is not a declared latent", id.name))
+                .help(format!("declare it first: `latent {}: …`", id.name))),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Densities of laws in use: truncated, guarded, mixed, censored.
+
+use super::dist::LawUse;
+use super::{Lower, Res};
+use crate::dist::{Law, Support};
+use crate::dsl::diagnostic::Diagnostic;
+use crate::dsl::span::Span;
+use crate::graph::eval::evaluate;
+use crate::graph::{Binary, Graph, Index, Shape, Unary, Var};
+use crate::model::level::{LevelId, ROOT};
+use crate::model::site::NoteKind;
+use crate::model::value::{Home, Val};
+
+impl Lower<'_> {
+    /// Log density of a value, one number per event: the law's event axes go, the batch axes stay.
+    pub fn log_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
+        match use_ {
+            LawUse::Plain { law, args, lower, upper, span } => {
+                let lp = self.plain_density(*span, *law, y, args)?;
+                let lp = self.guard_support(*span, *law, args, y, lp)?;
+                let lp =
+                    if y.known().is_some() { self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)? } else { lp };
+                if lower.is_none() && upper.is_none() {
+                    return Ok(lp);
+                }
+                match self.log_mass(*span, *law, args, lower.as_ref(), upper.as_ref())? {
+                    Some(mass) => self.elementwise(*span, &[&lp, &mass], false, &mut |g, v| g.sub(v[0], v[1])),
+                    None => Ok(lp),
+                }
+            }
+            LawUse::Mixture { weights, parts, span } => self.mixture_density(*span, weights, parts, y),
+            LawUse::Censored { law, lower, upper, span } => {
+                self.censored_density(*span, law, [lower.as_ref(), upper.as_ref()], y)
+            }
+        }
+    }
+
+    /// The log density of a value that may lie outside the support, where it is -inf.
+    pub fn guarded_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
+        let lp = self.log_density(use_, y)?;
+        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Ok(lp) };
+        let Support::Interval(low, high) = law.support() else { return Ok(lp) };
+        if y.known().is_some() || law.event_rank() > 0 {
+            return Ok(lp);
+        }
+        let own = [self.limit(low, args), self.limit(high, args)];
+        let lp = self.inside(*span, [own[0].as_ref(), own[1].as_ref()], y, lp)?;
+        self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)
+    }
+
+    /// True where a component can give a value the density 0.
+    fn may_exclude(&self, use_: &LawUse, y: &Val) -> bool {
+        let LawUse::Plain { law, args, lower, upper, .. } = use_ else { return true };
+        if law.name() == "dirac" {
+            return true;
+        }
+        let Support::Interval(low, high) = law.support() else { return false };
+        let (low, high) = (self.limit(low, args), self.limit(high, args));
+        let outside = |end: &Option<Val>, below: bool| {
+            let Some(end) = end else { return false };
+            match (end.known_uniform(), y.known()) {
+                (Some(e), Some(y)) => y.iter().any(|y| if below { *y < e } else { *y > e }),
+                _ => true,
+            }
+        };
+        outside(&low, true) || outside(&high, false) || outside(lower, true) || outside(upper, false)
+    }
+
+    /// log P(Y <= y), or log P(Y > y), elementwise.
+    pub fn log_cdf(&mut self, use_: &LawUse, y: &Val, above: bool) -> Res<Val> {
+        let LawUse::Plain { law, args, span, .. } = use_ else {
+            return Err(Diagnostic::new(use_.span(), "only a plain law has a cumulative function here"));
+        };
+        let law = *law;
+        let mut refs: Vec<&Val> = vec![y];
+        refs.extend(args.iter());
+        let mut known = law.event_rank() == 0;
+        let out = self.elementwise(*span, &refs, false, &mut |g, v| {
+            let r = if above { law.lccdf(g, v[0], &v[1..]) } else { law.lcdf(g, v[0], &v[1..]) };
+            known &= r.is_some();
+            r.unwrap_or(v[0])
+        })?;
+        if !known {
+            return Err(Diagnostic::new(
+                *span,
+                format!("`{}` has no cumulative distribution function here", law.name()),
+            ));
+        }
+        Ok(out)
+    }
+
+    /// log P(lower <= Y <= upper), or `None` where the law has no cdf and the mass is a constant.
+    fn log_mass(
+        &mut self,
+        span: Span,
+        law: &'static dyn Law,
+        args: &[Val],
+        lower: Option<&Val>,
+        upper: Option<&Val>,
+    ) -> Res<Option<Val>> {
+        let use_ = LawUse::Plain { law, args: args.to_vec(), lower: None, upper: None, span };
+        // Integers: P(Y >= l) = P(Y > l - 1).
+        let below = match lower {
+            Some(l) if law.is_discrete() => Some(self.elementwise(span, &[l], true, &mut |g, v| g.shift(v[0], -1.0))?),
+            l => l.cloned(),
+        };
+        let mass = match (&below, upper) {
+            (Some(l), None) => self.log_cdf(&use_, l, true),
+            (None, Some(u)) => self.log_cdf(&use_, u, false),
+            (Some(l), Some(u)) => self.log_cdf(&use_, u, false).and_then(|fu| {
+                let fl = self.log_cdf(&use_, l, false)?;
+                self.elementwise(span, &[&fu, &fl], false, &mut |g, v| {
+                    let d = g.sub(v[1], v[0]);
+                    let e = g.unary(Unary::Expm1, d);
+                    let n = g.neg(e);
+                    let l = g.log(n);
+                    g.add(v[0], l)
+                })
+            }),
+            (None, None) => return Ok(None),
+        };
+        match mass {
+            Ok(m) => {
+                if m.known().is_none() {
+                    self.note(NoteKind::Info, span, "the truncated density is divided by a probability that depends on latents; Stan leaves this factor out");
+                }
+                Ok(Some(m))
+            }
+            Err(_) if args.iter().chain(lower).chain(upper).all(|v| v.known().is_some()) => {
+                self.note(NoteKind::UpToConstant, span, "this law has no cumulative distribution function, so the truncated density is known up to a constant");
+                Ok(None)
+            }
+            Err(d) => {
+                Err(d.help("truncation with arguments that depend on latents needs a cumulative distribution function"))
+            }
+        }
+    }
+
+    /// A law's argument as a node: `[n, event…]` or, where one serves all, `[event…]`.
+    fn law_operand(&mut self, span: Span, v: &Val, rank: usize, level: LevelId, batch: &[usize]) -> Res<(Val, Shape)> {
+        let split = v.dims.len() - rank;
+        let (own, event) = v.dims.split_at(split);
+        if !own.is_empty() && own != batch {
+            return Err(Diagnostic::new(
+                span,
+                format!("an argument of shape {:?} for a target with batch axes {batch:?}", v.dims),
+            )
+            .label("each argument has its own event shape, alone or behind exactly the target's batch axes")
+            .help("write the type of the target"));
+        }
+        self.room(span, level, &[batch, event].concat())?;
+        if v.level == ROOT && own.is_empty() {
+            return Ok((v.clone(), Shape::new(event)));
+        }
+        let dims = v.dims.clone();
+        let mut v = self.lift(v, level, &dims);
+        let times: usize = batch.iter().product();
+        let count: usize = event.iter().product();
+        if own.is_empty() && times != 1 {
+            let len = self.levels.len(level) * times * count;
+            let table = (0..len).map(|j| (j / (times * count).max(1) * count + j % count.max(1)) as u32);
+            let dims = [batch, event].concat();
+            v = self.gathered(&v, &Index::from_table(table.collect()), level, dims);
+        }
+        let n = self.levels.len(level) * times;
+        Ok((v, Shape::new(&[&[n], event].concat())))
+    }
+
+    fn plain_density(&mut self, span: Span, law: &'static dyn Law, y: &Val, args: &[Val]) -> Res<Val> {
+        let rank = law.event_rank();
+        if y.dims.len() < rank {
+            return Err(Diagnostic::new(
+                span,
+                format!("`{}` is a law of {}", law.name(), ["numbers", "vectors", "matrices"][rank]),
+            )
+            .label(format!("the target is {}", y.type_name())));
+        }
+        if law.is_discrete() && !y.int {
+            return Err(Diagnostic::new(span, format!("`{}` is a law of integers", law.name()))
+                .label("the target is real")
+                .help("declare the target with type `int`"));
+        }
+        let batch = y.dims[..y.dims.len() - rank].to_vec();
+        let events: Vec<&[usize]> =
+            args.iter().zip(law.params()).map(|(a, p)| &a.dims[a.dims.len() - p.event_rank..]).collect();
+        if let Some(problem) = law.shape_problem(&y.dims[batch.len()..], &events) {
+            return Err(
+                Diagnostic::new(span, problem).help("the axes of the value and of the arguments of a law go together")
+            );
+        }
+        let mut refs: Vec<&Val> = vec![y];
+        refs.extend(args.iter());
+        if refs.iter().any(|v| matches!(v.home, Home::Step(_))) {
+            return self.in_step(span, &refs, batch, false, &mut |g, v| law.lpdf(g, v[0], &v[1..]));
+        }
+        let level = self.join(span, &refs)?;
+        let mut operands = vec![self.law_operand(span, y, rank, level, &batch)?];
+        for (a, p) in args.iter().zip(law.params()) {
+            operands.push(self.law_operand(span, a, p.event_rank, level, &batch)?);
+        }
+        let shape = self.shape(level, &batch);
+        let known = operands.iter().all(|(v, _)| v.known().is_some());
+        let mut temporary = Graph::new();
+        let mut vars = vec![];
+        for (v, s) in &operands {
+            vars.push(match (&v.home, known) {
+                (Home::Const(c), true) => temporary.constant(c.clone(), *s),
+                (Home::Const(c), false) => self.g.constant(c.clone(), *s),
+                (Home::Var(x), _) => self.g.reshape(*x, *s),
+                (Home::Step(_), _) => unreachable!("step values were taken above"),
+            });
+        }
+        let g = if known { &mut temporary } else { &mut self.g };
+        let out = law.lpdf(g, vars[0], &vars[1..]);
+        let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
+        let home = match known {
+            true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
+            false => Home::Var(out),
+        };
+        Ok(Val { home, dims: batch, level, int: false })
+    }
+
+    /// -inf outside a support that the value is not known to respect.
+    fn guard_support(&mut self, span: Span, law: &'static dyn Law, args: &[Val], y: &Val, lp: Val) -> Res<Val> {
+        let Support::Interval(low, high) = law.support() else { return Ok(lp) };
+        if law.event_rank() > 0 || y.known().is_none() {
+            return Ok(lp);
+        }
+        let limits = [self.limit(low, args), self.limit(high, args)];
+        self.inside(span, [limits[0].as_ref(), limits[1].as_ref()], y, lp)
+    }
+
+    /// `lp` where y lies between the ends, both included, else -inf.
+    pub fn inside(&mut self, span: Span, ends: [Option<&Val>; 2], y: &Val, mut lp: Val) -> Res<Val> {
+        for (end, below) in ends.into_iter().zip([true, false]) {
+            let Some(end) = end else { continue };
+            let inside = self.elementwise(span, &[end, y], true, &mut |g, v| {
+                let (a, b) = if below { (v[0], v[1]) } else { (v[1], v[0]) };
+                g.binary(Binary::Le, a, b)
+            })?;
+            if inside.known_uniform() == Some(1.0) {
+                continue;
+            }
+            let never = Val::number(f64::NEG_INFINITY);
+            lp = self.elementwise(span, &[&inside, &lp, &never], false, &mut |g, v| g.select(v[0], v[1], v[2]))?;
+        }
+        Ok(lp)
+    }
+
+    fn mixture_density(&mut self, span: Span, weights: &Val, parts: &[LawUse], y: &Val) -> Res<Val> {
+        let k = parts.len();
+        let mut terms = vec![];
+        for (j, part) in parts.iter().enumerate() {
+            let lp = self.log_density(part, y)?;
+            let index = Index::Stride {
+                start: j,
+                stride: k as isize,
+                len: self.levels.len(weights.level) * weights.count() / k,
+            };
+            let dims = weights.dims[..weights.dims.len() - 1].to_vec();
+            let w = self.gathered(weights, &index, weights.level, dims);
+            let t = self.elementwise(span, &[&lp, &w], false, &mut |g, v| {
+                let l = g.log(v[1]);
+                g.add(l, v[0])
+            })?;
+            terms.push((self.may_exclude(part, y), t));
+        }
+        // A component that can be -inf goes second, where -inf does no harm.
+        terms.sort_by_key(|t| t.0);
+        let masses = terms.iter().filter(|t| t.0).count();
+        let refs: Vec<&Val> = terms.iter().map(|t| &t.1).collect();
+        self.elementwise(span, &refs, false, &mut |g, v| match v {
+            [a] => *a,
+            [a, b] if masses < 2 => {
+                let d = g.sub(*b, *a);
+                let s = g.unary(Unary::Softplus, d);
+                g.add(*a, s)
+            }
+            _ => log_sum_exp(g, v),
+        })
+    }
+
+    fn censored_density(&mut self, span: Span, law: &LawUse, ends: [Option<&Val>; 2], y: &Val) -> Res<Val> {
+        let mut lp = self.log_density(law, y)?;
+        for (end, above) in ends.iter().zip([false, true]) {
+            let Some(end) = end else { continue };
+            let at = match above && law.leading().is_discrete() {
+                true => self.elementwise(span, &[end], true, &mut |g, v| g.shift(v[0], -1.0))?,
+                false => (*end).clone(),
+            };
+            let mass = self.log_cdf(law, &at, above)?;
+            let beyond = self.elementwise(span, &[end, y], true, &mut |g, v| {
+                let (a, b) = if above { (v[0], v[1]) } else { (v[1], v[0]) };
+                g.binary(Binary::Le, a, b)
+            })?;
+            lp = self.elementwise(span, &[&beyond, &mass, &lp], false, &mut |g, v| g.select(v[0], v[1], v[2]))?;
+        }
+        Ok(lp)
+    }
+}
+
+/// log Σ exp of several nodes, elementwise; -inf where all are.
+pub fn log_sum_exp(g: &mut Graph, v: &[Var]) -> Var {
+    let mut m = v[0];
+    for &x in &v[1..] {
+        m = g.binary(Binary::Max, m, x);
+    }
+    let (lowest, zero) = (g.scalar(f64::NEG_INFINITY), g.scalar(0.0));
+    let none = g.binary(Binary::Eq, m, lowest);
+    let m = g.select(none, zero, m);
+    let m = g.stop_gradient(m);
+    let mut sum = None;
+    for &x in v {
+        let d = g.sub(x, m);
+        let e = g.exp(d);
+        sum = Some(sum.map_or(e, |s| g.add(s, e)));
+    }
+    let l = g.log(sum.unwrap_or(zero));
+    g.add(m, l)
+}

@@ -1,0 +1,264 @@
+//! `for`: array operations where no step reads an earlier one, else a scan of the bare recurrence.
+
+use std::collections::HashMap;
+
+use super::env::{Binding, DataVar, Env};
+use super::fill::{Filled, RECURRENT, recurrent};
+use super::index::Positions;
+use super::step::StepBody;
+use super::{Lower, Mode, Res};
+use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, StmtKind};
+use crate::dsl::diagnostic::Diagnostic;
+use crate::dsl::span::Span;
+use crate::model::level::{BaseKind, LevelId, ROOT};
+use crate::model::site::Discrete;
+use crate::model::value::Val;
+
+/// Steps that are written out one by one where no scan can express a loop.
+const MAX_UNROLLED: usize = 20_000;
+
+/// Marks a condition that changes along the loop: the loop is cut where it does.
+const SPLIT: &str = "this condition changes from step to step";
+
+/// What a failed attempt must not leave behind.
+struct Snapshot<'m> {
+    env: Env<'m>,
+    filled: Vec<Filled>,
+    data: Vec<DataVar>,
+    discrete: Vec<Discrete>,
+    counts: [usize; 4],
+    here: LevelId,
+}
+
+impl<'m> Lower<'m> {
+    fn snapshot(&self) -> Snapshot<'m> {
+        Snapshot {
+            env: self.env.clone(),
+            filled: self.filled.clone(),
+            data: self.data.clone(),
+            discrete: self.discrete.clone(),
+            counts: [self.factors.len(), self.reports.len(), self.notes.len(), self.sites.len()],
+            here: self.here,
+        }
+    }
+
+    fn restore(&mut self, s: Snapshot<'m>) {
+        self.env = s.env;
+        self.filled = s.filled;
+        self.data = s.data;
+        self.discrete = s.discrete;
+        self.factors.truncate(s.counts[0]);
+        self.reports.truncate(s.counts[1]);
+        self.notes.truncate(s.counts[2]);
+        self.sites.truncate(s.counts[3]);
+        self.here = s.here;
+        self.step = None;
+    }
+
+    /// `for index in range { … }`
+    pub fn for_stmt(&mut self, span: Span, index: &'m Ident, range: &Range, body: &'m Block) -> Res<()> {
+        let (from, counts) = self.range(range)?;
+        let longest = counts.iter().copied().max().unwrap_or(0);
+        if longest == 0 {
+            return Ok(());
+        }
+        if matches!(self.mode, Mode::Simulate { .. }) {
+            return self.sequential(index, &from, &counts, body, false);
+        }
+        let before = self.snapshot();
+        match self.vectorised(index, &from, &counts, body) {
+            Err(d) if d.message.contains(RECURRENT) => {
+                self.restore(before);
+                self.recurrence(span, index, (&from, &counts), body, d)?;
+                let done = self.vectorised(index, &from, &counts, body);
+                self.prefilled.clear();
+                done
+            }
+            done => done,
+        }
+    }
+
+    fn vectorised(&mut self, index: &'m Ident, from: &[i64], counts: &[usize], body: &'m Block) -> Res<()> {
+        let outer = self.here;
+        let (level, i) = self.open_range(from, counts, BaseKind::For);
+        self.env.push();
+        self.here = level;
+        let done = self.declare(index, Binding::Val(i)).and_then(|()| self.block(body));
+        self.here = outer;
+        self.env.pop();
+        done
+    }
+
+    /// Runs the steps one after another; with `lets` only the statements that fill arrays.
+    fn sequential(&mut self, index: &'m Ident, from: &[i64], counts: &[usize], body: &'m Block, lets: bool) -> Res<()> {
+        let outer = self.here;
+        for k in 0..counts.iter().copied().max().unwrap_or(0) {
+            let rows: Vec<u32> = (0..counts.len()).filter(|&r| counts[r] > k).map(|r| r as u32).collect();
+            let data: Vec<f64> = rows.iter().map(|&r| (from[r as usize] + k as i64) as f64).collect();
+            if rows.len() < counts.len() {
+                self.here = self.levels.open_branch(outer, rows);
+            }
+            let level = self.here;
+            self.env.push();
+            let i = Val { level, int: true, ..Val::constant(data, vec![]) };
+            let done = self.declare(index, Binding::Val(i)).and_then(|()| match lets {
+                true => self.lets_only(body),
+                false => self.block(body),
+            });
+            self.env.pop();
+            self.here = outer;
+            done?;
+        }
+        Ok(())
+    }
+
+    fn lets_only(&mut self, body: &'m Block) -> Res<()> {
+        let outer = std::mem::replace(&mut self.lets, true);
+        let done = self.block(body);
+        self.lets = outer;
+        done
+    }
+
+    /// Computes the arrays that a loop fills and reads, before the rest of the loop is vectorised.
+    fn recurrence(
+        &mut self,
+        span: Span,
+        index: &'m Ident,
+        (from, counts): (&[i64], &[usize]),
+        body: &'m Block,
+        cause: Diagnostic,
+    ) -> Res<()> {
+        let mut names = vec![];
+        filled_names(body, &mut names);
+        let carried: Vec<usize> = names
+            .iter()
+            .filter_map(|n| match self.lookup(n, span) {
+                Ok(Binding::Filled(i)) => Some(i),
+                _ => None,
+            })
+            .collect();
+        if carried.is_empty() {
+            return Err(cause);
+        }
+        let before = self.snapshot();
+        let n = counts[0];
+        let regular = self.here == ROOT && n > 1;
+        // Data alone: run it now.
+        let first: Vec<usize> = counts.iter().map(|c| (*c).min(2)).collect();
+        let trial = self.sequential(index, from, &first, body, true);
+        let known = carried.iter().all(|&i| self.filled[i].is_known());
+        if trial.is_err() && !known {
+            trial?;
+        }
+        self.restore(before);
+        if known || !regular {
+            let steps: usize = counts.iter().copied().max().unwrap_or(0);
+            if !known && steps > MAX_UNROLLED {
+                return Err(cause);
+            }
+            self.sequential(index, from, counts, body, true)?;
+        } else {
+            self.scan_range(index, from[0], n, body, &carried)?;
+        }
+        self.prefilled.extend(carried);
+        Ok(())
+    }
+
+    fn scan_range(&mut self, index: &'m Ident, from: i64, n: usize, body: &'m Block, carried: &[usize]) -> Res<()> {
+        if n == 1 {
+            return self.sequential(index, &[from], &[1], body, true);
+        }
+        let before = self.snapshot();
+        match self.scan(index, from, n, body, carried) {
+            Ok(()) => Ok(()),
+            Err(d) if d.message == SPLIT => {
+                self.restore(before);
+                let at: usize = d.label.parse().unwrap_or(1);
+                self.scan_range(index, from, at, body, carried)?;
+                self.scan_range(index, from + at as i64, n - at, body, carried)
+            }
+            Err(_) if n <= MAX_UNROLLED => {
+                self.restore(before);
+                self.sequential(index, &[from], &[n], body, true)
+            }
+            Err(d) => Err(d),
+        }
+    }
+
+    fn scan(&mut self, index: &'m Ident, from: i64, n: usize, body: &'m Block, carried: &[usize]) -> Res<()> {
+        let (level, i) = self.open_range(&[from], &[n], BaseKind::For);
+        self.env.push();
+        self.here = level;
+        self.declare(index, Binding::Val(i))?;
+        let mut targets = HashMap::new();
+        self.collect_targets(body, carried, &mut targets)?;
+        self.step = Some(StepBody::new(level, n, targets));
+        self.lets_only(body)?;
+        self.here = ROOT;
+        self.env.pop();
+        self.finish_scan()
+    }
+
+    fn collect_targets(&mut self, body: &'m Block, carried: &[usize], out: &mut HashMap<usize, Positions>) -> Res<()> {
+        for s in &body.stmts {
+            match &s.kind {
+                StmtKind::Let { name, kind: LetKind::Fill { index, .. } }
+                | StmtKind::Latent { name, kind: LatentKind::Fill { index, .. } } => {
+                    if let Binding::Filled(i) = self.lookup(&name.name, name.span)?
+                        && carried.contains(&i)
+                    {
+                        let p = self.fill_targets(i, s.span, index)?;
+                        if p.level != self.here || out.insert(i, p).is_some() {
+                            return Err(recurrent(&name.name, s.span));
+                        }
+                    }
+                }
+                StmtKind::If { cond, then, otherwise } => {
+                    let c = self.scalar_expr(cond, "a condition")?;
+                    let taken = self.step_condition(cond.span, &c)?;
+                    let block = if taken { Some(then) } else { otherwise.as_ref() };
+                    if let Some(b) = block {
+                        self.collect_targets(b, carried, out)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A condition inside a recurrence: the same for all steps, or the loop is cut.
+    pub fn step_condition(&mut self, span: Span, c: &Val) -> Res<bool> {
+        if let Some(x) = c.known_uniform() {
+            return Ok(x != 0.0);
+        }
+        match c.known() {
+            Some(k) => {
+                let at = k.iter().position(|x| *x != k[0]).unwrap_or(1);
+                Err(Diagnostic::new(span, SPLIT).label(at.to_string()))
+            }
+            None => Err(Diagnostic::new(span, "a condition inside a recurrence must be known at binding")),
+        }
+    }
+}
+
+fn filled_names(body: &Block, out: &mut Vec<String>) {
+    for s in &body.stmts {
+        match &s.kind {
+            StmtKind::Let { name, kind: LetKind::Fill { .. } } => out.push(name.name.clone()),
+            StmtKind::Latent { name, kind: LatentKind::Fill { dist, .. } } if dist.noncentred => {
+                out.push(name.name.clone());
+            }
+            StmtKind::If { then, otherwise, .. } => {
+                filled_names(then, out);
+                if let Some(b) = otherwise {
+                    filled_names(b, out);
+                }
+            }
+            StmtKind::For { body, .. } | StmtKind::Plate { body, .. } => filled_names(body, out),
+            _ => {}
+        }
+    }
+    out.sort();
+    out.dedup();
+}

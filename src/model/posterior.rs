@@ -1,0 +1,196 @@
+//! A model bound to its data: the density, its names, its constrained values.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::data::{DataError, DataFile};
+use super::lower::{Lower, Mode};
+use super::site::{FactorKind, Note, Site, Term};
+use crate::dsl::ast::Block;
+use crate::dsl::diagnostic::Diagnostic;
+use crate::dsl::parser::parse;
+use crate::graph::{Graph, Var};
+
+/// A parsed model file.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Name for messages: the file's path.
+    pub file: String,
+    /// Text of the file.
+    pub source: String,
+    /// Its tree.
+    pub tree: Block,
+}
+
+/// What can go wrong between a model file and a posterior.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The model file could not be read.
+    #[error("cannot read the model {path}: {source}")]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The model is wrong, or does not fit its data.
+    #[error("{rendered}")]
+    Model {
+        /// The message with the source line.
+        rendered: String,
+        /// The message.
+        diagnostic: Box<Diagnostic>,
+    },
+    /// The data file is wrong.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// Settings of a binding beside the data.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// New values of consts.
+    pub set: HashMap<String, f64>,
+    /// Values of params instead of their initial ones.
+    pub params: HashMap<String, Vec<f64>>,
+}
+
+impl Model {
+    /// Reads a model: a `.thal` file, or a folder with a `model.thal`.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model, ModelError> {
+        let path = path.as_ref();
+        let file = if path.is_dir() { path.join("model.thal") } else { path.to_path_buf() };
+        let source =
+            std::fs::read_to_string(&file).map_err(|source| ModelError::Read { path: file.clone(), source })?;
+        Model::from_text(&file.display().to_string(), &source)
+    }
+
+    /// Parses a model from text; `file` names it in messages.
+    pub fn from_text(file: &str, source: &str) -> Result<Model, ModelError> {
+        let wrap = |d| wrong(file, source, d);
+        let tree = parse(source).map_err(wrap)?;
+        Ok(Model { file: file.to_string(), source: source.to_string(), tree })
+    }
+
+    /// Binds data.
+    pub fn bind(&self, data: &DataFile) -> Result<Posterior, ModelError> {
+        self.bind_with(data, &Settings::default())
+    }
+
+    /// Binds data, with new values for consts and params.
+    pub fn bind_with(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, ModelError> {
+        self.lower(data, settings).map_err(|d| wrong(&self.file, &self.source, d))
+    }
+
+    fn lower(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, Diagnostic> {
+        let walk = || Lower::new(Mode::Density, data, &settings.set, &settings.params);
+        let mut first = walk();
+        first.run(&self.tree)?;
+        let mut l = first;
+        if !l.planned.is_empty() {
+            let mut plan = std::mem::take(&mut l.planned);
+            plan.values_mut().for_each(|p| p.elements.sort_unstable());
+            l = walk();
+            l.plan = plan;
+            l.run(&self.tree)?;
+            l.close_sites()?;
+        }
+        let totals = l.totals()?;
+        let unused = l.unused_keys();
+        let nodes = l.report_nodes();
+        let reports = l.reports.iter().map(|r| r.name.clone()).zip(nodes).collect();
+        Ok(Posterior {
+            dim: l.sites.iter().map(|s| s.free).sum(),
+            sites: std::mem::take(&mut l.sites),
+            notes: std::mem::take(&mut l.notes),
+            reports,
+            unused,
+            lp: totals.lp,
+            lp_nojac: totals.lp_nojac,
+            log_likelihood: totals.log_likelihood,
+            terms: totals.terms,
+            graph: l.g,
+        })
+    }
+}
+
+/// A diagnostic with the model's text around it.
+pub fn wrong(file: &str, source: &str, d: Diagnostic) -> ModelError {
+    ModelError::Model { rendered: d.render(file, source), diagnostic: Box::new(d) }
+}
+
+/// A value kept with the draws: name, shape and node.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Node of the graph.
+    pub node: Var,
+}
+
+/// A model with its data.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// Number of unconstrained coordinates.
+    pub dim: usize,
+    /// Latents with coordinates, in order of declaration.
+    pub sites: Vec<Site>,
+    /// Kept derived values.
+    pub reports: Vec<(String, Kept)>,
+    /// Remarks about lines of the model.
+    pub notes: Vec<Note>,
+    /// Keys of the data file that the model does not use.
+    pub unused: Vec<String>,
+    /// The graph.
+    pub graph: Graph,
+    /// Log density on R^dim.
+    pub lp: Var,
+    /// The same without the Jacobians of the transforms.
+    pub lp_nojac: Var,
+    /// The part that the data inform: `observe`, `factor` and the sums over discrete latents.
+    pub log_likelihood: Var,
+    /// The terms of the log density, in order of the model.
+    pub terms: Vec<Term>,
+}
+
+impl Posterior {
+    /// Names of the unconstrained coordinates.
+    pub fn coordinate_names(&self) -> Vec<String> {
+        self.sites.iter().flat_map(|s| s.coordinate_names()).collect()
+    }
+
+    /// True where the model has an `observe` or a `factor`.
+    pub fn has_likelihood(&self) -> bool {
+        self.terms.iter().any(|t| matches!(t.kind, FactorKind::Likelihood | FactorKind::Factor))
+    }
+
+    /// Names of the constrained values, latents first, then reports.
+    pub fn value_names(&self) -> Vec<String> {
+        let latents = self.sites.iter().flat_map(|s| s.value_names());
+        let reports = self.reports.iter().flat_map(|(n, k)| names(n, &k.dims));
+        latents.chain(reports).collect()
+    }
+}
+
+fn names(name: &str, dims: &[usize]) -> Vec<String> {
+    let count = dims.iter().product();
+    (0..count).map(|j| super::lower::element(name, dims, j)).collect()
+}
+
+impl Site {
+    /// Names of the elements of the constrained value that exist.
+    pub fn value_names(&self) -> Vec<String> {
+        match &self.filled {
+            None => names(&self.name, &self.dims),
+            Some(e) => e.iter().map(|&j| super::lower::element(&self.name, &self.dims, j as usize)).collect(),
+        }
+    }
+
+    /// Names of the coordinates: the element's where the transform is elementwise, else numbered.
+    pub fn coordinate_names(&self) -> Vec<String> {
+        if self.elementwise {
+            return self.value_names();
+        }
+        names(&self.name, &[self.free])
+    }
+}

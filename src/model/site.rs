@@ -1,0 +1,131 @@
+//! What a lowered model is made of: sites, factors, reports, notes.
+
+use super::level::LevelId;
+use super::value::Val;
+use crate::dsl::span::Span;
+use crate::graph::Var;
+
+/// A latent with coordinates.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Name.
+    pub name: String,
+    /// Place of its declaration.
+    pub span: Span,
+    /// Input of the graph that holds its unconstrained coordinates.
+    pub input: Var,
+    /// Number of unconstrained coordinates.
+    pub free: usize,
+    /// Shape of the constrained value, plate axes in front.
+    pub dims: Vec<usize>,
+    /// The constrained value: a node of that shape (ragged plates: flat).
+    pub value: Var,
+    /// Positions of the constrained value that exist, where not all do.
+    pub filled: Option<Vec<u32>>,
+    /// How one coordinate is called: the element of the constrained value it belongs to, where the
+    /// transform is elementwise; numbered otherwise.
+    pub elementwise: bool,
+    /// Laws that the value follows, for messages.
+    pub law: String,
+    /// Where the value lies, for people: an interval, or a type.
+    pub constraint: String,
+}
+
+/// What a term of the log density is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorKind {
+    /// Density of a latent.
+    Prior,
+    /// Density of observed data.
+    Likelihood,
+    /// Log Jacobian of a transform.
+    Jacobian,
+    /// `factor`.
+    Factor,
+}
+
+/// A term of the log density: summed over all its rows and elements.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// The term.
+    pub value: Val,
+    /// What it is.
+    pub kind: FactorKind,
+    /// The statement.
+    pub span: Span,
+    /// What the statement is about: a name.
+    pub about: String,
+}
+
+/// A term of the log density in the finished graph.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// What it is.
+    pub kind: FactorKind,
+    /// The statement.
+    pub span: Span,
+    /// What the statement is about: a name.
+    pub about: String,
+    /// Its elements, before they are summed.
+    pub node: Var,
+    /// Number of elements, joint states of discrete latents apart.
+    pub count: usize,
+    /// Joint states of the discrete latents it depends on; 1 without any.
+    pub states: usize,
+}
+
+/// A kept value.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Name.
+    pub name: String,
+    /// The value at the root, plate axes in front.
+    pub value: Val,
+    /// Drawn rather than computed.
+    pub drawn: bool,
+}
+
+/// An enumerated latent.
+#[derive(Clone, Debug)]
+pub struct Discrete {
+    /// Name.
+    pub name: String,
+    /// Place of its declaration.
+    pub span: Span,
+    /// Level of its declaration.
+    pub level: LevelId,
+    /// Shape under that level.
+    pub dims: Vec<usize>,
+    /// Smallest state.
+    pub lower: i64,
+    /// Number of states.
+    pub states: usize,
+    /// Bounds of the declared type.
+    pub bounds: [Option<Val>; 2],
+    /// Elements that have a law.
+    pub filled: Vec<bool>,
+}
+
+/// How serious a remark is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoteKind {
+    /// Good to know.
+    Info,
+    /// Probably not what was meant.
+    Warning,
+    /// The density is known only up to a constant: no evidence, no simulation.
+    UpToConstant,
+    /// The model cannot be simulated from.
+    NoSimulator,
+}
+
+/// A remark about a line.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// How serious.
+    pub kind: NoteKind,
+    /// The place.
+    pub span: Span,
+    /// What to know.
+    pub text: String,
+}

@@ -1,0 +1,139 @@
+//! Which of the computed values of a draw are kept, and under which names.
+
+use crate::model::compiled::Compiled;
+use crate::model::posterior::Posterior;
+
+/// The kept elements of the output of [`Compiled::values`], in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    /// Names: `mu`, `theta[2,3]`.
+    pub names: Vec<String>,
+    /// Position of each in the output.
+    pub positions: Vec<usize>,
+    /// How many of the names belong to latents; they come first.
+    pub latents: usize,
+    /// Names with how many elements each has, in order.
+    pub groups: Vec<(String, usize)>,
+    /// Length of the output.
+    pub width: usize,
+}
+
+impl Layout {
+    /// Every existing element of every latent with coordinates, then every report.
+    pub fn new(compiled: &Compiled) -> Layout {
+        Layout::of(&compiled.posterior, compiled.width())
+    }
+
+    fn of(posterior: &Posterior, width: usize) -> Layout {
+        let mut layout = Layout { width, ..Layout::default() };
+        let mut base = 0;
+        for site in &posterior.sites {
+            let count = posterior.graph.shape(site.value).count();
+            let at: Vec<usize> = match &site.filled {
+                Some(e) => e.iter().map(|&e| e as usize).collect(),
+                None => (0..count).collect(),
+            };
+            let mut names = site.value_names();
+            if names.len() != at.len() {
+                // Rows of a ragged plate, end to end.
+                names = (1..=at.len()).map(|k| format!("{}[{k}]", site.name)).collect();
+            }
+            layout.push(&site.name, names, at.iter().map(|e| base + e));
+            base += count;
+        }
+        layout.latents = layout.names.len();
+        let values = posterior.value_names();
+        let mut reports = values[values.len() - reports_in(posterior)..].iter();
+        for (name, kept) in &posterior.reports {
+            let count = kept.dims.iter().product();
+            let names = reports.by_ref().take(count).cloned().collect();
+            layout.push(name, names, base..base + count);
+            base += count;
+        }
+        layout
+    }
+
+    fn push(&mut self, name: &str, names: Vec<String>, at: impl Iterator<Item = usize>) {
+        self.groups.push((name.to_string(), names.len()));
+        self.names.extend(names);
+        self.positions.extend(at);
+    }
+
+    /// Adds values that are not computed from the coordinates alone, behind all others.
+    pub fn append(&mut self, name: &str, names: Vec<String>) {
+        self.groups.push((name.to_string(), names.len()));
+        self.names.extend(names);
+    }
+}
+
+/// The array that element names belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elements {
+    /// Name of the array.
+    pub name: String,
+    /// Sizes, as far as elements are named.
+    pub dims: Vec<usize>,
+    /// Flat position in the array, and place among the names.
+    pub places: Vec<(usize, usize)>,
+}
+
+impl Elements {
+    /// Groups the names `x[2,3]` or `x.2.3` by array.
+    pub fn group(names: &[String]) -> Vec<Elements> {
+        let mut out: Vec<(Elements, Vec<Vec<usize>>)> = vec![];
+        for (at, name) in names.iter().enumerate() {
+            let dotted = crate::io::dotted(name);
+            let mut parts = dotted.split('.');
+            let base = parts.next().unwrap_or_default();
+            let index: Vec<usize> = parts.filter_map(|p| p.parse().ok()).collect();
+            let k = out.iter().rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
+            let k = k.unwrap_or_else(|| {
+                let dims = vec![0; index.len()];
+                out.push((Elements { name: base.to_string(), dims, places: vec![] }, vec![]));
+                out.len() - 1
+            });
+            let (e, indices) = &mut out[k];
+            e.dims.iter_mut().zip(&index).for_each(|(d, i)| *d = (*d).max(*i));
+            e.places.push((0, at));
+            indices.push(index);
+        }
+        let place = |(mut e, indices): (Elements, Vec<Vec<usize>>)| {
+            for (p, index) in e.places.iter_mut().zip(indices) {
+                p.0 = index.iter().zip(&e.dims).fold(0, |a, (i, d)| a * d + i.saturating_sub(1));
+            }
+            e
+        };
+        out.into_iter().map(place).collect()
+    }
+
+    /// The array from one row of values; NaN where an element has no name.
+    pub fn collect(&self, row: &[f64]) -> Vec<f64> {
+        let mut out = vec![f64::NAN; self.dims.iter().product()];
+        self.places.iter().for_each(|&(j, at)| out[j] = row[at]);
+        out
+    }
+}
+
+fn reports_in(posterior: &Posterior) -> usize {
+    let count = |d: &Vec<usize>| d.iter().product::<usize>();
+    posterior.reports.iter().map(|(_, k)| count(&k.dims)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Elements;
+
+    #[test]
+    fn names_come_back_as_arrays() {
+        let names: Vec<String> = ["a", "b.1.1", "b.1.2", "b.2.2", "c[2]"].map(String::from).into();
+        let groups = Elements::group(&names);
+        let row = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(groups.len(), 3);
+        assert_eq!(groups[0].collect(&row), [1.0]);
+        assert_eq!((groups[1].name.as_str(), &groups[1].dims[..]), ("b", &[2, 2][..]));
+        let b = groups[1].collect(&row);
+        assert!(b[2].is_nan());
+        assert_eq!([b[0], b[1], b[3]], [2.0, 3.0, 4.0]);
+        assert_eq!(groups[2].collect(&row)[1], 5.0);
+    }
+}

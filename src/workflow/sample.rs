@@ -1,0 +1,156 @@
+//! NUTS on a model: parallel chains, draws to memory and to disk, a summary.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::diagnostics::summary::summarize_all;
+use crate::io::{IoError, NUTS_COLUMNS, StanCsvWriter, dotted};
+use crate::mcmc::config::{Control, Nuts};
+use crate::mcmc::error::McmcError;
+use crate::mcmc::init::Init;
+use crate::model::compiled::Compiled;
+use crate::model::posterior::{Model, ModelError};
+use crate::workflow::fit::Fit;
+use crate::workflow::layout::Layout;
+use crate::workflow::predict::Predict;
+use crate::workflow::store::{ChainStore, Columns};
+
+/// Why a workflow ended without its result.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// The sampler.
+    #[error("error: {0}")]
+    Mcmc(#[from] McmcError),
+    /// No starting point, with the names of the coordinates.
+    #[error("{0}")]
+    Start(String),
+    /// A file.
+    #[error("error: {0}")]
+    Io(#[from] IoError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Where a run writes.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// Folder for `chain_1.csv`, …; nothing is written without.
+    pub folder: Option<PathBuf>,
+    /// `# key = value` lines of the files.
+    pub header: Vec<(String, String)>,
+}
+
+/// Samples a posterior from random starts and keeps the draws in memory alone.
+pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
+    sample(model, compiled, nuts, &Init::default(), None, &Output::default(), &Control::default())
+}
+
+/// Samples a posterior and summarises the draws.
+pub fn sample(
+    model: &Model,
+    compiled: &Compiled,
+    nuts: &Nuts,
+    init: &Init<'_>,
+    predict: Option<&Predict<'_>>,
+    output: &Output,
+    control: &Control<'_>,
+) -> Result<Fit, WorkflowError> {
+    let start = Instant::now();
+    let mut layout = Layout::new(compiled);
+    for (name, elements) in predict.iter().flat_map(|p| &p.reports) {
+        layout.append(name, elements.clone());
+    }
+    let capacity = kept(nuts);
+    let mut sinks = vec![];
+    for c in 0..nuts.chains {
+        let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout)).transpose()?;
+        sinks.push(ChainStore::new(compiled, &layout, predict, nuts.seed, capacity, writer));
+    }
+    let done = nuts.run(compiled, init, &mut sinks, control);
+    let chains = sinks.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
+    let runs = done.map_err(|e| explain(model, compiled, nuts.seed, e))?;
+    let (used, draws) = common(&chains.iter().map(|c| c.len()).collect::<Vec<_>>());
+    let quantities: Vec<Vec<&[f64]>> = (0..layout.names.len())
+        .into_par_iter()
+        .map(|j| used.iter().map(|&c| &chains[c].column(j)[..draws]).collect())
+        .collect();
+    let summaries = summarize_all(&quantities, &[0.05, 0.5, 0.95]);
+    Ok(Fit {
+        layout,
+        summaries,
+        runs,
+        used,
+        draws,
+        warmup: nuts.warmup,
+        seconds: start.elapsed().as_secs_f64(),
+        chains,
+    })
+}
+
+/// Draws that each chain keeps.
+fn kept(nuts: &Nuts) -> usize {
+    let every = nuts.thin.max(1);
+    let warmup = if nuts.save_warmup { nuts.warmup.div_ceil(every) } else { 0 };
+    nuts.draws.div_ceil(every) + warmup
+}
+
+fn open(
+    folder: &Path,
+    chain: usize,
+    output: &Output,
+    layout: &Layout,
+) -> Result<StanCsvWriter<std::fs::File>, IoError> {
+    let path = folder.join(format!("chain_{}.csv", chain + 1));
+    let mut header: Vec<(&str, String)> = output.header.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    header.push(("chain", (chain + 1).to_string()));
+    let names: Vec<String> = layout.names.iter().map(|n| dotted(n)).collect();
+    StanCsvWriter::create(&path, &header, &NUTS_COLUMNS, &names)
+}
+
+/// The chains to summarise and their common length: of all ways to cut unequal chains (after an
+/// interrupt) to one length, the one that keeps the most draws.
+fn common(lengths: &[usize]) -> (Vec<usize>, usize) {
+    let kept = |l: usize| l * lengths.iter().filter(|&&n| n >= l).count();
+    let best = lengths.iter().copied().max_by_key(|&l| kept(l)).unwrap_or(0);
+    ((0..lengths.len()).filter(|&c| lengths[c] >= best).collect(), best)
+}
+
+/// A failed start in the model's words: names of coordinates and the line at fault.
+fn explain(model: &Model, compiled: &Compiled, seed: u64, e: McmcError) -> WorkflowError {
+    let McmcError::Init { chain, tries, logp, coordinates } = &e else {
+        return e.into();
+    };
+    const SHOWN: usize = 8;
+    let names = compiled.posterior.coordinate_names();
+    let bad: Vec<&str> = coordinates.iter().take(SHOWN).filter_map(|&j| names.get(j)).map(|n| n.as_str()).collect();
+    let mut text =
+        format!("error: chain {}: no usable starting point in {tries} tries: the log density is {logp}", chain + 1);
+    if !bad.is_empty() {
+        let more = coordinates.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!("; its gradient is not finite in {}{more}", bad.join(", ")));
+    }
+    if let Some(d) = super::locate::failure(model, &compiled.posterior, seed) {
+        text.push('\n');
+        text.push_str(&d.render(&model.file, &model.source));
+    } else {
+        text.push_str("\nhelp: give other initial values with --init");
+    }
+    WorkflowError::Start(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common;
+
+    #[test]
+    fn unequal_chains_keep_most_draws() {
+        assert_eq!(common(&[100, 100]), (vec![0, 1], 100));
+        assert_eq!(common(&[100, 10, 0]), (vec![0], 100));
+        assert_eq!(common(&[100, 90, 0]), (vec![0, 1], 90));
+        assert_eq!(common(&[0, 0]), (vec![0, 1], 0));
+    }
+}

@@ -1,0 +1,18 @@
+//! The meaning of the language, rule by rule: small models against densities computed by hand.
+
+#[path = "language/discrete.rs"]
+mod discrete;
+#[path = "language/fill.rs"]
+mod fill;
+#[path = "language/growth.rs"]
+mod growth;
+#[path = "language/hand.rs"]
+mod hand;
+#[path = "language/laws.rs"]
+mod laws;
+#[path = "language/observe.rs"]
+mod observe;
+#[path = "language/plates.rs"]
+mod plates;
+#[path = "language/values.rs"]
+mod values;
