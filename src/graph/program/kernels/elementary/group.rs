@@ -43,7 +43,7 @@ impl Group {
     // `a` where the sign bit of x is set, else `b`.
     each!(choose(a, b) = |x| _mm256_blendv_pd(b, a, x));
     // Sum of the bit patterns.
-    each!(add_bits(b) = |x| { _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(b),)) });
+    each!(add_bits(b) = |x| _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(b))));
     // The lowest bits as an exponent field.
     each!(to_exponent() = |x| _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(x))));
     // The exponent field as the lowest bits.
