@@ -12,9 +12,6 @@ use crate::graph::{Graph, Spread, Var};
 /// Particles that a batched program treats at once.
 pub const LANES: usize = 16;
 
-/// Sites whose slices fit on the stack.
-const STACK_SITES: usize = 24;
-
 /// A posterior ready to be evaluated; one per model, shared by threads.
 pub struct Compiled {
     /// The posterior.
@@ -138,32 +135,7 @@ impl Compiled {
     }
 
     fn run(&self, program: &Program, x: &[f64], out: &mut [f64], grad: Option<&mut [f64]>, ws: &mut [f64]) {
-        let lanes = program.lanes();
-        let n = self.free.len();
-        if n < STACK_SITES {
-            let mut inputs: [&[f64]; STACK_SITES] = [&[]; STACK_SITES];
-            let mut rest = x;
-            for (slot, f) in inputs.iter_mut().zip(&self.free) {
-                (*slot, rest) = rest.split_at(f * lanes);
-            }
-            let mut outputs: [&mut [f64]; STACK_SITES] = std::array::from_fn(|_| &mut [] as &mut [f64]);
-            outputs[0] = out;
-            let mut count = 1;
-            if let Some(grad) = grad {
-                let mut rest = grad;
-                for (slot, f) in outputs[1..].iter_mut().zip(&self.free) {
-                    (*slot, rest) = rest.split_at_mut(f * lanes);
-                }
-                count += n;
-            }
-            program.run(&inputs[..n], &mut outputs[..count], ws);
-        } else {
-            let mut outputs: Vec<&mut [f64]> = vec![out];
-            if let Some(grad) = grad {
-                outputs.extend(split_mut(grad, &self.free, lanes));
-            }
-            program.run(&split(x, &self.free, lanes), &mut outputs, ws);
-        }
+        program.run_flat(program.lanes(), x, out, grad.unwrap_or(&mut []), ws);
     }
 
     /// Points in chunks of [`LANES`]; the last one is filled up with copies of its last point.

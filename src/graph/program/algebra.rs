@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::lir::{Lir, Map, Op, Product, V};
-use super::lower::SMALL;
-use crate::graph::op::{Binary, Unary};
+use super::lir::{Lir, Map, Node, Op, Product, V};
+use crate::graph::op::{Binary, Fold, Unary};
+use crate::graph::shape::Index;
 
-/// All rewrites; `lanes` is the number of lanes of wide values.
-pub(super) fn simplify(lir: &mut Lir, lanes: usize) {
+/// All rewrites.
+pub(super) fn simplify(lir: &mut Lir) {
     let uses = lir.uses();
     let mut out = Lir::default();
     let mut place: Vec<V> = Vec::with_capacity(lir.nodes.len());
@@ -18,7 +18,7 @@ pub(super) fn simplify(lir: &mut Lir, lanes: usize) {
         for a in &mut node.args {
             *a = place[a.at()];
         }
-        let once = |v: V| place.iter().position(|p| *p == v).is_some_and(|k| uses[k] == 1);
+        let once = |v: V| readers.get(v.at()) == Some(&1);
         match &node.op {
             Op::Map(Map::Binary(Binary::Div)) => {
                 if let Some(r) = reciprocal(&mut out, node.args[1]) {
@@ -34,9 +34,15 @@ pub(super) fn simplify(lir: &mut Lir, lanes: usize) {
                 }
             }
             Op::MatMul(p) => {
-                if let Some(op) = data_product(&out, &node.args, p, lanes) {
+                if let Some(op) = data_product(&out, &node.args, p) {
                     node.args.remove(0);
                     node.op = op;
+                }
+            }
+            Op::Assemble { .. } | Op::Fold { .. } => {
+                if let Some((op, v)) = written_out_product(&out, &node, &once) {
+                    node.op = op;
+                    node.args = vec![v];
                 }
             }
             _ => {}
@@ -49,7 +55,7 @@ pub(super) fn simplify(lir: &mut Lir, lanes: usize) {
         place.push(v);
     }
     out.outputs = lir.outputs.iter().map(|v| place[v.at()]).collect();
-    *lir = out;
+    *lir = out.prune();
 }
 
 /// The inverses of data that have some.
@@ -91,16 +97,73 @@ fn negated(out: &mut Lir, v: V) -> V {
     }
 }
 
-/// A data matrix times a vector, or its transpose times one, over many rows.
-fn data_product(out: &Lir, args: &[V], p: &Product, lanes: usize) -> Option<Op> {
+/// Rows of a data matrix from which it is stored in tiles.
+const ROWS: usize = 8;
+
+/// A data matrix times a vector, or its transpose times one.
+fn data_product(out: &Lir, args: &[V], p: &Product) -> Option<Op> {
     let Op::Const(x) = &out.node(args[0]).op else {
         return None;
     };
     let (rows, columns) = if p.ta { (p.k, p.m) } else { (p.m, p.k) };
-    let width = if out.node(args[1]).wide { lanes } else { 1 };
-    if p.batch != 1 || p.n != 1 || x.len() != rows * columns || rows * width <= SMALL {
+    if p.batch != 1 || p.n != 1 || x.len() != rows * columns || rows < ROWS {
         return None;
     }
     let data = x.clone();
     Some(if p.ta { Op::DataColumns { data, columns } } else { Op::DataRows { data, columns } })
+}
+
+/// The same written out: sums over rows or columns of data times a vector repeated over the other axis.
+fn written_out_product(out: &Lir, node: &Node, once: &impl Fn(V) -> bool) -> Option<(Op, V)> {
+    let (source, across) = match node.op {
+        Op::Assemble { base: false } if node.args.len() == 1 => {
+            let deposit = out.node(node.args[0]);
+            let Op::Deposit { index, .. } = &deposit.op else {
+                return None;
+            };
+            let across = match index {
+                Index::Repeat { each, .. } => Sum::OfRows(*each),
+                Index::Tile { period, .. } => Sum::OfColumns(*period),
+                _ => return None,
+            };
+            (deposit.args[0], across)
+        }
+        Op::Fold { fold: Fold::Sum, n, inner: 1, .. } => (node.args[0], Sum::OfRows(n)),
+        Op::Fold { fold: Fold::Sum, outer: 1, inner, .. } => (node.args[0], Sum::OfColumns(inner)),
+        _ => return None,
+    };
+    let product = out.node(source);
+    let (Op::Map(Map::Binary(Binary::Mul)), true) = (&product.op, once(source)) else {
+        return None;
+    };
+    let [a, b] = product.args[..] else { return None };
+    let (data, repeated) = match (&out.node(a).op, &out.node(b).op) {
+        (Op::Const(c), Op::Gather(_)) if c.len() == product.n => (c.clone(), b),
+        (Op::Gather(_), Op::Const(c)) if c.len() == product.n => (c.clone(), a),
+        _ => return None,
+    };
+    let Op::Gather(index) = &out.node(repeated).op else {
+        return None;
+    };
+    let vector = out.node(repeated).args[0];
+    let n = out.node(vector).n;
+    match (across, index) {
+        (Sum::OfRows(columns), Index::Tile { period, .. })
+            if *period == columns && n == columns && product.n >= ROWS * columns =>
+        {
+            Some((Op::DataRows { data, columns }, vector))
+        }
+        (Sum::OfColumns(columns), Index::Repeat { each, .. })
+            if *each == columns && n * columns == product.n && n >= ROWS =>
+        {
+            Some((Op::DataColumns { data, columns }, vector))
+        }
+        _ => None,
+    }
+}
+
+/// What is summed, and the number of columns.
+enum Sum {
+    OfRows(usize),
+    OfColumns(usize),
 }

@@ -6,19 +6,26 @@ use super::{Program, Slot};
 
 /// What a run works on, at one place in the workspace.
 struct Frame {
-    /// Pointers to inputs, then to outputs.
-    inputs: *mut *const f64,
-    outputs: *mut *mut f64,
-    /// Room for the particles of one group, input by input, then output by output.
-    group: *mut f64,
+    /// Pointers to the arguments: inputs, then outputs.
+    arguments: Pointers,
+    /// Pointers to the particles of one group.
+    group: Pointers,
+    /// Room for these, input by input, then output by output.
+    room: *mut f64,
     /// The workspace of the code.
     ws: *mut f64,
+}
+
+#[derive(Clone, Copy)]
+struct Pointers {
+    inputs: *mut *const f64,
+    outputs: *mut *mut f64,
 }
 
 impl Program {
     /// Doubles of workspace that a run needs, on any number of particles.
     pub fn scratch(&self) -> usize {
-        LINE + self.tables + self.group + self.code.scratch
+        LINE + 2 * self.tables + self.group + self.code.scratch
     }
 
     /// Computes the outputs for [`Program::lanes`] particles. A value that differs by particle is stored
@@ -37,71 +44,115 @@ impl Program {
     /// # Panics
     /// Where an argument has the wrong size.
     pub fn run_many(&self, n: usize, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
-        self.check(n, inputs, outputs, ws);
-        let frame = self.frame(inputs, outputs, ws);
-        if n == self.own {
-            // SAFETY: the sizes are right, and the frame holds a pointer for each argument.
-            unsafe { self.start(&frame).all() };
-        } else {
-            self.in_groups(n, inputs, outputs, &frame);
+        let mut right = inputs.len() == self.inputs.len() && outputs.len() == self.outputs.len();
+        for (x, s) in inputs.iter().zip(&self.inputs) {
+            right &= x.len() == s.size(n);
+        }
+        for (y, s) in outputs.iter().zip(&self.outputs) {
+            right &= y.len() == s.size(n);
+        }
+        let frame = self.frame(right, ws);
+        // SAFETY: the frame has room for a pointer for each argument; the sizes are right.
+        unsafe {
+            for (k, x) in inputs.iter().enumerate() {
+                *frame.arguments.inputs.add(k) = x.as_ptr();
+            }
+            for (k, y) in outputs.iter_mut().enumerate() {
+                *frame.arguments.outputs.add(k) = y.as_mut_ptr();
+            }
+            self.drive(n, &frame);
+        }
+    }
+
+    /// [`Program::run_many`] on inputs that follow one another in `x`, a first output, and others that follow
+    /// one another in `rest`: a density with its gradient.
+    ///
+    /// # Panics
+    /// Where an argument has the wrong size.
+    pub fn run_flat(&self, n: usize, x: &[f64], first: &mut [f64], rest: &mut [f64], ws: &mut [f64]) {
+        let total = |slots: &[Slot]| slots.iter().map(|s| s.size(n)).sum::<usize>();
+        let right = self.outputs.first().is_some_and(|s| first.len() == s.size(n))
+            && x.len() == total(&self.inputs)
+            && rest.len() == total(&self.outputs[1..]);
+        let frame = self.frame(right, ws);
+        // SAFETY: the frame has room for a pointer for each argument; the pieces cover the slices.
+        unsafe {
+            let mut at = x.as_ptr();
+            for (k, s) in self.inputs.iter().enumerate() {
+                *frame.arguments.inputs.add(k) = at;
+                at = at.add(s.size(n));
+            }
+            *frame.arguments.outputs = first.as_mut_ptr();
+            let mut at = rest.as_mut_ptr();
+            for (k, s) in self.outputs.iter().enumerate().skip(1) {
+                *frame.arguments.outputs.add(k) = at;
+                at = at.add(s.size(n));
+            }
+            self.drive(n, &frame);
+        }
+    }
+
+    /// Lays out the workspace.
+    ///
+    /// # Panics
+    /// Where a size is wrong.
+    fn frame(&self, right: bool, ws: &mut [f64]) -> Frame {
+        assert!(right, "sizes of the arguments of a program");
+        assert!(ws.len() >= self.scratch(), "size of the workspace of a program");
+        // Doubles up to the next cache line.
+        let start = (ws.as_ptr().addr() / size_of::<f64>()).wrapping_neg() % LINE;
+        // SAFETY: `scratch` counts all of this; doubles and pointers have the same size and alignment.
+        unsafe {
+            let ws = ws.as_mut_ptr().add(start);
+            let pointers = |at: *mut f64| Pointers { inputs: at.cast(), outputs: at.add(self.inputs.len()).cast() };
+            Frame {
+                arguments: pointers(ws),
+                group: pointers(ws.add(self.tables)),
+                room: ws.add(2 * self.tables),
+                ws: ws.add(2 * self.tables + self.group),
+            }
+        }
+    }
+
+    /// Runs the code on `n` particles.
+    ///
+    /// # Safety
+    /// The arguments of the frame have the sizes for `n` particles.
+    #[inline(always)]
+    unsafe fn drive(&self, n: usize, frame: &Frame) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if n == self.own {
+                self.start(frame.arguments, frame).all();
+            } else {
+                self.in_groups(n, frame);
+            }
         }
     }
 
     /// One group of particles after another.
+    ///
+    /// # Safety
+    /// As for [`Program::drive`].
     #[inline(never)]
-    fn in_groups(&self, n: usize, inputs: &[&[f64]], outputs: &mut [&mut [f64]], frame: &Frame) {
-        // SAFETY: the group has room for each value with lanes.
-        unsafe { self.point_to_group(frame) };
-        for first in (0..n).step_by(self.own) {
-            // SAFETY: `first` is a particle; the sizes are right.
-            unsafe {
-                self.read(frame, inputs, first, n);
-                self.start(frame).all();
-                self.write(frame, outputs, first, n);
-            }
-        }
-    }
-
-    /// # Panics
-    /// Where an argument has the wrong size.
-    pub(super) fn check(&self, n: usize, inputs: &[&[f64]], outputs: &[&mut [f64]], ws: &[f64]) {
-        let size = |s: &Slot| s.count * if s.wide { n } else { 1 };
-        let right = inputs.iter().map(|x| x.len()).eq(self.inputs.iter().map(size));
-        assert!(right, "sizes of the inputs of a program");
-        let right = outputs.iter().map(|y| y.len()).eq(self.outputs.iter().map(size));
-        assert!(right, "sizes of the outputs of a program");
-        assert!(ws.len() >= self.scratch(), "size of the workspace of a program");
-    }
-
-    /// Lays out the workspace, the pointers going to the arguments themselves.
-    fn frame(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Frame {
-        // Doubles up to the next cache line.
-        let start = (ws.as_ptr().addr() / size_of::<f64>()).wrapping_neg() % LINE;
-        // SAFETY: `scratch` counts all of this, and the check has compared it with the workspace; doubles and
-        // pointers have the same size and alignment.
+    unsafe fn in_groups(&self, n: usize, frame: &Frame) {
+        // SAFETY: the room is large enough for each value with lanes; `first` is a particle.
         unsafe {
-            let ws = ws.as_mut_ptr().add(start);
-            let frame = Frame {
-                inputs: ws.cast(),
-                outputs: ws.add(inputs.len()).cast(),
-                group: ws.add(self.tables),
-                ws: ws.add(self.tables + self.group),
-            };
-            for (k, x) in inputs.iter().enumerate() {
-                *frame.inputs.add(k) = x.as_ptr();
+            self.point_to_group(frame);
+            for first in (0..n).step_by(self.own) {
+                self.read(frame, first, n);
+                self.start(frame.group, frame).all();
+                self.write(frame, first, n);
             }
-            for (k, y) in outputs.iter_mut().enumerate() {
-                *frame.outputs.add(k) = y.as_mut_ptr();
-            }
-            frame
         }
     }
 
     /// # Safety
-    /// The frame's pointers are valid for the sizes of the code's arguments.
-    unsafe fn start(&self, frame: &Frame) -> Run<'_> {
+    /// The pointers are valid for the sizes of the code's arguments.
+    #[inline(always)]
+    unsafe fn start(&self, p: Pointers, frame: &Frame) -> Run<'_> {
         // SAFETY: the caller's contract; the frame has the code's workspace at a cache line.
-        unsafe { Run::start(&self.code, frame.inputs, frame.outputs, frame.ws) }
+        unsafe { Run::start(&self.code, p.inputs, p.outputs, frame.ws) }
     }
 
     /// A run of one group on the arguments themselves, for timing.
@@ -109,25 +160,27 @@ impl Program {
     /// # Panics
     /// Where an argument has the wrong size.
     pub(super) fn prepare(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Run<'_> {
-        self.check(self.own, inputs, outputs, ws);
-        // SAFETY: the sizes are right.
-        unsafe { self.start(&self.frame(inputs, outputs, ws)) }
+        self.run_many(self.own, inputs, outputs, ws);
+        let frame = self.frame(true, ws);
+        // SAFETY: the run has checked the sizes and left the pointers.
+        unsafe { self.start(frame.arguments, &frame) }
     }
 
-    /// Values with lanes are read and written in the group.
+    /// Values with lanes are read and written in the group, others where they are.
     ///
     /// # Safety
     /// The frame is this program's.
     unsafe fn point_to_group(&self, frame: &Frame) {
-        let mut at = frame.group;
-        // SAFETY: the group has room for all of them.
+        let (from, to) = (frame.arguments, frame.group);
+        let mut at = frame.room;
+        // SAFETY: there is room for all of them.
         unsafe {
-            for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| s.wide) {
-                *frame.inputs.add(k) = at;
+            for (k, s) in self.inputs.iter().enumerate() {
+                *to.inputs.add(k) = if s.wide { at } else { *from.inputs.add(k) };
                 at = at.add(s.in_group(self.own));
             }
-            for (k, s) in self.outputs.iter().enumerate().filter(|(_, s)| s.wide) {
-                *frame.outputs.add(k) = at;
+            for (k, s) in self.outputs.iter().enumerate() {
+                *to.outputs.add(k) = if s.wide { at } else { *from.outputs.add(k) };
                 at = at.add(s.in_group(self.own));
             }
         }
@@ -137,14 +190,14 @@ impl Program {
     ///
     /// # Safety
     /// The sizes are right, `first < n`.
-    unsafe fn read(&self, frame: &Frame, inputs: &[&[f64]], first: usize, n: usize) {
+    unsafe fn read(&self, frame: &Frame, first: usize, n: usize) {
         let some = self.own.min(n - first);
         for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| s.wide) {
             for j in 0..s.count {
                 // SAFETY: element j of the particles is inside the input and inside the group.
                 unsafe {
-                    let from = inputs[k].as_ptr().add(j * n + first);
-                    let to = (*frame.inputs.add(k)).cast_mut().add(j * self.own);
+                    let from = (*frame.arguments.inputs.add(k)).add(j * n + first);
+                    let to = (*frame.group.inputs.add(k)).cast_mut().add(j * self.own);
                     copy(to, from, some);
                     for l in some..self.own {
                         *to.add(l) = *from.add(some - 1);
@@ -158,14 +211,14 @@ impl Program {
     ///
     /// # Safety
     /// As for [`Program::read`].
-    unsafe fn write(&self, frame: &Frame, outputs: &mut [&mut [f64]], first: usize, n: usize) {
+    unsafe fn write(&self, frame: &Frame, first: usize, n: usize) {
         let some = self.own.min(n - first);
         for (k, s) in self.outputs.iter().enumerate().filter(|(_, s)| s.wide) {
             for j in 0..s.count {
                 // SAFETY: element j of the particles is inside the output and inside the group.
                 unsafe {
-                    let to = outputs[k].as_mut_ptr().add(j * n + first);
-                    copy(to, (*frame.outputs.add(k)).add(j * self.own), some);
+                    let to = (*frame.arguments.outputs.add(k)).add(j * n + first);
+                    copy(to, (*frame.group.outputs.add(k)).add(j * self.own), some);
                 }
             }
         }

@@ -131,6 +131,8 @@ pub(super) struct Code {
     pub tables: Vec<Arc<[u32]>>,
     /// Data matrices in tiles, by their address and the rows of a tile.
     pub packed: HashMap<(usize, usize), Loc>,
+    /// Data whose addresses stand for it: it must not go while code is made.
+    pub pinned: Vec<Arc<[f64]>>,
     known_tables: HashMap<TableKey, u32>,
     scalars: HashMap<u64, usize>,
     params: HashMap<Vec<usize>, usize>,

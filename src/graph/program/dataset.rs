@@ -27,12 +27,11 @@ impl Emitter<'_> {
     }
 
     /// The data in tiles, each column by column: `[tile][column][row]`, zeros behind the last row.
-    fn tiles_of(&mut self, f: &Fused, data: &Arc<[f64]>, columns: usize) -> Loc {
-        let key = (data.as_ptr() as usize, f.elements);
+    fn tiles_of(&mut self, (rows, e): (usize, usize), data: &Arc<[f64]>, columns: usize) -> Loc {
+        let key = (data.as_ptr() as usize, e);
         if let Some(at) = self.code.packed.get(&key) {
             return *at;
         }
-        let (rows, e) = (f.domain.n, f.elements);
         let mut packed = vec![0.0; rows.div_ceil(e) * e * columns];
         for (i, row) in data.chunks(columns).enumerate() {
             let tile = &mut packed[(i / e) * e * columns..];
@@ -40,13 +39,52 @@ impl Emitter<'_> {
                 tile[k * e + i % e] = *x;
             }
         }
-        let at = self.code.large(packed.into());
+        let at = self.code.data(&packed.into());
         self.code.packed.insert(key, at);
+        self.code.pinned.push(data.clone());
         at
     }
 
+    /// The product with all rows in one call.
+    pub(super) fn data_rows_at_once(&mut self, v: V, data: &Arc<[f64]>, columns: usize) {
+        let n = self.lir.node(v).n;
+        let e = n.next_multiple_of(4);
+        let x = self.tiles_of((n, e), data, columns);
+        let b = self.value(self.lir.node(v).args[0]);
+        let c = self.code.params(&[columns, e]);
+        let (d, lanes) = (self.dest(v), self.width(v));
+        if lanes == 1 {
+            let count = self.padded(v, &[x, b]);
+            self.push(dataset::rows(self.isa), d, [x, b, c], count);
+        } else {
+            self.push(dataset::rows_lanes(self.isa), d, [x, b, c], arith::rows(n, lanes, 0));
+        }
+    }
+
+    /// The product with all columns in one call.
+    pub(super) fn data_columns_at_once(&mut self, v: V, data: &Arc<[f64]>, columns: usize) {
+        let source = self.lir.node(v).args[0];
+        let n = self.lir.node(source).n;
+        let e = n.next_multiple_of(4);
+        let x = self.tiles_of((n, e), data, columns);
+        let r = self.value(source);
+        let c = self.code.params(&[columns, e]);
+        let lanes = self.width(v);
+        if lanes == 1 {
+            let acc = self.code.buffer(4 * columns);
+            self.zero(acc, 4 * columns);
+            self.push(dataset::columns(self.isa), acc, [x, r, c], n);
+            let d = self.dest(v);
+            self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+        } else {
+            let d = self.dest(v);
+            self.zero(d, lanes * columns);
+            self.push(dataset::columns_lanes(self.isa), d, [x, r, c], arith::rows(n, lanes, 0));
+        }
+    }
+
     pub(super) fn data_rows(&mut self, f: &mut Fused, v: V, data: &Arc<[f64]>, columns: usize) {
-        let tiles = self.tiles_of(f, data, columns);
+        let tiles = self.tiles_of((f.domain.n, f.elements), data, columns);
         let x = tiles.stepping((columns * f.elements) as isize);
         let b = self.value(self.lir.node(v).args[0]);
         let c = self.code.params(&[columns, f.elements]);
@@ -61,7 +99,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn data_columns(&mut self, f: &mut Fused, v: V, data: &Arc<[f64]>, columns: usize) {
-        let tiles = self.tiles_of(f, data, columns);
+        let tiles = self.tiles_of((f.domain.n, f.elements), data, columns);
         let x = tiles.stepping((columns * f.elements) as isize);
         let source = self.lir.node(v).args[0];
         let (r, _) = self.fused_operand(f, source);

@@ -304,9 +304,8 @@ impl<'a> Emitter<'a> {
             Op::MatMul(product) => self.matmul(v, *product),
             Op::Square { kind, batch, n, m } => self.square(v, *kind, (*batch, *n, *m)),
             Op::Scan(scan) => self.scan(v, scan.clone()),
-            Op::DataRows { .. } | Op::DataColumns { .. } => {
-                unreachable!("only in loops over rows")
-            }
+            Op::DataRows { data, columns } => self.data_rows_at_once(v, data, *columns),
+            Op::DataColumns { data, columns } => self.data_columns_at_once(v, data, *columns),
         }
     }
 

@@ -55,6 +55,11 @@ struct Slot {
 }
 
 impl Slot {
+    /// Doubles for `n` particles.
+    fn size(&self, n: usize) -> usize {
+        self.count * if self.wide { n } else { 1 }
+    }
+
     /// Doubles among the arguments of a group of particles.
     fn in_group(&self, particles: usize) -> usize {
         if self.wide { (self.count * particles).next_multiple_of(LINE) } else { 0 }
@@ -85,7 +90,7 @@ impl Program {
         let lanes = options.lanes;
         assert!([1, 8, 16, 32, 64].contains(&lanes), "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}");
         let (hoisted, wanted) = hoist(g, outputs);
-        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes), lanes);
+        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes));
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
         let compile = |own: usize, lir: &Lir| {
             let groups = schedule::schedule(lir, own, lower::SMALL);

@@ -7,8 +7,8 @@ use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
 /// All rewrites, in order.
-pub(super) fn rewrite(mut lir: Lir, lanes: usize) -> Lir {
-    algebra::simplify(&mut lir, lanes);
+pub(super) fn rewrite(mut lir: Lir) -> Lir {
+    algebra::simplify(&mut lir);
     gather_sums(&mut lir);
     join::join(&mut lir);
     let mut lir = lir.prune();

@@ -74,11 +74,14 @@ fn source(lir: &Lir, v: V) -> V {
 fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
     match lir.node(v).op {
         Op::Input(_) | Op::Const(_) | Op::Slice(_) | Op::Proj(_) => return Place::Leaf,
-        Op::DataRows { .. } | Op::DataColumns { .. } => {
-            let over = lir.node(source(lir, v));
-            return Place::Loop(Domain { n: over.n, wide: over.wide });
-        }
-        Op::Map(_) | Op::Gather(_) | Op::Fill | Op::Sum | Op::Dot | Op::Deposit { .. } => {}
+        Op::Map(_)
+        | Op::Gather(_)
+        | Op::Fill
+        | Op::Sum
+        | Op::Dot
+        | Op::Deposit { .. }
+        | Op::DataRows { .. }
+        | Op::DataColumns { .. } => {}
         _ => return Place::Sequence,
     }
     let over = lir.node(source(lir, v));

@@ -154,6 +154,49 @@ fn any_split_of_a_batch_gives_the_same_bits() {
     }
 }
 
+/// An autoregression of order `k` over `n` rows, its means written out as sums of products.
+fn autoregression(n: usize, k: usize) -> (Graph, Vec<Var>) {
+    let mut g = Graph::new();
+    let b = g.input("b", Shape::new(&[k]), Spread::Particle);
+    let s = g.input("s", Shape::SCALAR, Spread::Particle);
+    let both = Shape::new(&[n, k]);
+    let lags: Vec<f64> = (0..n * k).map(|i| ((i / k + i % k) as f64 * 0.7).sin()).collect();
+    let lags = g.constant(lags, both);
+    let rows = g.gather(b, Index::Tile { period: k, len: n * k }, both);
+    let terms = g.mul(rows, lags);
+    let mean = g.fold(crate::graph::Fold::Sum, terms, 1);
+    let y: Vec<f64> = (0..n).map(|i| (i as f64 * 0.9).cos()).collect();
+    let y = g.constant(y, Shape::new(&[n]));
+    let sigma = g.exp(s);
+    let lp = normal(&mut g, y, mean, sigma);
+    let one = g.scalar(1.0);
+    let d = grad(&mut g, &[lp], &[one], &[b, s]);
+    (g, vec![lp, d[0], d[1]])
+}
+
+#[test]
+fn an_autoregression() {
+    for (n, k) in [(2, 3), (9, 2), (33, 5), (200, 5), (700, 3)] {
+        let (g, out) = autoregression(n, k);
+        agree_to(&g, &out, (-1.0, 1.0), 1e-11);
+        let p = Program::compile(&g, &out, &Options { lanes: 1, isa: Isa::Baseline });
+        assert_eq!(p.describe().contains("data rows"), n >= 8, "{}", p.describe());
+    }
+}
+
+#[test]
+fn arguments_may_follow_one_another() {
+    let (g, out) = grouped(70, 9);
+    for lanes in [1, 16] {
+        let p = Program::compile(&g, &out, &Options { lanes, isa: Isa::detect() });
+        let x = inputs(&g, lanes, (-1.0, 1.0), 5);
+        let apart = run(&g, &out, &p, &x);
+        let (mut lp, mut d) = (vec![0.0; lanes], vec![0.0; apart[1].len()]);
+        p.run_flat(lanes, &x[0], &mut lp, &mut d, &mut vec![f64::NAN; p.scratch()]);
+        assert_eq!(vec![lp, d], apart);
+    }
+}
+
 #[test]
 fn a_particle_has_the_same_bits_in_every_lane_and_company() {
     for (g, out) in [grouped(70, 9), grouped(300, 40), logistic(65, 25), logistic(400, 7)] {

@@ -35,10 +35,37 @@ pub(super) fn exp_of(c: Constants, x: Group) -> Group {
     q.add(c.get(at::ONE)).add_bits(t.to_exponent())
 }
 
+/// Exponents above this may overflow.
+const STEEP: f64 = 709.0;
+/// Below this `e^x` has no full precision any more.
+const FLAT: f64 = -708.39;
+
+/// `e^x`, 0 where it is subnormal.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn exp_or_zero(c: Constants, x: Group) -> Group {
+    x.less(Group::all(FLAT)).mask_out(exp_of(c, x))
+}
+
+/// Sign bits set where `e^x` may overflow or x is NaN.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn steep(x: Group) -> Group {
+    x.not_at_most(Group::all(STEEP))
+}
+
+/// Sign bits set where x is NaN.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn is_nan(x: Group) -> Group {
+    x.not_at_most(x)
+}
+
+/// `e^x - 1`; -1 to the last bit from -100 down.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn expm1_of(c: Constants, x: Group) -> Group {
-    let (t, q) = reduced(c, x);
+    let (t, q) = reduced(c, x.max(Group::all(-100.0)));
     let unit = c.get(at::ONE).add_bits(t.to_exponent());
     unit.fma(q, unit.sub(c.get(at::ONE)))
 }
@@ -117,7 +144,7 @@ pub(super) fn twice_atanh(c: Constants, s: Group) -> Group {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn falling(c: Constants, x: Group) -> Group {
-    exp_of(c, x.or(c.get(at::SIGN)))
+    exp_or_zero(c, x.or(c.get(at::SIGN)))
 }
 
 /// From `e = e^-|x|`: `max(x, 0) + 2 atanh(e / (2 + e))`.
@@ -146,13 +173,6 @@ pub(super) fn softplus_of(c: Constants, x: Group) -> Group {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn sigmoid_of(c: Constants, x: Group) -> Group {
     sigmoid_from(c, x, falling(c, x))
-}
-
-/// Sign bits set where a magnitude is above the limit, or is NaN.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn beyond(x: Group, limit: f64) -> Group {
-    Group::all(-0.0).mask_out(x).not_at_most(Group::all(limit))
 }
 
 /// Sign bits set where `x` is not between the limits.

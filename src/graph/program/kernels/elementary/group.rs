@@ -55,6 +55,22 @@ impl Group {
         Group(_mm256_set1_pd(x))
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn of(x: [f64; ALL]) -> Group {
+        // SAFETY: the array holds a vector.
+        unsafe { Group::load(x.as_ptr()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn array(self) -> [f64; ALL] {
+        let mut x = [0.0; ALL];
+        // SAFETY: the array holds a vector.
+        unsafe { self.store(x.as_mut_ptr()) };
+        x
+    }
+
     /// The lowest double.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -90,31 +106,6 @@ impl Group {
 
 /// Doubles of a group.
 pub(super) const ALL: usize = 4;
-
-/// Results of which some have to be computed one by one.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn patched(y: Group, x: Group, far: Group, slow: fn(f64) -> f64) -> Group {
-    if far.any() { patch(y, x, far, slow) } else { y }
-}
-
-#[cold]
-#[inline(never)]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn patch(y: Group, x: Group, far: Group, slow: fn(f64) -> f64) -> Group {
-    let (mut out, mut from, mut bad) = ([0.0; ALL], [0.0; ALL], [0.0f64; ALL]);
-    // SAFETY: the arrays hold a group.
-    unsafe {
-        y.store(out.as_mut_ptr());
-        x.store(from.as_mut_ptr());
-        far.store(bad.as_mut_ptr());
-    }
-    for i in (0..ALL).filter(|&i| bad[i].is_sign_negative()) {
-        out[i] = slow(from[i]);
-    }
-    // SAFETY: as above.
-    unsafe { Group::load(out.as_ptr()) }
-}
 
 /// The last doubles of a slice, ones behind them.
 ///

@@ -11,7 +11,7 @@ mod logsum;
 
 use constants::Constants;
 use function::*;
-use group::{ALL, Group, first, patched, store_first};
+use group::{ALL, Group, first, store_first};
 
 use crate::base::simd::scalar;
 
@@ -20,18 +20,31 @@ pub(super) use logsum::log_sum_exp_short;
 /// Groups of which it is known beforehand that all are ordinary.
 const RUN: usize = 8;
 
+/// Results of which those that are not ordinary are computed one by one.
+macro_rules! patched {
+    ($y:expr, $x:expr, $far:expr, $slow:expr) => {{
+        #[cold]
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn patch(y: Group, x: Group, far: Group) -> Group {
+            let (mut out, from, bad) = (y.array(), x.array(), far.array());
+            for i in (0..ALL).filter(|&i| bad[i].is_sign_negative()) {
+                out[i] = $slow(from[i]);
+            }
+            Group::of(out)
+        }
+        let (y, x) = ($y, $x);
+        let far = $far(x);
+        if far.any() { patch(y, x, far) } else { y }
+    }};
+}
+
 /// A kernel from a function of a group, a test for those it is not for, and the function for these.
 macro_rules! elementary {
     ($(#[$doc:meta])* $name:ident, $one:ident, $fast:expr, $far:expr, $slow:expr) => {
         $(#[$doc])*
         #[target_feature(enable = "avx2,fma")]
-        pub(super) unsafe fn $name(
-            d: *mut f64,
-            a: *const f64,
-            _: *const f64,
-            _: *const f64,
-            n: usize,
-        ) {
+        pub(super) unsafe fn $name(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
             let c = Constants::hidden();
             let whole = n / ALL * ALL;
             // SAFETY: groups below `whole` and then the rest, which the caller vouches for at both.
@@ -49,13 +62,13 @@ macro_rules! elementary {
                     } else {
                         for i in (start..end).step_by(ALL) {
                             let x = Group::load(a.add(i));
-                            patched($fast(c, x), x, $far(x), $slow).store(d.add(i));
+                            patched!($fast(c, x), x, $far, $slow).store(d.add(i));
                         }
                     }
                 }
                 if whole < n {
                     let x = first(a.add(whole), n - whole);
-                    let y = patched($fast(c, x), x, $far(x), $slow);
+                    let y = patched!($fast(c, x), x, $far, $slow);
                     store_first(d.add(whole), y, n - whole);
                 }
             }
@@ -64,37 +77,28 @@ macro_rules! elementary {
         $(#[$doc])*
         /// for one double.
         #[target_feature(enable = "avx2,fma")]
-        pub(super) unsafe fn $one(
-            d: *mut f64,
-            a: *const f64,
-            _: *const f64,
-            _: *const f64,
-            _: usize,
-        ) {
+        pub(super) unsafe fn $one(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, _: usize) {
             let c = Constants::plain();
             // SAFETY: the caller vouches for one double at both.
             unsafe {
                 let x = Group::all(*a);
-                *d = patched($fast(c, x), x, $far(x), $slow).lowest();
+                *d = patched!($fast(c, x), x, $far, $slow).lowest();
             }
         }
     };
 }
 
-/// Exponents from here on need care with overflow and underflow.
-const STEEP: f64 = 708.0;
-
 elementary!(
-    /// `d = e^a`
-    exp, exp_one, exp_of, |x| beyond(x, STEEP), scalar::exp::<true>
+    /// `d = e^a`, 0 where that is subnormal
+    exp, exp_one, exp_or_zero, steep, scalar::exp::<true>
 );
 elementary!(
     /// `d = e^a - 1`
-    expm1, expm1_one, expm1_of, |x| beyond(x, STEEP), scalar::expm1::<true>
+    expm1, expm1_one, expm1_of, steep, scalar::expm1::<true>
 );
 elementary!(
     /// `d = tanh a`
-    tanh, tanh_one, tanh_of, |x| beyond(x, f64::INFINITY), scalar::tanh::<true>
+    tanh, tanh_one, tanh_of, is_nan, scalar::tanh::<true>
 );
 elementary!(
     /// `d = log a`
@@ -106,11 +110,11 @@ elementary!(
 );
 elementary!(
     /// `d = log(1 + e^a)`
-    softplus, softplus_one, softplus_of, |x| beyond(x, STEEP), scalar::softplus::<true>
+    softplus, softplus_one, softplus_of, is_nan, scalar::softplus::<true>
 );
 elementary!(
     /// `d = 1 / (1 + e^-a)`
-    sigmoid, sigmoid_one, sigmoid_of, |x| beyond(x, STEEP), scalar::sigmoid::<true>
+    sigmoid, sigmoid_one, sigmoid_of, is_nan, scalar::sigmoid::<true>
 );
 
 /// `d` = softplus, `c` = sigmoid of `a`
@@ -124,7 +128,7 @@ pub(super) unsafe fn softplus_sigmoid(d: *mut f64, a: *const f64, _: *const f64,
             let end = whole.min(start + RUN * ALL);
             let mut any = Group::all(0.0);
             for i in (start..end).step_by(ALL) {
-                any = any.or(beyond(Group::load(a.add(i)), STEEP));
+                any = any.or(is_nan(Group::load(a.add(i))));
             }
             let far = any.any();
             for i in (start..end).step_by(ALL) {
@@ -153,6 +157,5 @@ fn pair(c: Constants, x: Group) -> (Group, Group) {
 #[target_feature(enable = "avx2,fma")]
 fn patched_pair(c: Constants, x: Group) -> (Group, Group) {
     let (y, z) = pair(c, x);
-    let far = beyond(x, STEEP);
-    (patched(y, x, far, scalar::softplus::<true>), patched(z, x, far, scalar::sigmoid::<true>))
+    (patched!(y, x, is_nan, scalar::softplus::<true>), patched!(z, x, is_nan, scalar::sigmoid::<true>))
 }
