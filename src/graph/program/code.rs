@@ -138,8 +138,8 @@ pub(super) struct Code {
     params: HashMap<Vec<usize>, usize>,
 }
 
-/// Data up to this many doubles is copied into the workspace.
-const POOLED: usize = 256;
+/// Data up to this many doubles is copied into the workspace, and so much in all.
+const POOLED: (usize, usize) = (256, 4096);
 
 impl Code {
     /// A new buffer.
@@ -158,7 +158,7 @@ impl Code {
             });
             return fixed(Base::Pool).plus(off);
         }
-        if x.len() <= POOLED {
+        if x.len() <= POOLED.0 && self.pool.len() + x.len() <= POOLED.1 {
             // Whole vectors may be read behind the end.
             let start = self.pool.len().next_multiple_of(4);
             self.pool.resize(start, 0.0);
