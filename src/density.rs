@@ -55,3 +55,34 @@ pub trait Gradient: LogDensity {
         }
     }
 }
+
+/// A smooth invertible map x = T(u) of R^dim onto R^dim: neural transport sees a flow through it.
+///
+/// As everywhere behind the waist, a bad point is a value: NaN where the map fails numerically.
+pub trait Transport: Sync {
+    /// Number of coordinates, the same on both sides.
+    fn dim(&self) -> usize;
+
+    /// Scratch space in `f64`s that every call needs in `ws`.
+    fn scratch(&self) -> usize;
+
+    /// Writes x = T(u); returns log |det dT/du| at u.
+    fn forward(&self, u: &[f64], x: &mut [f64], ws: &mut [f64]) -> f64;
+
+    /// Writes u = T⁻¹(x); returns log |det dT/du| at that u.
+    fn inverse(&self, x: &[f64], u: &mut [f64], ws: &mut [f64]) -> f64;
+
+    /// Gradient in u of `<gx, T(u)> + log |det dT/du|`, with `gx` (a gradient in x) held fixed.
+    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]);
+}
+
+/// A normalised density that can be drawn from: its draws are a deterministic function of standard normals.
+/// [`LogDensity::logp`] is its log density, constants included.
+pub trait Proposal: LogDensity {
+    /// Standard normals that one draw consumes.
+    fn noise(&self) -> usize;
+
+    /// Draws `n = log_q.len()` points from `noise` (draw-major, `n × noise()`) into `x` (coordinate-major,
+    /// `x[j * n + p]`), and writes their log densities. Needs [`LogDensity::lanes_scratch`].
+    fn draw(&self, noise: &[f64], x: &mut [f64], log_q: &mut [f64], ws: &mut [f64]);
+}

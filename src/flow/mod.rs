@@ -1,0 +1,1 @@
+//! Normalizing flows: invertible maps that write themselves into a graph, with their log-determinants.
