@@ -119,12 +119,13 @@ impl Layer for Triangular {
 pub struct Lu {
     head: Head,
     order: Vec<usize>,
+    seed: u64,
 }
 
 impl Lu {
     /// The layer on R^dim with a context of the given length (0: none); `seed` names the permutation.
     pub fn new(dim: usize, context: usize, seed: u64) -> Lu {
-        Lu { head: Head { dim, context }, order: shuffled(dim, seed) }
+        Lu { head: Head { dim, context }, order: shuffled(dim, seed), seed }
     }
 
     /// L, and Uᵀ (lower triangular).
@@ -175,7 +176,7 @@ impl Layer for Lu {
     }
 
     fn describe(&self) -> String {
-        "affine(lu)".to_string()
+        format!("affine(lu, seed={})", self.seed)
     }
 }
 

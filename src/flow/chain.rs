@@ -107,11 +107,6 @@ impl Flow {
         theta
     }
 
-    /// Smallest bound over coordinates of the chain's log-scale, as its layers state it.
-    pub fn reach(&self) -> f64 {
-        self.layers.iter().map(|l| l.reach()).sum()
-    }
-
     /// Writes z = T(u) and log |det dz/du|; `theta` is `[len]`, `u` is `[dim]`, `ctx` is `[context]`.
     pub fn forward(&self, g: &mut Graph, theta: Var, u: Var, ctx: Option<Var>) -> (Var, Var) {
         let (mut x, mut total) = (u, g.scalar(0.0));

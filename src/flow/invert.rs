@@ -42,10 +42,6 @@ impl Layer for Invert {
         self.layer.forward(g, p, y, ctx)
     }
 
-    fn reach(&self) -> f64 {
-        self.layer.reach()
-    }
-
     fn describe(&self) -> String {
         format!("invert({})", self.layer.describe())
     }

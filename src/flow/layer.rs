@@ -78,12 +78,6 @@ pub trait Layer: Debug + Send + Sync {
     /// The x that `forward` maps to `y`, and log |det dx/dy| there.
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var);
 
-    /// Bound of the log-scale of one coordinate under this layer; infinite where there is none, 0 where volumes of
-    /// single coordinates do not change.
-    fn reach(&self) -> f64 {
-        f64::INFINITY
-    }
-
     /// What it is, in one line.
     fn describe(&self) -> String;
 }

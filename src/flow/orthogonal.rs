@@ -63,10 +63,6 @@ impl Layer for Permutation {
         (permute(g, y, &inverse_order(&self.order)), g.scalar(0.0))
     }
 
-    fn reach(&self) -> f64 {
-        0.0
-    }
-
     fn describe(&self) -> String {
         format!("permutation(seed={})", self.seed)
     }
@@ -125,10 +121,6 @@ impl Layer for Householder {
 
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, _: Option<Var>) -> (Var, Var) {
         (self.reflect(g, p, y, (0..self.reflections).rev()), g.scalar(0.0))
-    }
-
-    fn reach(&self) -> f64 {
-        0.0
     }
 
     fn describe(&self) -> String {
