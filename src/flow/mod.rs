@@ -15,6 +15,7 @@ pub mod map;
 pub mod mlp;
 pub mod orthogonal;
 pub mod registry;
+mod sequential;
 mod spline;
 
 pub use airworthiness::{Airworthiness, airworthiness};
