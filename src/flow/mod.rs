@@ -1,1 +1,19 @@
 //! Normalizing flows: invertible maps that write themselves into a graph, with their log-determinants.
+
+pub mod affine;
+mod architecture;
+pub mod autoregressive;
+pub mod chain;
+pub mod coupling;
+pub mod elementwise;
+mod grammar;
+mod head;
+pub mod invert;
+pub mod layer;
+pub mod mlp;
+pub mod orthogonal;
+mod spline;
+
+pub use chain::Flow;
+pub use grammar::FlowError;
+pub use layer::{Layer, Parameters, Segment};
