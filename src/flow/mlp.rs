@@ -88,12 +88,7 @@ impl Mlp {
     }
 
     /// A network whose unit of one layer sees a unit of the one before where `sees(layer, unit, unit before)`.
-    pub fn masked(
-        inputs: usize,
-        network: &Network,
-        outputs: usize,
-        sees: impl Fn(usize, usize, usize) -> bool,
-    ) -> Mlp {
+    pub fn masked(inputs: usize, network: &Network, outputs: usize, sees: impl Fn(usize, usize, usize) -> bool) -> Mlp {
         let mut mlp = Mlp::dense(inputs, network, outputs);
         let mask = |l: usize| {
             let (n, m) = (mlp.sizes[l], mlp.sizes[l + 1]);
