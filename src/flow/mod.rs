@@ -12,8 +12,10 @@ pub mod invert;
 pub mod layer;
 pub mod mlp;
 pub mod orthogonal;
+pub mod registry;
 mod spline;
 
 pub use chain::Flow;
 pub use grammar::FlowError;
 pub use layer::{Layer, Parameters, Segment};
+pub use registry::registry;
