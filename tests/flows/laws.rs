@@ -8,11 +8,12 @@ pub const LAWS: &[(&str, Law)] = &[
     ("inverse of forward is the identity", round_trip),
     ("log-determinant is that of the Jacobian", log_determinant),
     ("gradients are finite", finite_gradients),
+    ("the context counts", context_counts),
 ];
 
 /// Size of the rounding error of one pass, in units of what it is multiplied by: a few hundred operations of 1.1e-16
 /// each.
-const ROUNDING: f64 = 1e-13;
+pub const ROUNDING: f64 = 1e-13;
 
 fn largest(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
@@ -79,4 +80,29 @@ fn finite_gradients(b: &Bench, theta: &[f64]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Where a context is read, another context gives another point.
+fn context_counts(b: &Bench, theta: &[f64]) -> Result<(), String> {
+    // At the start the context need not count yet.
+    if b.c == 0 || theta == b.flow.initial(1) {
+        return Ok(());
+    }
+    for forward in [true, false] {
+        let x = &b.points()[3];
+        if b.map(forward, theta, x, &b.context(1.0)) == b.map(forward, theta, x, &b.context(-1.0)) {
+            return Err(format!("two contexts give one point (forward: {forward})"));
+        }
+    }
+    Ok(())
+}
+
+/// No coordinate of a chain is handed through as it is.
+pub fn all_transformed(b: &Bench, theta: &[f64]) -> Result<(), String> {
+    let x = &b.points()[3];
+    let (y, _) = b.map(true, theta, x, &b.context(1.0));
+    match y.iter().position(|y| x.contains(y)) {
+        Some(k) => Err(format!("coordinate {k} is handed through")),
+        None => Ok(()),
+    }
 }
