@@ -32,6 +32,7 @@ mod standard;
 mod step;
 mod stmt;
 mod target;
+mod track;
 mod types;
 
 use std::collections::HashMap;
