@@ -8,3 +8,6 @@ pub mod train;
 pub use objective::{Estimator, Objective};
 pub use step::{Bound, Engine, Trouble};
 pub use train::{Control, Settings, State, Trained, TrainError, train};
+
+#[cfg(test)]
+mod tests;
