@@ -15,6 +15,7 @@ use crate::model::posterior::{Model, ModelError};
 use crate::workflow::fit::Fit;
 use crate::workflow::layout::Layout;
 use crate::workflow::predict::Predict;
+use crate::workflow::start::StartError;
 use crate::workflow::store::{ChainStore, Columns};
 
 /// Why a workflow ended without its result.
@@ -29,6 +30,17 @@ pub enum WorkflowError {
     /// A file.
     #[error("error: {0}")]
     Io(#[from] IoError),
+    /// The output folder.
+    #[error("error: cannot make the folder {path}: {source}; choose another --out", path = path.display())]
+    Folder {
+        /// Its path.
+        path: PathBuf,
+        /// The system's message.
+        source: std::io::Error,
+    },
+    /// The starting points that were given.
+    #[error("error: {0}")]
+    Init(#[from] StartError),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
