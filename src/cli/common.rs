@@ -22,22 +22,22 @@ pub enum CliError {
     #[error(transparent)]
     Workflow(#[from] WorkflowError),
     /// The search for a maximum.
-    #[error("error: {0}")]
+    #[error("{0}")]
     Optimize(#[from] OptimizeError),
     /// The points of `check --at`.
-    #[error("error: {path}: {problem}", path = path.display())]
+    #[error("{path}: {problem}", path = path.display())]
     Points { path: PathBuf, problem: String },
     /// A gradient test without a point.
-    #[error("error: {0}")]
+    #[error("{0}")]
     NoPoint(#[from] NoPoint),
     /// A gradient that is wrong.
-    #[error("error: {0}")]
+    #[error("{0}; a density with steps or kinks cannot be sampled by gradients")]
     Gradient(String),
     /// A check that needs data.
-    #[error("error: {model} needs data for this; give --data FILE")]
+    #[error("{model} needs data for this; give --data FILE")]
     NeedsData { model: String },
     /// A configuration that cannot be run again.
-    #[error("error: --config {path}: {problem}; give a config.json that `thalweg sample --out` has written", path = path.display())]
+    #[error("--config {path}: {problem}; give a config.json that `thalweg sample --out` has written", path = path.display())]
     Config { path: PathBuf, problem: String },
 }
 

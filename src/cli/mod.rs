@@ -44,7 +44,10 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("{}", e.to_string().trim_end());
+            let text = e.to_string();
+            // A message about a place in a model comes with its own headline.
+            let headline = if text.starts_with("error: ") { "" } else { "error: " };
+            eprintln!("{headline}{}", text.trim_end());
             ExitCode::FAILURE
         }
     }

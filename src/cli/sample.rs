@@ -58,7 +58,7 @@ pub struct SampleArgs {
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub thin: usize,
     /// Seed of all random numbers
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Worker threads; the draws do not depend on it
     #[arg(long, value_parser = positive)]

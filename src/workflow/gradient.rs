@@ -125,7 +125,7 @@ impl GradientTest {
                 self.worst()
             ),
             (Some(c), _) => format!(
-                "{failed} of {n} derivatives differ from finite differences (along {}: {:e} against {:e})",
+                "{failed} of {n} derivatives differ from finite differences (along {}: {:.6e} against {:.6e})",
                 c.along, c.gradient, c.difference
             ),
         }

@@ -171,7 +171,7 @@ impl Check {
         Some(Finding {
             serious: true,
             text: format!("gradient: {}", test.sentence()),
-            next: "look at them with `thalweg check --gradient`; a density with steps or kinks cannot be sampled by gradients".into(),
+            next: "look at them with `thalweg check --gradient`: a density with steps or kinks cannot be sampled by gradients".into(),
         })
     }
 }

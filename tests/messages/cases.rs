@@ -1,0 +1,395 @@
+//! Wrong models, data, files and flags: what the program is given, and which kinds of errors the message shows.
+
+/// One run of the program.
+pub struct Case {
+    /// Name of its golden file.
+    pub name: &'static str,
+    /// Files of its folder; `-> TARGET` makes a link.
+    pub files: &'static [(&'static str, &'static [u8])],
+    /// Arguments of the run that must fail.
+    pub args: &'static [&'static str],
+    /// Kinds of errors that it shows.
+    pub shows: &'static [&'static str],
+}
+
+/// Shorthand of the table.
+const fn case(
+    name: &'static str,
+    files: &'static [(&'static str, &'static [u8])],
+    args: &'static [&'static str],
+    shows: &'static [&'static str],
+) -> Case {
+    Case { name, files, args, shows }
+}
+
+/// A normal sample with unknown mean and scale.
+const MODEL: (&str, &[u8]) = (
+    "m.thal",
+    b"data n: int\ndata y: vector[n]\nlatent m ~ normal(0, 1)\nlatent s ~ exponential(1)\nobserve y ~ normal(m, s)\n",
+);
+
+/// One normal latent.
+const PRIOR: (&str, &[u8]) = ("p.thal", b"latent a ~ normal(0, 1)\n");
+
+/// The table.
+pub const CASES: &[Case] = &[
+    case("model_missing", &[], &["check", "no.thal"], &["CliError::Model", "ModelError::Read"]),
+    case("model_folder_without_model", &[], &["check", "."], &[]),
+    case("model_is_not_text", &[("m.thal", b"let x = \xff\xfe 1\n")], &["check", "m.thal"], &[]),
+    case("model_wrong", &[("m.thal", b"latent a ~ normal(0, s)\n")], &["check", "m.thal"], &["ModelError::Model"]),
+    case(
+        "data_missing_file",
+        &[MODEL],
+        &["check", "m.thal", "--data", "no.json"],
+        &["DataError::Read", "ModelError::Data"],
+    ),
+    case("data_is_a_folder", &[MODEL], &["check", "m.thal", "--data", "."], &["DataError::Format"]),
+    case("data_of_unknown_kind", &[MODEL, ("d.txt", b"1")], &["check", "m.thal", "--data", "d.txt"], &[]),
+    case("data_is_not_text", &[MODEL, ("d.json", b"{\"n\": \xff}")], &["check", "m.thal", "--data", "d.json"], &[]),
+    case(
+        "json_cut",
+        &[MODEL, ("d.json", b"{\"n\": 3,\n \"y\": [1, 2")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["DataError::In", "DataError::Syntax"],
+    ),
+    case(
+        "json_comma",
+        &[MODEL, ("d.json", b"{\"n\": 3,\n \"y\": [1,, 2, 4]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case("json_list", &[MODEL, ("d.json", b"[1, 2]")], &["check", "m.thal", "--data", "d.json"], &[]),
+    case("json_empty", &[MODEL, ("d.json", b"")], &["check", "m.thal", "--data", "d.json"], &[]),
+    case(
+        "json_ragged",
+        &[MODEL, ("d.json", b"{\"n\": 3,\n \"y\": [[1, 2], [3]]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["DataError::Value", "Problem::Ragged"],
+    ),
+    case(
+        "json_mixed",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"y\": [1, [2], 3]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["Problem::Mixed"],
+    ),
+    case(
+        "json_object",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"y\": {\"a\": 1}}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["Problem::Object"],
+    ),
+    case(
+        "json_text",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"y\": [1, \"two\", 3]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["Problem::Text"],
+    ),
+    case(
+        "json_nan",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"y\": [1, \"NaN\", 3]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["Problem::Nan"],
+    ),
+    case(
+        "json_bare_nan",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"y\": [1, NaN, 3]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "json_twice",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"n\": 4}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &["Problem::Duplicate"],
+    ),
+    case(
+        "json_huge_number",
+        &[MODEL, ("d.json", b"{\"n\": 1e999, \"y\": [1]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case("csv_ragged", &[MODEL, ("d.csv", b"n,y\n1,2\n3\n")], &["check", "m.thal", "--data", "d.csv"], &[]),
+    case("csv_text", &[MODEL, ("d.csv", b"n,y\n1,two\n")], &["check", "m.thal", "--data", "d.csv"], &[]),
+    case("csv_nan", &[MODEL, ("d.csv", b"n,y\n1,NaN\n")], &["check", "m.thal", "--data", "d.csv"], &[]),
+    case("csv_empty", &[MODEL, ("d.csv", b"")], &["check", "m.thal", "--data", "d.csv"], &[]),
+    case("csv_without_name", &[MODEL, ("d.csv", b",y\n1,2\n")], &["check", "m.thal", "--data", "d.csv"], &[]),
+    case(
+        "data_name_missing",
+        &[MODEL, ("d.json", b"{\"n\": 3, \"yy\": [1, 2, 4]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "data_wrong_shape",
+        &[MODEL, ("d.json", b"{\"n\": 4, \"y\": [1, 2, 4]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "data_negative_size",
+        &[MODEL, ("d.json", b"{\"n\": -4, \"y\": [1, 2, 4]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "data_null_in_use",
+        &[MODEL, ("d.json", b"{\"n\": null, \"y\": [1, 2, 4]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "data_outside_bounds",
+        &[("m.thal", b"data k: int<lower=1, upper=3>\nlatent a ~ normal(k, 1)\n"), ("d.json", b"{\"k\": 5}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case(
+        "data_huge_size",
+        &[MODEL, ("d.json", b"{\"n\": 1e15, \"y\": [1]}")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+    case("check_needs_data", &[MODEL], &["check", "m.thal", "--gradient"], &["CliError::NeedsData"]),
+    case(
+        "check_no_point",
+        &[("m.thal", b"latent a ~ normal(0, 1)\nfactor log(-1 - a^2)\n")],
+        &["check", "m.thal", "--gradient"],
+        &["CliError::NoPoint", "NoPoint"],
+    ),
+    case(
+        "check_gradient_wrong",
+        &[("m.thal", b"latent a ~ normal(0, 1)\nfactor round(1e9 * a)\n")],
+        &["check", "m.thal", "--gradient", "--json"],
+        &["CliError::Gradient"],
+    ),
+    case("points_missing", &[PRIOR], &["check", "p.thal", "--at", "no.json"], &["CliError::Points"]),
+    case("points_not_json", &[PRIOR, ("x.json", b"{")], &["check", "p.thal", "--at", "x.json"], &[]),
+    case("points_without_list", &[PRIOR, ("x.json", b"[1]")], &["check", "p.thal", "--at", "x.json"], &[]),
+    case(
+        "points_too_long",
+        &[PRIOR, ("x.json", b"{\"points\": [[1, 2]]}")],
+        &["check", "p.thal", "--at", "x.json"],
+        &[],
+    ),
+    case("points_text", &[PRIOR, ("x.json", b"{\"points\": [[\"a\"]]}")], &["check", "p.thal", "--at", "x.json"], &[]),
+    case("set_unknown", &[PRIOR], &["check", "p.thal", "--set", "b=1"], &[]),
+    case("set_malformed", &[PRIOR], &["check", "p.thal", "--set", "b"], &[]),
+    case("set_not_a_number", &[PRIOR], &["check", "p.thal", "--set", "b=two"], &[]),
+    case("params_missing", &[PRIOR], &["check", "p.thal", "--params", "no.json"], &[]),
+    case("params_unknown", &[PRIOR, ("q.json", b"{\"b\": 1}")], &["check", "p.thal", "--params", "q.json"], &[]),
+    case("flag_chains_zero", &[PRIOR], &["sample", "p.thal", "--chains", "0"], &[]),
+    case("flag_draws_zero", &[PRIOR], &["sample", "p.thal", "--draws", "0"], &[]),
+    case("flag_threads_zero", &[PRIOR], &["sample", "p.thal", "--threads", "0"], &[]),
+    case("flag_thin_zero", &[PRIOR], &["sample", "p.thal", "--thin", "0"], &[]),
+    case("flag_seed_negative", &[PRIOR], &["sample", "p.thal", "--seed", "-1"], &[]),
+    case("flag_warmup_text", &[PRIOR], &["sample", "p.thal", "--warmup", "many"], &[]),
+    case("flag_metric_unknown", &[PRIOR], &["sample", "p.thal", "--metric", "round"], &[]),
+    case("flag_unknown", &[PRIOR], &["sample", "p.thal", "--drws", "10"], &[]),
+    case(
+        "flag_target_accept",
+        &[PRIOR],
+        &["sample", "p.thal", "--target-accept", "2"],
+        &["CliError::Workflow", "WorkflowError::Mcmc", "McmcError::Config"],
+    ),
+    case("flag_target_accept_nan", &[PRIOR], &["sample", "p.thal", "--target-accept", "nan"], &[]),
+    case("flag_max_depth", &[PRIOR], &["sample", "p.thal", "--max-depth", "99"], &[]),
+    case("flag_huge_draws", &[PRIOR], &["sample", "p.thal", "--draws", "1000000000000000"], &["WorkflowError::Memory"]),
+    case("command_unknown", &[], &["smaple"], &[]),
+    case(
+        "nothing_to_sample",
+        &[("m.thal", b"data y: real = 1\nobserve y ~ normal(0, 1)\n")],
+        &["sample", "m.thal"],
+        &["McmcError::NoCoordinates"],
+    ),
+    case(
+        "start_density_nan",
+        &[("m.thal", b"data y: real = 1\nlatent a ~ normal(0, 1)\nlet b = log(-1 - a^2)\nobserve y ~ normal(b, 1)\n")],
+        &["sample", "m.thal"],
+        &["WorkflowError::Start"],
+    ),
+    case(
+        "start_gradient_nan",
+        &[("m.thal", b"latent a ~ normal(0, 1)\nfactor sqrt(floor(abs(a) / 1e9))\n")],
+        &["sample", "m.thal"],
+        &[],
+    ),
+    case(
+        "sample_wrong_model",
+        &[("m.thal", b"latent a ~ normal(0, s)\n")],
+        &["sample", "m.thal"],
+        &["WorkflowError::Model"],
+    ),
+    case(
+        "start_improper",
+        &[("m.thal", b"latent a: real ~ flat()\n")],
+        &["sample", "m.thal"],
+        &["McmcError::StepSize"],
+    ),
+    case(
+        "init_negative_radius",
+        &[PRIOR],
+        &["sample", "p.thal", "--init", "-1"],
+        &["WorkflowError::Init", "StartError::Radius"],
+    ),
+    case("init_missing_file", &[PRIOR], &["sample", "p.thal", "--init", "no.json"], &["StartError::File"]),
+    case(
+        "init_unknown",
+        &[PRIOR, ("i.json", b"{\"b\": 1}")],
+        &["sample", "p.thal", "--init", "i.json"],
+        &["StartError::Unknown"],
+    ),
+    case(
+        "init_count",
+        &[PRIOR, ("i.json", b"{\"a\": [1, 2]}")],
+        &["sample", "p.thal", "--init", "i.json"],
+        &["StartError::Count"],
+    ),
+    case(
+        "init_joint",
+        &[("p.thal", b"latent a ~ dirichlet([1, 1, 1])\n"), ("i.json", b"{\"a\": [0.2, 0.3, 0.5]}")],
+        &["sample", "p.thal", "--init", "i.json"],
+        &["StartError::Joint"],
+    ),
+    case(
+        "init_outside",
+        &[("p.thal", b"latent a ~ exponential(1)\n"), ("i.json", b"{\"a\": -1}")],
+        &["sample", "p.thal", "--init", "i.json"],
+        &["StartError::Outside"],
+    ),
+    case(
+        "out_is_a_file",
+        &[PRIOR, ("o", b"")],
+        &["sample", "p.thal", "--draws", "20", "--warmup", "20", "--chains", "1", "--out", "o"],
+        &["WorkflowError::Folder"],
+    ),
+    case(
+        "out_cannot_be_made",
+        &[PRIOR],
+        &["sample", "p.thal", "--draws", "20", "--warmup", "20", "--chains", "1", "--out", "/proc/no"],
+        &[],
+    ),
+    case(
+        "out_cannot_be_written",
+        &[PRIOR],
+        &["sample", "p.thal", "--draws", "20", "--warmup", "20", "--chains", "1", "--out", "/proc/self/fdinfo"],
+        &["WorkflowError::Io", "IoError::Write"],
+    ),
+    case("config_missing", &[], &["sample", "--config", "no.json"], &["CliError::Config"]),
+    case("config_not_json", &[("c.json", b"{")], &["sample", "--config", "c.json"], &[]),
+    case("config_of_something_else", &[("c.json", b"{}")], &["run", "--config", "c.json"], &[]),
+    case(
+        "config_wrong_values",
+        &[("c.json", b"{\"arguments\": {\"model\": {}}}")],
+        &["run", "--config", "c.json"],
+        &[],
+    ),
+    case(
+        "optimize_without_likelihood",
+        &[PRIOR],
+        &["optimize", "p.thal", "--mle"],
+        &["CliError::Optimize", "OptimizeError::NoLikelihood"],
+    ),
+    case(
+        "optimize_no_start",
+        &[("m.thal", b"latent a ~ normal(0, 1)\nfactor log(-1 - a^2)\n")],
+        &["optimize", "m.thal"],
+        &["OptimizeError::NoStart"],
+    ),
+    case(
+        "optimize_unbounded",
+        &[("m.thal", b"latent a ~ normal(0, 1)\nfactor a^4\n")],
+        &["optimize", "m.thal"],
+        &["OptimizeError::NotConverged"],
+    ),
+    case("simulate_zero", &[PRIOR], &["simulate", "p.thal", "--draws", "0"], &[]),
+    case("simulate_improper", &[("m.thal", b"latent a: real ~ flat()\n")], &["simulate", "m.thal"], &[]),
+    case("simulate_factor", &[("m.thal", b"latent a ~ normal(0, 1)\nfactor a\n")], &["simulate", "m.thal"], &[]),
+    case(
+        "simulate_truncated_away",
+        &[("m.thal", b"latent a: real<lower=50> ~ normal(0, 1)\n")],
+        &["simulate", "m.thal"],
+        &[],
+    ),
+    case("posterior_missing", &[PRIOR], &["simulate", "p.thal", "--posterior", "."], &["IoError::Read"]),
+    case(
+        "posterior_cut",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n1,2\n1,")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &["IoError::Parse"],
+    ),
+    case(
+        "posterior_short_row",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n1,2\n1\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_text",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n1,two\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case("posterior_empty", &[PRIOR, ("chain_1.csv", b"")], &["simulate", "p.thal", "--posterior", "."], &[]),
+    case(
+        "posterior_without_draws",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_not_text",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n\xff,1\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_of_another_model",
+        &[PRIOR, ("chain_1.csv", b"lp__,b\n1,2\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_of_another_size",
+        &[("p.thal", b"latent a: vector[3] ~ normal(0, 1)\n"), ("chain_1.csv", b"lp__,a.1,a.2\n1,2,3\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_of_unequal_chains",
+        &[PRIOR, ("chain_1.csv", b"lp__,a\n1,2\n"), ("chain_2.csv", b"lp__,b,c\n1,2,3\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &["WorkflowError::Draws"],
+    ),
+    case(
+        "posterior_huge_index",
+        &[PRIOR, ("chain_1.csv", b"lp__,a.9000000000.9000000000\n1,2\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "posterior_index_zero",
+        &[PRIOR, ("chain_1.csv", b"lp__,a.0\n1,2\n")],
+        &["simulate", "p.thal", "--posterior", "."],
+        &[],
+    ),
+    case(
+        "out_disk_full",
+        &[PRIOR, ("chain_1.csv", b"-> /dev/full")],
+        &["sample", "p.thal", "--draws", "20", "--warmup", "20", "--chains", "1", "--out", "."],
+        &[],
+    ),
+    case(
+        "out_chain_cannot_be_made",
+        &[PRIOR, ("chain_1.csv", b"-> /proc/no/such")],
+        &["sample", "p.thal", "--draws", "20", "--warmup", "20", "--chains", "1", "--out", "."],
+        &["IoError::Create"],
+    ),
+    case("flag_huge_chains", &[PRIOR], &["sample", "p.thal", "--chains", "1000000000000"], &[]),
+    case("simulate_huge", &[PRIOR], &["simulate", "p.thal", "--draws", "1000000000000000"], &[]),
+    case(
+        "data_is_a_folder_named_json",
+        &[MODEL, ("d.json", b"-> /tmp")],
+        &["check", "m.thal", "--data", "d.json"],
+        &[],
+    ),
+];
