@@ -92,7 +92,7 @@ pub const CASES: &[Case] = &[
     case("command_unknown", &[], &["smaple"], &[]),
     case("nothing_to_sample", &[("m.thal", b"data y: real = 1\nobserve y ~ normal(0, 1)\n")], &["sample", "m.thal"], &["McmcError::NoCoordinates"]),
     case("start_density_nan", &[("m.thal", b"data y: real = 1\nlatent a ~ normal(0, 1)\nlet b = log(-1 - a^2)\nobserve y ~ normal(b, 1)\n")], &["sample", "m.thal"], &["WorkflowError::Start"]),
-    case("start_gradient_nan", &[("m.thal", b"latent a ~ normal(0, 1)\nfactor sqrt(abs(a))\n"), ("i.json", b"{\"a\": 0}")], &["sample", "m.thal", "--init", "i.json"], &[]),
+    case("start_gradient_nan", &[("m.thal", b"latent a ~ normal(0, 1)\nfactor sqrt(abs(a))\n"), ("i.json", b"{\"unconstrained\": [0]}")], &["sample", "m.thal", "--init", "i.json"], &[]),
     case("set_of_integer", &[("m.thal", b"const k = 1\nlatent a ~ normal(k, 1)\n")], &["check", "m.thal", "--set", "k=0.5"], &[]),
     case("set_of_list", &[("m.thal", b"const k = [1, 2]\nlatent a ~ normal(k[1], 1)\n")], &["check", "m.thal", "--set", "k=0.5"], &[]),
     case("params_count", &[("m.thal", b"param k: vector[2] = [1, 2]\nlatent a ~ normal(k[1], 1)\n"), ("q.json", b"{\"k\": 1}")], &["check", "m.thal", "--params", "q.json"], &[]),
