@@ -1,0 +1,2 @@
+//! Which plates are separable, and what is said of those that are not.
+
