@@ -149,6 +149,14 @@ impl Levels {
         &self.bases[self.base_id(l)]
     }
 
+    /// Rows of a level's base under each row of its parent.
+    pub fn counts(&self, l: LevelId) -> Vec<usize> {
+        let base = self.base(l);
+        let mut counts = vec![0; self.bases[base.parent].len];
+        (0..base.len).for_each(|r| counts[base.parent_row.at(r)] += 1);
+        counts
+    }
+
     /// The level of the base alone.
     pub fn without_axes(&mut self, l: LevelId) -> LevelId {
         self.intern(Level { base: self.base_id(l), axes: vec![] })

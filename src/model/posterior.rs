@@ -28,7 +28,7 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The model file could not be read.
-    #[error("cannot read the model {path}: {source}")]
+    #[error("cannot read the model {path}: {source}; give a text file (UTF-8) that ends in .thal, or a folder with a model.thal", path = path.display())]
     Read {
         /// The path.
         path: PathBuf,
