@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod common;
 mod optimize;
+mod plates;
 mod points;
 mod run;
 mod sample;

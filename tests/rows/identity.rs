@@ -33,7 +33,7 @@ fn add_group(group: &RowGroup, x: &[f64], shared: &[f64], grad: &mut [f64], cota
         let (lp, g) = value_and_gradient(&group.graph, group.lp, &[&u, &common, &reads, &row.data]);
         total += lp;
         size += lp.abs();
-        let mut add = |places: &[u32], g: &[f64], to: &mut [f64]| {
+        let add = |places: &[u32], g: &[f64], to: &mut [f64]| {
             places.iter().zip(g).for_each(|(p, d)| to[*p as usize] += d);
         };
         add(&row.coordinates, &g[0], grad);

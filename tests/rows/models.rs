@@ -39,5 +39,5 @@ fn globals_and_rows_of_the_models_make_the_whole() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(checked >= 8, "{checked} plates");
+    assert!(checked >= 7, "{checked} plates");
 }

@@ -13,8 +13,10 @@
 //!
 //! Jacobians of the transforms included.
 
+pub mod input;
 pub mod labels;
 mod layout;
+pub mod likelihood;
 mod owners;
 mod recipe;
 mod slice;
