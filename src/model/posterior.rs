@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::data::{DataError, DataFile};
-use super::lower::{Lower, Mode};
 use super::level::Base;
+use super::lower::{Lower, Mode};
 use super::separable::Plate;
 use super::site::{BoundData, DataUse, FactorKind, Note, Site, Summed, Term};
 use crate::dsl::ast::Block;

@@ -6,7 +6,7 @@ use thalweg::graph::reverse::{grad, gradient};
 use thalweg::graph::{Graph, Shape, Spread, Var};
 use thalweg::model::posterior::Posterior;
 use thalweg::model::row::{RowGroup, RowModel};
-use thalweg::model::separable::Plate;
+use thalweg::model::separable::{Inside, Plate};
 
 /// Value and gradient of a scalar at inputs.
 fn value_and_gradient(g: &Graph, lp: Var, inputs: &[&[f64]]) -> (f64, Vec<Vec<f64>>) {
@@ -71,6 +71,12 @@ fn by_rows(post: &Posterior, rows: &RowModel, x: &[f64]) -> (f64, Vec<f64>, f64)
 /// The largest relative error of value and gradient at random points.
 pub fn error(post: &Posterior, plate: &Plate) -> f64 {
     let rows = post.rows(plate).unwrap_or_else(|e| panic!("{e}"));
+    let mut own: Vec<u32> = rows.groups.iter().flat_map(|g| &g.rows).flat_map(|r| r.coordinates.clone()).collect();
+    own.sort_unstable();
+    let starts = post.sites.iter().scan(0, |at, s| Some(std::mem::replace(at, *at + s.free)));
+    let starts: Vec<usize> = starts.collect();
+    let range = |i: &Inside| starts[i.at]..starts[i.at] + post.sites[i.at].free;
+    assert_eq!(own, plate.sites.iter().flat_map(range).map(|c| c as u32).collect::<Vec<_>>());
     let mut worst: f64 = 0.0;
     for k in 0..2 {
         let mut rng = Stream::new(7, "rows", k);

@@ -56,7 +56,10 @@ fn persons_and_items_are_separable_given_the_other() {
     assert_eq!((input.names(&post, 0), input.sizes()), (vec!["y[1]".into(), "y[2]".into(), "y[3]".into()], (2, 3)));
     assert_eq!(input.kind, thalweg::model::row::input::InputKind::Set);
     // A vector statement over the answers is as good as a plate.
-    let vector = IRT.replace("plate n in 1:N { observe y[n] ~ bernoulli_logit(theta[person[n]] - b[item[n]]) }", "observe y ~ bernoulli_logit(theta[person] - b[item])");
+    let vector = IRT.replace(
+        "plate n in 1:N { observe y[n] ~ bernoulli_logit(theta[person[n]] - b[item[n]]) }",
+        "observe y ~ bernoulli_logit(theta[person] - b[item])",
+    );
     let post = bind(&vector, ANSWERS);
     holds(&post, "i");
     holds(&post, "j");
@@ -132,6 +135,32 @@ fn loops_in_rows() {
         for t in 1:5 { for i in 1:3 { latent h[i, t] ~ normal(t == 1 ? 0 : phi[i] * h[i, t - 1], s) } }\nobserve y ~ normal(h, 1)";
     let data = r#"{"y": [[1, 2, 3, 4, 5], [0, 0, 1, 1, 0], [2, 1, 2, 1, 2]]}"#;
     holds(&bind(source, data), "i");
+}
+
+/// The carry has an element for each row: the loop is cut down to the row's.
+#[test]
+fn recurrences_with_a_carry_by_row() {
+    let source = "data y: matrix[5, 3]\nlatent s ~ half_normal(0, 1)\nplate i in 1:3 { latent phi ~ beta(2, 2) }\nlet h: matrix[5, 3]\n\
+        for t in 1:5 {\n  let h[t] = t == 1 ? phi : phi .* h[t - 1] + tanh(s * h[t - 1] + y[t - 1])\n}\nobserve y ~ normal(h, s)";
+    let y = "[[1, 2, 3], [0, 0, 1], [2, 1, 2], [1, 2, 1], [0, 1, 0]]";
+    let post = bind(source, &format!(r#"{{"y": {y}}}"#));
+    assert!(post.graph.nodes().iter().any(|n| matches!(n.op, thalweg::graph::Op::Scan(_))));
+    holds(&post, "i");
+    assert_eq!(rows(&post, "i").groups.len(), 1);
+}
+
+/// The chains of all rows are summed out side by side.
+#[test]
+fn chains_of_states_in_rows() {
+    let source = "data y: matrix[3, 5]\nlatent m ~ normal(0, 1)\nplate i in 1:3 {\n  latent p ~ beta(2, 2)\n\
+        latent z: array[5] int<lower=0, upper=1>\n  for t in 1:5 {\n    latent z[t] ~ bernoulli(t == 1 ? 0.5 : z[t - 1] == 1 ? p : 0.3)\n\
+        observe y[i, t] ~ normal(m * z[t], 1)\n  }\n}";
+    let post = bind(source, r#"{"y": [[1, 2, 3, 4, 5], [0, 0, 1, 1, 0], [2, 1, 2, 1, 2]]}"#);
+    assert!(post.graph.nodes().iter().any(|n| matches!(n.op, thalweg::graph::Op::Scan(_))));
+    holds(&post, "i");
+    let plate = post.plate("z").expect("z");
+    let input = post.row_input(plate, &post.assign(plate).expect("separable"));
+    assert_eq!((input.kind, input.sizes()), (thalweg::model::row::input::InputKind::Sequence, (5, 5)));
 }
 
 #[test]

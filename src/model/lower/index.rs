@@ -87,9 +87,9 @@ impl Lower<'_> {
         }
         let mut evaluated = Vec::with_capacity(slots.len());
         for (slot, &size) in slots.iter().zip(dims) {
-            self.indexing += 1;
+            self.aside += 1;
             let index = self.slot(slot, size);
-            self.indexing -= 1;
+            self.aside -= 1;
             evaluated.push(index?);
         }
         let mut level = ROOT;

@@ -122,8 +122,8 @@ pub struct Lower<'m> {
     pub targets: Vec<(usize, index::Positions)>,
     /// Data that statements read, not as an index, or observe: data, elements, and the term that observes them.
     pub data_uses: Vec<(usize, index::Positions, Option<usize>)>,
-    /// Indices and ranges around the expression being read.
-    pub indexing: usize,
+    /// Indices, ranges and reports around the expression being read: what they read informs no factor.
+    pub aside: usize,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
     /// Latents drawn or given, with plate axes in front (simulation only).
@@ -166,7 +166,7 @@ impl<'m> Lower<'m> {
             reads: vec![],
             targets: vec![],
             data_uses: vec![],
-            indexing: 0,
+            aside: 0,
             definitions: HashMap::new(),
             latents: vec![],
             keep_data: false,

@@ -130,7 +130,7 @@ impl Lower<'_> {
         if !simulate && self.here != ROOT {
             self.reads.push((i, p.clone(), span));
         }
-        if !simulate && self.indexing == 0 {
+        if !simulate && self.aside == 0 {
             self.data_uses.push((i, p.clone(), None));
         }
         let d = &self.data[i];

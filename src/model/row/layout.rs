@@ -66,9 +66,10 @@ pub(super) fn layout(g: &Graph, node: &Node, own: &[u32]) -> Layout {
         }
         Op::CumSum { reverse } => {
             let width = node.shape.dims().last().copied().unwrap_or(1).max(1);
-            let hits = own.iter().enumerate().flat_map(|(to, j)| {
-                running(*j as usize, width, *reverse).map(move |k| (k as u32, to as u32))
-            });
+            let hits = own
+                .iter()
+                .enumerate()
+                .flat_map(|(to, j)| running(*j as usize, width, *reverse).map(move |k| (k as u32, to as u32)));
             scattered(args[0], hits.collect(), own.len())
         }
         Op::MatMul { ta, tb } => product(g, node, *ta, *tb, own),
@@ -78,10 +79,7 @@ pub(super) fn layout(g: &Graph, node: &Node, own: &[u32]) -> Layout {
             let read = batches.iter().flat_map(|b| lower(*b, n)).collect();
             let nb = batches.len();
             let pick = own.iter().map(|j| place(&batches, *j as usize / (n * n), n * n) + *j % (n * n) as u32);
-            Layout {
-                pick: Some(pick.collect()),
-                ..one(vec![(args[0], read)], move |a| Instr::Cholesky(a[0], [nb, n]))
-            }
+            Layout { pick: Some(pick.collect()), ..one(vec![(args[0], read)], move |a| Instr::Cholesky(a[0], [nb, n])) }
         }
         Op::LogAbsDet => {
             let (block, nb) = (square(g, node), own.len());
@@ -167,7 +165,8 @@ fn solution(node: &Node, own: &[u32], triangular: bool, transposed: bool) -> Lay
     let columns = distinct(own.iter().map(|j| column(*j)));
     let batches = distinct(columns.iter().map(|c| c / m));
     // One matrix with several columns, or a matrix for each column.
-    let (matrices, width) = if batches.len() == 1 { (batches, columns.len()) } else { (columns.iter().map(|c| c / m).collect(), 1) };
+    let (matrices, width) =
+        if batches.len() == 1 { (batches, columns.len()) } else { (columns.iter().map(|c| c / m).collect(), 1) };
     let nb = matrices.len();
     let full = |b: usize| (0..n * n).map(move |k| (b * n * n + k) as u32);
     let read = |b: &usize| -> Vec<u32> { if triangular { lower(*b, n).collect() } else { full(*b).collect() } };

@@ -116,8 +116,7 @@ impl Posterior {
         let mut groups: Vec<(Vec<Instr>, Vec<RowFeed>, Vec<Vec<u32>>)> = vec![];
         let starts = self.starts();
         for (row, seeds) in addends.rows.iter().enumerate() {
-            let rule =
-                RowRule { g: &self.graph, labels: &assigned.labels, owners: &owners, tag: row as u32 + 1 };
+            let rule = RowRule { g: &self.graph, labels: &assigned.labels, owners: &owners, tag: row as u32 + 1 };
             let Cut { recipe, data, shared: reads, coordinates } = cut(&self.graph, &rule, seeds);
             let coordinates = coordinates.iter().map(|(v, e)| starts[v] + e).collect();
             let reads = reads.into_iter().map(|r| shared.number(r)).collect();
@@ -295,8 +294,15 @@ fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowG
     let reads_input = input("reads", kept_reads.len());
     let data = input("data", kept_data.len());
     let first = rows[0].clone();
-    let mut inputs =
-        GroupInputs { leaves: &leaves, starts, first: &first, coordinates, common: common_input, reads: reads_input, data };
+    let mut inputs = GroupInputs {
+        leaves: &leaves,
+        starts,
+        first: &first,
+        coordinates,
+        common: common_input,
+        reads: reads_input,
+        data,
+    };
     let made = write(&mut graph, recipe, &mut inputs);
     let lp = made.last().map(|v| graph.sum(*v)).unwrap_or(coordinates);
     for (r, all) in rows.iter_mut().zip(&reads) {

@@ -119,8 +119,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
                     let steps = stepped(s, *a, elements);
                     pending.entry(node.args[*a].index()).or_default().extend(steps);
                 }
-                let want =
-                    Want { own: vec![], leaves: vec![], class: Class::Own, layout: None, cut_loop: Some(cut) };
+                let want = Want { own: vec![], leaves: vec![], class: Class::Own, layout: None, cut_loop: Some(cut) };
                 self.wants.insert(i, want);
                 continue;
             }
@@ -309,7 +308,8 @@ fn cut_loop(s: &Scan, wanted: &BTreeMap<u32, Vec<u32>>) -> CutLoop {
     let mut ys: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); s.ys.len()];
     for (k, elements) in wanted {
         let k = *k as usize;
-        let (set, v) = if k < 2 * n { (&mut carries[k % n], s.next[k % n]) } else { (&mut ys[k - 2 * n], s.ys[k - 2 * n]) };
+        let (set, v) =
+            if k < 2 * n { (&mut carries[k % n], s.next[k % n]) } else { (&mut ys[k - 2 * n], s.ys[k - 2 * n]) };
         let width = s.body.shape(v).count() as u32;
         set.extend(elements.iter().map(|e| if k < n { *e } else { e % width }));
     }
