@@ -98,6 +98,9 @@ impl Rule for RowRule<'_> {
     }
 }
 
+/// A recipe with its rows, and the shared values that each of them reads.
+type Alike = (Vec<Instr>, Vec<RowFeed>, Vec<Vec<u32>>);
+
 /// Elements of the log density that belong together, by row.
 struct Addends {
     all: Vec<(Var, Tags)>,
@@ -113,7 +116,7 @@ impl Posterior {
         let owners = Owners::new(&self.graph, &addends.all);
         let mut shared = Numbered::default();
         let mut found: HashMap<Vec<Instr>, usize> = HashMap::new();
-        let mut groups: Vec<(Vec<Instr>, Vec<RowFeed>, Vec<Vec<u32>>)> = vec![];
+        let mut groups: Vec<Alike> = vec![];
         let starts = self.starts();
         for (row, seeds) in addends.rows.iter().enumerate() {
             let rule = RowRule { g: &self.graph, labels: &assigned.labels, owners: &owners, tag: row as u32 + 1 };
