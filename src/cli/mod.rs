@@ -6,6 +6,7 @@ mod common;
 mod evidence;
 mod fit;
 mod optimize;
+mod plates;
 mod points;
 mod run;
 mod sample;

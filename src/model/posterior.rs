@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::data::{DataError, DataFile};
+use super::level::Base;
 use super::lower::{Lower, Mode};
 use super::separable::Plate;
-use super::site::{FactorKind, Note, Site, Summed, Term};
+use super::site::{BoundData, DataUse, FactorKind, Note, Site, Summed, Term};
 use crate::dsl::ast::Block;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::parser::parse;
@@ -101,6 +102,7 @@ impl Model {
         let unused = l.unused_keys();
         let nodes = l.report_nodes();
         let reports = l.reports.iter().map(|r| r.name.clone()).zip(nodes).collect();
+        let plates = l.plate_list(&totals.terms);
         Ok(Posterior {
             dim: l.sites.iter().map(|s| s.free).sum(),
             sites: std::mem::take(&mut l.sites),
@@ -110,8 +112,11 @@ impl Model {
             lp: totals.lp,
             lp_nojac: totals.lp_nojac,
             log_likelihood: totals.log_likelihood,
-            plates: l.plate_list(&totals.terms),
+            plates,
             discrete: l.discrete.iter().map(|d| (d.name.clone(), d.span)).collect(),
+            bases: l.levels.bases().to_vec(),
+            uses: l.data_read(),
+            data: l.bound_data(),
             terms: totals.terms,
             sums: totals.sums,
             graph: l.g,
@@ -162,6 +167,12 @@ pub struct Posterior {
     pub discrete: Vec<(String, Span)>,
     /// Plates outside loops.
     pub plates: Vec<Plate>,
+    /// Index spaces of plates, loops and branches; see [`super::level`].
+    pub bases: Vec<Base>,
+    /// What of the data the statements read and observe.
+    pub uses: Vec<DataUse>,
+    /// The data that the model declares.
+    pub data: Vec<BoundData>,
 }
 
 impl Posterior {

@@ -68,7 +68,7 @@ impl Lower<'_> {
     fn term(&self, f: &Factor, node: Var, count: usize, states: usize) -> Term {
         let (kind, span, about) = (f.kind, f.span, f.about.clone());
         let base = self.levels.base_id(f.value.level);
-        Term { kind, span, about, node, count, states, base, discrete: self.elements_read(f.value.level), target: None }
+        Term { kind, span, about, node, count, states, base, discrete: self.elements_read(f.value.level) }
     }
 
     /// The discrete sites that a level enumerates, with the element that each of its rows reads.

@@ -120,6 +120,10 @@ pub struct Lower<'m> {
     pub reads: Vec<(usize, index::Positions, Span)>,
     /// Data that observes in plates and loops have as their targets.
     pub targets: Vec<(usize, index::Positions)>,
+    /// Data that statements read, not as an index, or observe: data, elements, and the term that observes them.
+    pub data_uses: Vec<(usize, index::Positions, Option<usize>)>,
+    /// Indices, ranges and reports around the expression being read: what they read informs no factor.
+    pub aside: usize,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
     /// Latents drawn or given, with plate axes in front (simulation only).
@@ -161,6 +165,8 @@ impl<'m> Lower<'m> {
             lets: false,
             reads: vec![],
             targets: vec![],
+            data_uses: vec![],
+            aside: 0,
             definitions: HashMap::new(),
             latents: vec![],
             keep_data: false,

@@ -49,7 +49,12 @@ impl<'m> Lower<'m> {
             StmtKind::Let { name, kind } => self.let_stmt(s.span, name, kind),
             StmtKind::Report { name, ty, value } => match self.lets {
                 true => Ok(()),
-                false => self.report_stmt(name, ty.as_ref(), value),
+                false => {
+                    self.aside += 1;
+                    let done = self.report_stmt(name, ty.as_ref(), value);
+                    self.aside -= 1;
+                    done
+                }
             },
             StmtKind::Observe { target, dist } => match self.lets {
                 true => Ok(()),
