@@ -26,12 +26,14 @@ mod matrix;
 mod observe;
 mod plate;
 mod reduce;
+mod rows;
 mod scan;
 mod sequence;
 mod standard;
 mod step;
 mod stmt;
 mod target;
+mod track;
 mod types;
 
 use std::collections::HashMap;
@@ -40,7 +42,7 @@ use super::level::{LevelId, Levels, ROOT};
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
-use crate::dsl::ast;
+use crate::dsl::ast::{self, Ident};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
 use crate::graph::Graph;
@@ -88,6 +90,8 @@ pub struct Lower<'m> {
     pub discrete: Vec<super::site::Discrete>,
     /// Arrays that statements fill.
     pub filled: Vec<Filled>,
+    /// Plates outside loops, with their bases.
+    pub plates: Vec<(Ident, LevelId)>,
     /// Terms of the log density.
     pub factors: Vec<Factor>,
     /// Kept values.
@@ -142,6 +146,7 @@ impl<'m> Lower<'m> {
             sites: vec![],
             discrete: vec![],
             filled: vec![],
+            plates: vec![],
             factors: vec![],
             reports: vec![],
             notes: vec![],
