@@ -122,7 +122,7 @@ fn gradients_and_plan() {
         "j      9:7",
         "yes        vector of 2",
         "jacobian    tau",
-        "16 lanes",
+        "a batch of points: ",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
