@@ -8,6 +8,8 @@ mod fill;
 mod growth;
 #[path = "language/hand.rs"]
 mod hand;
+#[path = "language/hidden.rs"]
+mod hidden;
 #[path = "language/laws.rs"]
 mod laws;
 #[path = "language/observe.rs"]

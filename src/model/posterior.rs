@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::data::{DataError, DataFile};
+use super::hidden::{Hidden, HiddenError};
 use super::lower::{Lower, Mode};
 use super::site::{FactorKind, Note, Site, Term};
 use crate::dsl::ast::Block;
@@ -44,6 +45,9 @@ pub enum ModelError {
     /// The data file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Summed-out latents cannot be drawn.
+    #[error(transparent)]
+    Hidden(#[from] HiddenError),
 }
 
 /// Settings of a binding beside the data.
@@ -82,11 +86,27 @@ impl Model {
         self.lower(data, settings).map_err(|d| wrong(&self.file, &self.source, d))
     }
 
-    fn lower(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, Diagnostic> {
-        let walk = || Lower::new(Mode::Density, data, &settings.set, &settings.params);
-        let mut first = walk();
-        first.run(&self.tree)?;
-        let mut l = first;
+    /// Exact draws of the summed-out latents given the others; `None` where the model has none.
+    pub fn hidden(&self, data: &DataFile, settings: &Settings) -> Result<Option<Hidden>, ModelError> {
+        let wrap = |d| wrong(&self.file, &self.source, d);
+        let mut l = self.walked(data, settings, true).map_err(wrap)?;
+        if l.discrete.is_empty() {
+            return Ok(None);
+        }
+        let (tables, nodes) = l.hidden_tables().map_err(wrap)?;
+        Ok(Some(Hidden::new(&l.g, &l.sites, l.hidden_sites(), &tables, &nodes)?))
+    }
+
+    /// Walks the model, twice where statements fill latents.
+    fn walked<'m>(
+        &'m self,
+        data: &'m DataFile,
+        settings: &'m Settings,
+        constrained: bool,
+    ) -> Result<Lower<'m>, Diagnostic> {
+        let walk = || Lower { constrained, ..Lower::new(Mode::Density, data, &settings.set, &settings.params) };
+        let mut l = walk();
+        l.run(&self.tree)?;
         if !l.planned.is_empty() {
             let mut plan = std::mem::take(&mut l.planned);
             plan.values_mut().for_each(|p| p.elements.sort_unstable());
@@ -95,6 +115,11 @@ impl Model {
             l.run(&self.tree)?;
             l.close_sites()?;
         }
+        Ok(l)
+    }
+
+    fn lower(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, Diagnostic> {
+        let mut l = self.walked(data, settings, false)?;
         let totals = l.totals()?;
         let unused = l.unused_keys();
         let nodes = l.report_nodes();
@@ -104,6 +129,7 @@ impl Model {
             sites: std::mem::take(&mut l.sites),
             notes: std::mem::take(&mut l.notes),
             reports,
+            hidden_reports: std::mem::take(&mut l.hidden_reports),
             unused,
             lp: totals.lp,
             lp_nojac: totals.lp_nojac,
@@ -137,6 +163,8 @@ pub struct Posterior {
     pub sites: Vec<Site>,
     /// Kept derived values.
     pub reports: Vec<(String, Kept)>,
+    /// Reports that read a summed-out latent: they need a draw of it, from [`Model::hidden`].
+    pub hidden_reports: Vec<String>,
     /// Remarks about lines of the model.
     pub notes: Vec<Note>,
     /// Keys of the data file that the model does not use.

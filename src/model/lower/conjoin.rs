@@ -62,7 +62,7 @@ impl Lower<'_> {
     }
 
     /// A term as tables over elements; numbers of one event are summed.
-    fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, plain: &mut Var) -> Res<()> {
+    pub fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
         let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;

@@ -54,6 +54,7 @@ impl Lower<'_> {
         let input = self.g.input(&id.name, Shape::new(&[free]), Spread::Particle);
         let u = Val { home: Home::Var(input), dims: vec![free], level: ROOT, int: false };
         let at_once = match &plan {
+            _ if self.constrained => Some([f64::NEG_INFINITY, f64::INFINITY]),
             Some(p) => p.limits,
             None => Some([f64::NEG_INFINITY, f64::INFINITY]),
         };
@@ -86,7 +87,7 @@ impl Lower<'_> {
 
     /// `latent x[i] ~ law` for a latent with coordinates, or one that is drawn.
     pub fn fill_latent(&mut self, at: usize, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
-        if self.lets && !dist.noncentred && matches!(self.mode, Mode::Density) {
+        if self.lets && !(dist.noncentred && !self.constrained) && matches!(self.mode, Mode::Density) {
             return Ok(());
         }
         let use_ = self.law_use(dist)?;
@@ -113,7 +114,7 @@ impl Lower<'_> {
         let Some(plan) = self.plan.get(&id.name).cloned() else {
             return Ok(());
         };
-        if plan.limits.is_some() {
+        if plan.limits.is_some() || self.constrained {
             let x = self.read_elements(at, dist.span, &targets.table, targets.level, targets.dims.clone())?;
             return self.prior(&id.name, &use_, &x, dist.span);
         }

@@ -20,6 +20,7 @@ mod expr;
 mod fill;
 mod forward;
 mod functions;
+mod hidden;
 mod index;
 pub mod latent;
 mod matrix;
@@ -122,6 +123,10 @@ pub struct Lower<'m> {
     pub latents: Vec<Report>,
     /// Observed data keep the values of the file (simulation only).
     pub keep_data: bool,
+    /// Latents enter the graph as their constrained values, without transforms.
+    pub constrained: bool,
+    /// Reports that read a summed-out latent (density only).
+    pub hidden_reports: Vec<String>,
 }
 
 impl<'m> Lower<'m> {
@@ -159,6 +164,8 @@ impl<'m> Lower<'m> {
             definitions: HashMap::new(),
             latents: vec![],
             keep_data: false,
+            constrained: false,
+            hidden_reports: vec![],
         }
     }
 

@@ -230,9 +230,9 @@ impl<'m> Lower<'m> {
         }
         let full = self.levels.with_axes(self.here, v.level);
         if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
-            let text =
-                format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
-            self.note(NoteKind::Warning, id.span, text);
+            let text = format!("report `{}` reads a summed-out latent: each draw gets an exact draw of it", id.name);
+            self.note(NoteKind::Info, id.span, text);
+            self.hidden_reports.push(id.name.clone());
             return self.declare(id, Binding::Val(v));
         }
         let root = self.at_root(id.span, &v)?;
