@@ -14,6 +14,8 @@ mod hidden;
 mod laws;
 #[path = "language/observe.rs"]
 mod observe;
+#[path = "language/params.rs"]
+mod params;
 #[path = "language/plates.rs"]
 mod plates;
 #[path = "language/values.rs"]

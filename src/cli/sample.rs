@@ -131,7 +131,8 @@ impl SampleArgs {
     pub fn sample(&self) -> Result<Done, CliError> {
         let nuts = self.nuts();
         nuts.check().map_err(|e| CliError::Other(e.to_string()))?;
-        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
+        let (model, data) = (self.model.load()?, self.model.load_data()?);
+        let settings = self.model.settings(self.seed)?;
         let compiled = Compiled::new(model.bind_with(&data, &settings)?);
         if let Some(folder) = &self.out {
             self.prepare(folder, &nuts)?;

@@ -40,7 +40,8 @@ impl SimulateArgs {
         if self.draws == 0 {
             return Err(CliError::Other("--draws must be at least 1".into()));
         }
-        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
+        let (model, data) = (self.model.load()?, self.model.load_data()?);
+        let settings = self.model.settings(self.seed)?;
         let posterior = self.posterior.as_deref().map(PosteriorDraws::read).transpose()?;
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::data::{DataError, DataFile};
 use super::hidden::{Hidden, HiddenError};
 use super::lower::{Lower, Mode};
-use super::site::{FactorKind, Note, Site, Term};
+use super::site::{FactorKind, Note, Param, Site, Term};
 use crate::dsl::ast::Block;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::parser::parse;
@@ -57,6 +57,11 @@ pub struct Settings {
     pub set: HashMap<String, f64>,
     /// Values of params instead of their initial ones.
     pub params: HashMap<String, Vec<f64>>,
+    /// Seed of the initial weights of networks.
+    pub seed: u64,
+    /// Params become inputs of the graph, for a trainer, instead of constants. Programs then have more inputs than
+    /// the latents, so [`super::compiled::Compiled`] is for bindings without it.
+    pub trainable: bool,
 }
 
 impl Model {
@@ -104,7 +109,7 @@ impl Model {
         settings: &'m Settings,
         constrained: bool,
     ) -> Result<Lower<'m>, Diagnostic> {
-        let walk = || Lower { constrained, ..Lower::new(Mode::Density, data, &settings.set, &settings.params) };
+        let walk = || Lower { constrained, ..Lower::new(Mode::Density, data, settings) };
         let mut l = walk();
         l.run(&self.tree)?;
         if !l.planned.is_empty() {
@@ -129,6 +134,7 @@ impl Model {
             sites: std::mem::take(&mut l.sites),
             notes: std::mem::take(&mut l.notes),
             reports,
+            params: std::mem::take(&mut l.held),
             hidden_reports: std::mem::take(&mut l.hidden_reports),
             unused,
             lp: totals.lp,
@@ -163,6 +169,8 @@ pub struct Posterior {
     pub sites: Vec<Site>,
     /// Kept derived values.
     pub reports: Vec<(String, Kept)>,
+    /// Params in order of declaration.
+    pub params: Vec<Param>,
     /// Reports that read a summed-out latent: they need a draw of it, from [`Model::hidden`].
     pub hidden_reports: Vec<String>,
     /// Remarks about lines of the model.

@@ -23,6 +23,7 @@ fn law_function(name: &str) -> Option<(&'static dyn dist::Law, &'static str)> {
 /// True where a name can be called.
 pub fn is_callable(l: &Lower<'_>, name: &str) -> bool {
     l.env.functions.contains_key(name)
+        || l.env.networks.contains_key(name)
         || functions::NAMES.contains(&name)
         || dist::law(name).is_some()
         || law_function(name).is_some()
@@ -33,6 +34,9 @@ impl<'m> Lower<'m> {
     pub fn call(&mut self, c: &Call) -> Res<Val> {
         if self.env.functions.contains_key(&c.name.name) {
             return self.user_call(c);
+        }
+        if self.env.networks.contains_key(&c.name.name) {
+            return self.network_call(c);
         }
         if functions::NAMES.contains(&c.name.name.as_str()) {
             let args = self.arguments(c)?;
@@ -60,7 +64,7 @@ impl<'m> Lower<'m> {
                 .help(format!("write `~ {name}(…)`, or `{name}_lpdf(y | …)` for its log density"));
         }
         let known = functions::NAMES.iter().copied();
-        let own: Vec<&str> = self.env.functions.keys().map(|k| k.as_str()).collect();
+        let own: Vec<&str> = self.env.functions.keys().chain(self.env.networks.keys()).map(|k| k.as_str()).collect();
         match did_you_mean(name, known.chain(own)) {
             Some(n) => d.help(format!("did you mean `{n}`?")),
             None => d.help("the functions of the language are listed in docs/language.md"),

@@ -25,6 +25,7 @@ mod index;
 pub mod latent;
 mod matrix;
 mod observe;
+mod param;
 mod plate;
 mod reduce;
 mod scan;
@@ -38,6 +39,7 @@ mod types;
 use std::collections::HashMap;
 
 use super::level::{LevelId, Levels, ROOT};
+use super::posterior::Settings;
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
@@ -103,6 +105,12 @@ pub struct Lower<'m> {
     pub set: &'m HashMap<String, f64>,
     /// Values for params instead of their initial ones.
     pub params: &'m HashMap<String, Vec<f64>>,
+    /// Seed of the initial weights of networks.
+    pub seed: u64,
+    /// Params become inputs of the graph.
+    pub trainable: bool,
+    /// Params in order of declaration.
+    pub held: Vec<super::site::Param>,
     /// What each filled latent receives, from the first walk; empty in it.
     pub plan: HashMap<String, FillPlan>,
     /// What the fills of the first walk have shown.
@@ -131,12 +139,7 @@ pub struct Lower<'m> {
 
 impl<'m> Lower<'m> {
     /// A walk that has not begun.
-    pub fn new(
-        mode: Mode<'m>,
-        file: &'m DataFile,
-        set: &'m HashMap<String, f64>,
-        params: &'m HashMap<String, Vec<f64>>,
-    ) -> Self {
+    pub fn new(mode: Mode<'m>, file: &'m DataFile, settings: &'m Settings) -> Self {
         Lower {
             g: Graph::new(),
             levels: Levels::default(),
@@ -152,8 +155,11 @@ impl<'m> Lower<'m> {
             notes: vec![],
             data: vec![],
             file,
-            set,
-            params,
+            set: &settings.set,
+            params: &settings.params,
+            seed: settings.seed,
+            trainable: settings.trainable,
+            held: vec![],
             plan: HashMap::new(),
             planned: HashMap::new(),
             prefilled: vec![],
@@ -172,7 +178,8 @@ impl<'m> Lower<'m> {
     /// Walks the whole model.
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
         self.check_set(file)?;
-        self.block(file)
+        self.block(file)?;
+        self.check_params()
     }
 
     /// Every `--set` names a const of the model.

@@ -3,7 +3,7 @@
 use super::env::{Binding, Function};
 use super::fill::Filled;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{Block, Expr, Ident, LatentKind, LetKind, ParamKind, ReportKind, Stmt, StmtKind, Type};
+use crate::dsl::ast::{Block, Expr, Ident, LatentKind, LetKind, ReportKind, Stmt, StmtKind, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::model::level::ROOT;
@@ -123,37 +123,6 @@ impl<'m> Lower<'m> {
             return Err(Diagnostic::new(span, format!("`{name}` is declared int, its value is real")));
         }
         Ok(())
-    }
-
-    fn param_stmt(&mut self, id: &'m Ident, kind: &'m ParamKind) -> Res<()> {
-        let ParamKind::Value { ty, init } = kind else {
-            return Err(Diagnostic::new(id.span, "networks are not available in this version"));
-        };
-        let t = self.ty(ty)?;
-        let v = match (self.params.get(&id.name), init) {
-            (Some(values), _) => {
-                if values.len() != t.dims.iter().product::<usize>() {
-                    return Err(Diagnostic::new(
-                        id.span,
-                        format!(
-                            "the parameter file has {} numbers for `{}` of shape {:?}",
-                            values.len(),
-                            id.name,
-                            t.dims
-                        ),
-                    ));
-                }
-                Val::constant(values.clone(), t.dims.clone())
-            }
-            (None, Some(e)) => self.expr(e)?,
-            (None, None) => self.default_param(id, &t)?,
-        };
-        self.fits(&id.name, id.span, &v, &t)?;
-        self.check_constraint(&id.name, id.span, &v, &t)?;
-        let from =
-            if self.params.contains_key(&id.name) { "its value in the parameter file" } else { "its initial value" };
-        self.note(NoteKind::Info, id.span, format!("param `{}` is held at {from}", id.name));
-        self.declare(id, Binding::Val(v))
     }
 
     fn let_stmt(&mut self, span: Span, id: &'m Ident, kind: &'m LetKind) -> Res<()> {
