@@ -222,3 +222,16 @@ fn run_gives_a_verdict() {
     let text = ok(&["run", &bad, "--init", "40", "--draws", "200", "--warmup", "200"]);
     assert!(text.contains("verdict: do not use") && text.contains("R-hat"), "{text}");
 }
+
+#[test]
+fn the_instruction_set_can_be_chosen() {
+    let quick = ["sample", SCHOOLS, "--draws", "20", "--warmup", "50", "--json"];
+    let with = |more: &[&str]| ok(&[&quick[..], more].concat());
+    // The same level twice gives the same bits; the option may stand before or behind the command.
+    let plain = with(&["--isa", "baseline"]);
+    let before = ok(&[&["--isa", "baseline"], &quick[..]].concat());
+    let strip = |t: &str| t.lines().filter(|l| !l.contains("seconds")).collect::<Vec<_>>().join("\n");
+    assert_eq!(strip(&plain), strip(&before));
+    let (code, text) = fails(&["check", SCHOOLS, "--isa", "z80"]);
+    assert!(code == 2 && text.contains("baseline") && text.contains("avx2"), "{text}");
+}
