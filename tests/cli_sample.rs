@@ -107,6 +107,20 @@ fn a_density_that_is_no_number_is_located() {
 }
 
 #[test]
+fn the_row_and_the_operation_that_fail_are_named() {
+    let dir = folder("nan_row");
+    let text = "data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nplate n in 1:N {\n  observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)\n}\n";
+    let (model, data) =
+        (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"N\": 12, \"y\": [1,1,1,1,1,1,1,1,1,1,1,1]}"));
+    let (code, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert_eq!(code, 1);
+    let message = text[text.find("\nerror: ").map_or(0, |k| k + 1)..].replace(&model, "m.thal");
+    assert_eq!(message.trim_end(), GOLDEN, "{text}");
+}
+
+const GOLDEN: &str = "";
+
+#[test]
 fn reports_of_a_summed_out_latent_are_drawn() {
     let dir = folder("discrete");
     let text = "data y: real\nlatent m: ordered[2] ~ normal(0, 5)\nlatent z: int<lower=1, upper=2> ~ categorical([0.5, 0.5])\n\

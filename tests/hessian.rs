@@ -108,8 +108,12 @@ fn models_of_the_repository() {
             p if p.exists() => DataFile::load(&p).unwrap_or_else(|e| panic!("{e}")),
             _ => DataFile::default(),
         };
+        let done = agree(&folder.join("model.thal"), &data);
+        if done.as_ref().is_err_and(|e| e.starts_with("error: the data file has no")) && data.keys().next().is_none() {
+            continue;
+        }
         count += 1;
-        if let Err(e) = agree(&folder.join("model.thal"), &data) {
+        if let Err(e) = done {
             wrong.push(format!("{}: {e}", folder.display()));
         }
     }

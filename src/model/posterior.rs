@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::data::{DataError, DataFile};
 use super::hidden::{Hidden, HiddenError};
@@ -134,6 +135,7 @@ impl Model {
             sites: std::mem::take(&mut l.sites),
             notes: std::mem::take(&mut l.notes),
             reports,
+            rows: std::mem::take(&mut l.rows),
             params: std::mem::take(&mut l.held),
             hidden_reports: std::mem::take(&mut l.hidden_reports),
             unused,
@@ -160,6 +162,9 @@ pub struct Kept {
     pub node: Var,
 }
 
+/// An index of a plate or loop and its value in each row of a statement.
+pub type RowIndex = (String, Arc<[f64]>);
+
 /// A model with its data.
 #[derive(Clone, Debug)]
 pub struct Posterior {
@@ -173,6 +178,8 @@ pub struct Posterior {
     pub params: Vec<Param>,
     /// Reports that read a summed-out latent: they need a draw of it, from [`Model::hidden`].
     pub hidden_reports: Vec<String>,
+    /// Rows of the statements inside plates and loops, by the label that their nodes have in the graph.
+    pub rows: HashMap<u32, Vec<RowIndex>>,
     /// Remarks about lines of the model.
     pub notes: Vec<Note>,
     /// Keys of the data file that the model does not use.

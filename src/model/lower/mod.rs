@@ -111,6 +111,10 @@ pub struct Lower<'m> {
     pub trainable: bool,
     /// Params in order of declaration.
     pub held: Vec<super::site::Param>,
+    /// Indices of the enclosing plates and loops.
+    pub indices: Vec<&'m ast::Ident>,
+    /// Their values for each row of a statement, by its label in the graph.
+    pub rows: HashMap<u32, Vec<super::posterior::RowIndex>>,
     /// What each filled latent receives, from the first walk; empty in it.
     pub plan: HashMap<String, FillPlan>,
     /// What the fills of the first walk have shown.
@@ -160,6 +164,8 @@ impl<'m> Lower<'m> {
             seed: settings.seed,
             trainable: settings.trainable,
             held: vec![],
+            indices: vec![],
+            rows: HashMap::new(),
             plan: HashMap::new(),
             planned: HashMap::new(),
             prefilled: vec![],

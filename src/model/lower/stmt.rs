@@ -20,9 +20,28 @@ impl<'m> Lower<'m> {
     pub fn stmt(&mut self, s: &'m Stmt) -> Res<()> {
         let origin = self.g.origin();
         self.g.set_origin(s.span.start + 1);
+        self.remember_rows();
         let done = self.stmt_kind(s);
         self.g.set_origin(origin);
         done
+    }
+
+    /// Which indices the rows of a statement have, so that a message can name the row.
+    fn remember_rows(&mut self) {
+        if self.indices.is_empty() || self.step.is_some() || matches!(self.mode, Mode::Simulate { .. }) {
+            return;
+        }
+        let here = self.here;
+        let mut rows = vec![];
+        for id in self.indices.clone() {
+            let Ok(Binding::Val(v)) = self.lookup(&id.name, id.span) else { return };
+            if v.known().is_none() || self.levels.join(v.level, here) != Some(here) {
+                return;
+            }
+            let v = self.lift(&v, here, &[]);
+            rows.extend(v.known().map(|c| (id.name.clone(), c.clone())));
+        }
+        self.rows.insert(self.g.origin(), rows);
     }
 
     fn stmt_kind(&mut self, s: &'m Stmt) -> Res<()> {
@@ -59,12 +78,20 @@ impl<'m> Lower<'m> {
                 true => Ok(()),
                 false => self.factor_stmt(s.span, value),
             },
-            StmtKind::Plate { index, range, body, .. } => self.plate_stmt(s.span, index, range, body),
+            StmtKind::Plate { index, range, body, .. } => {
+                self.indices.push(index);
+                let done = self.plate_stmt(s.span, index, range, body);
+                self.indices.pop();
+                done
+            }
             StmtKind::For { index, range, body } => {
                 if self.step.is_some() {
                     return Err(Diagnostic::new(s.span, "a loop inside a recurrence"));
                 }
-                self.for_stmt(s.span, index, range, body)
+                self.indices.push(index);
+                let done = self.for_stmt(s.span, index, range, body);
+                self.indices.pop();
+                done
             }
             StmtKind::If { cond, then, otherwise } => {
                 if self.step.is_some() {
