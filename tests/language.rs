@@ -12,6 +12,8 @@ mod hand;
 mod hidden;
 #[path = "language/laws.rs"]
 mod laws;
+#[path = "language/loops.rs"]
+mod loops;
 #[path = "language/observe.rs"]
 mod observe;
 #[path = "language/params.rs"]

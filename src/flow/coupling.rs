@@ -82,7 +82,7 @@ pub(super) fn masks(dim: usize, layers: usize) -> Vec<Vec<bool>> {
         let order = if pair == 0 { (0..dim).collect() } else { shuffled(dim, pair as u64) };
         let mut moves = vec![false; dim];
         for (place, &k) in order.iter().enumerate() {
-            moves[k] = dim == 1 || (place >= dim / 2) == (layer % 2 == 0);
+            moves[k] = dim == 1 || (place >= dim / 2) == layer.is_multiple_of(2);
         }
         moves
     };

@@ -163,9 +163,14 @@ impl Mlp {
                 false => bias,
             };
             if l + 1 < self.layers() {
-                x = self.activation.write(g, x);
+                x = self.activate(g, x);
             }
         }
         x
+    }
+
+    /// The activation of hidden units.
+    pub fn activate(&self, g: &mut Graph, x: Var) -> Var {
+        self.activation.write(g, x)
     }
 }

@@ -72,7 +72,7 @@ impl Spline {
         let ends = g.constant(vec![1.0, 0.0], Shape::new(&[2]));
         let all = g.concat(&[flat, ends], Shape::new(&[m * self.bins + 2]));
         let (one, zero) = (m * self.bins, m * self.bins + 1);
-        let this = |k: usize| if k % self.bins == 0 { one } else { k } as u32;
+        let this = |k: usize| if k.is_multiple_of(self.bins) { one } else { k } as u32;
         let next = |k: usize| if k % self.bins + 1 == self.bins { zero } else { k + 1 } as u32;
         let this = g.gather(all, Index::from_table((0..m * self.bins).map(this).collect()), shape);
         let next = g.gather(all, Index::from_table((0..m * self.bins).map(next).collect()), shape);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Graph;
+use super::build::Input;
 use super::op::{Op, Scan, Spread, Var};
 use super::prune::prune;
 use super::shape::Shape;
@@ -24,20 +25,15 @@ pub fn batch(g: &Graph, outputs: &[Var], batched: &[bool], n: usize) -> (Graph, 
     assert_eq!(batched.len(), g.inputs().len(), "every input is batched or shared");
     let (source, wanted) = prune(g, outputs);
     let mut built = Graph::new();
-    let inputs = inputs(&mut built, &source, batched, n);
+    let input = |(input, wide): (&Input, &bool)| {
+        let shape = source.shape(input.var);
+        let shape = if *wide { stacked(shape, n) } else { shape };
+        Value { var: built.input(&input.name, shape, Spread::Shared), stacked: *wide }
+    };
+    let inputs: Vec<Value> = source.inputs().iter().zip(batched).map(input).collect();
     let values = points(&mut built, &source, &inputs, n);
     let outputs: Vec<Var> = wanted.iter().map(|o| values[o.index()].full(&mut built, n)).collect();
     prune(&built, &outputs)
-}
-
-/// Inputs like those of `source`, with an axis of `n` where `batched`.
-fn inputs(g: &mut Graph, source: &Graph, batched: &[bool], n: usize) -> Vec<Value> {
-    let input = |(input, wide): (&super::build::Input, &bool)| {
-        let shape = source.shape(input.var);
-        let shape = if *wide { stacked(shape, n) } else { shape };
-        Value { var: g.input(&input.name, shape, Spread::Shared), stacked: *wide }
-    };
-    source.inputs().iter().zip(batched).map(input).collect()
 }
 
 /// Every node of `source` at all points, with a leading axis where points differ.
@@ -67,38 +63,78 @@ fn points(g: &mut Graph, source: &Graph, inputs: &[Value], n: usize) -> Vec<Valu
 
 /// The loop on all points at once, with which of its outputs differ between points.
 fn scan(g: &mut Graph, s: &Scan, args: &[Value], n: usize) -> (Var, Vec<bool>) {
-    let wide = wide_inputs(s, args);
-    let carries = s.next.len();
-    let mut body = Graph::new();
-    let inputs = inputs(&mut body, &s.body, &wide, n);
-    let values = points(&mut body, &s.body, &inputs, n);
-    let next = s.next.iter().zip(&wide).map(|(v, wide)| {
-        let v = values[v.index()];
-        if *wide { v.full(&mut body, n) } else { v.var }
-    });
-    let next = next.collect();
-    let ys: Vec<Value> = s.ys.iter().map(|v| values[v.index()]).collect();
-    let outer: Vec<Var> = (0..args.len())
-        .map(|k| match args[k] {
-            a if k < carries && wide[k] => a.full(g, n),
-            Value { var, stacked: true } if k < carries + s.xs => {
-                let slice = stacked(s.body.shape(s.body.inputs()[k].var), n);
-                swapped(g, var, (n, s.len), Shape::new(&[&[s.len], slice.dims()].concat()))
+    let slices = s.next.len()..s.next.len() + s.xs;
+    let args: Vec<(Var, bool)> = args
+        .iter()
+        .enumerate()
+        .map(|(k, a)| {
+            if !(a.stacked && slices.contains(&k)) {
+                return (a.var, a.stacked);
             }
-            a => a.var,
+            let slice = carried(s.body.shape(s.body.inputs()[k].var), n);
+            (swapped(g, a.var, (n, s.len), Shape::new(&[&[s.len], slice.dims()].concat())), true)
         })
         .collect();
-    let outputs = wide[..carries].iter().chain(&wide[..carries]).copied().chain(ys.iter().map(|y| y.stacked)).collect();
-    let ys = ys.iter().map(|y| y.var).collect();
+    batch_scan(g, s, &args, n)
+}
+
+/// The loop `s` of one point on `n` points at once, and for each of its outputs whether it differs between
+/// points.
+///
+/// Arguments are those of the loop for one point with an axis of points where the flag says so: in front,
+/// or behind the steps for slices `[len, n, …]`. Outputs that differ have it at the same places. (An event
+/// of rank 5 or more lies flat behind the axis of points.)
+pub fn batch_scan(g: &mut Graph, s: &Scan, args: &[(Var, bool)], n: usize) -> (Var, Vec<bool>) {
+    let wide = wide_inputs(s, args);
+    let carries = s.next.len();
+    let widest = args.iter().map(|a| g.node(a.0).spread).max().unwrap_or(Spread::Shared);
+    let mut body = Graph::new();
+    let mut inputs = vec![];
+    for (k, (input, &stacked)) in s.body.inputs().iter().zip(&wide).enumerate() {
+        let shape = s.body.shape(input.var);
+        let shape = if stacked { carried(shape, n) } else { shape };
+        let spread = if k < carries { widest } else { g.node(args[k].0).spread };
+        inputs.push(Value { var: body.input(&input.name, shape, spread), stacked });
+    }
+    let values = points(&mut body, &s.body, &inputs, n);
+    let mut next = vec![];
+    for (v, input) in s.next.iter().zip(&inputs) {
+        let v = values[v.index()];
+        let v = if input.stacked { v.full(&mut body, n) } else { v.var };
+        next.push(body.reshape(v, body.shape(input.var)));
+    }
+    let mut ys = vec![];
+    let mut outputs = [&wide[..carries], &wide[..carries]].concat();
+    for y in &s.ys {
+        let v = values[y.index()];
+        let shape = s.body.shape(*y);
+        ys.push(if v.stacked { body.reshape(v.var, carried(shape, n)) } else { v.var });
+        outputs.push(v.stacked);
+    }
+    let mut outer = vec![];
+    for (k, &(v, stacked)) in args.iter().enumerate() {
+        let shape = body.shape(inputs[k].var);
+        let slice = (carries..carries + s.xs).contains(&k);
+        outer.push(match (k < carries && wide[k] && !stacked, slice) {
+            (true, _) => g.fill_to(v, shape),
+            (_, true) => v,
+            _ => g.reshape(v, shape),
+        });
+    }
     let s = Scan { body, len: s.len, xs: s.xs, next, ys, reverse: s.reverse };
     let (init, rest) = outer.split_at(carries);
     let (xs, each) = rest.split_at(s.xs);
     (g.scan(s, init, xs, each), outputs)
 }
 
+/// Shape of `n` events beside each other inside a loop, which needs room for an axis of steps in front.
+fn carried(shape: Shape, n: usize) -> Shape {
+    if shape.rank() > 4 { Shape::new(&[n, shape.count()]) } else { stacked(shape, n) }
+}
+
 /// Which inputs of the body differ between points: those given so, and carries that come to.
-fn wide_inputs(s: &Scan, args: &[Value]) -> Vec<bool> {
-    let mut wide: Vec<bool> = args.iter().map(|a| a.stacked).collect();
+fn wide_inputs(s: &Scan, args: &[(Var, bool)]) -> Vec<bool> {
+    let mut wide: Vec<bool> = args.iter().map(|a| a.1).collect();
     loop {
         let mut nodes: Vec<bool> = Vec::with_capacity(s.body.nodes().len());
         for node in s.body.nodes() {

@@ -17,7 +17,7 @@ pub mod reverse;
 pub mod shape;
 mod vmap;
 
-pub use batch::batch;
+pub use batch::{batch, batch_scan};
 pub use build::Graph;
 pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};
 pub use shape::{Index, Shape};

@@ -39,10 +39,10 @@ impl Value {
     }
 }
 
-/// Shape of a stack of `len` values of one shape. Values of rank 5 and more lie flat in it, so that a
-/// loop has room for its axis of steps in front.
+/// Shape of a stack of `len` values of one shape. Values of rank 6 lie flat in it: there is no room for
+/// another axis.
 pub(super) fn stacked(shape: Shape, len: usize) -> Shape {
-    if shape.rank() > 4 {
+    if shape.rank() > 5 {
         return Shape::new(&[len, shape.count()]);
     }
     Shape::new(&[&[len], shape.dims()].concat())
@@ -99,7 +99,8 @@ fn lifted(g: &mut Graph, a: Value, shape: Shape, len: usize) -> Var {
     if step.is_scalar() && !shape.is_scalar() {
         return g.broadcast_trailing(a.var, stacked(shape, len));
     }
-    a.full(g, len)
+    let v = a.full(g, len);
+    if step.is_scalar() { v } else { g.reshape(v, stacked(shape, len)) }
 }
 
 /// The index map applied to each of `len` blocks of `source` elements.

@@ -6,6 +6,8 @@ pub mod hidden;
 pub mod level;
 pub mod lower;
 pub mod posterior;
+pub mod row;
+pub mod separable;
 pub mod simulate;
 pub mod site;
 pub mod transform;

@@ -45,7 +45,10 @@ impl<'a> Predict<'a> {
         if !draws_reports(&model.tree) && compiled.posterior.hidden_reports.is_empty() {
             return Drawable::Nothing;
         }
-        let latents = Elements::group(&layout.names[..layout.latents]);
+        let latents = match Elements::group(&layout.names[..layout.latents]) {
+            Ok(latents) => latents,
+            Err(name) => return Drawable::No(format!("drawn reports are left out: `{name}` is too large")),
+        };
         let hidden = match model.hidden(data, settings) {
             Ok(hidden) => hidden,
             Err(why) => return Drawable::No(format!("drawn reports are left out: {why}")),

@@ -8,7 +8,7 @@ use crate::graph::eval::evaluate;
 use crate::graph::op::{Fold, Op, Unary};
 use crate::graph::program::{Options, Program};
 use crate::graph::reverse::{grad, gradient};
-use crate::graph::{Graph, Index, Shape, Spread, Var, batch};
+use crate::graph::{Graph, Index, Scan, Shape, Spread, Var, batch};
 
 const POINTS: usize = 3;
 
@@ -130,6 +130,28 @@ fn values_of_many_axes_have_room_for_one_more() {
             let error = case_error(&case, &batched);
             assert!(error < ROUNDING, "{dims:?} {batched:?}: {error:e}");
         }
+    }
+}
+
+/// Carries, slices and outputs of five axes leave room for both steps and points.
+#[test]
+fn loops_over_values_of_many_axes() {
+    let dims = [1, 2, 1, 2, 1];
+    let stack = [&[3], &dims[..]].concat();
+    let case = Case::new("deep loop", vec![array(&dims, 1, -1.0, 1.0), array(&stack, 2, -1.0, 1.0)], move |g, x| {
+        let mut body = Graph::new();
+        let c = body.input("carry", Shape::new(&dims), Spread::Particle);
+        let s = body.input("slice", Shape::new(&dims), Spread::Particle);
+        let p = body.mul(c, s);
+        let next = body.unary(Unary::Sin, p);
+        let at =
+            g.scan(Scan { body, len: 3, xs: 1, next: vec![next], ys: vec![p], reverse: false }, &x[..1], &x[1..], &[]);
+        let parts: Vec<Var> = (0..3).map(|k| g.proj(at, k)).collect();
+        g.concat(&parts, Shape::new(&[28]))
+    });
+    for batched in [[true, true], [true, false], [false, true]] {
+        let error = case_error(&case, &batched);
+        assert!(error < ROUNDING, "{batched:?}: {error:e}");
     }
 }
 

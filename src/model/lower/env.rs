@@ -74,13 +74,22 @@ pub struct Env<'m> {
     pub networks: HashMap<String, Network>,
     /// Depth of function calls, to refuse recursion.
     pub depth: usize,
+    /// Calls of functions since the outermost one began.
+    pub calls: usize,
     /// Scopes below this one are hidden (inside a function, but for data and consts).
     pub barrier: usize,
 }
 
 impl Default for Env<'_> {
     fn default() -> Self {
-        Env { scopes: vec![HashMap::new()], functions: HashMap::new(), networks: HashMap::new(), depth: 0, barrier: 0 }
+        Env {
+            scopes: vec![HashMap::new()],
+            functions: HashMap::new(),
+            networks: HashMap::new(),
+            depth: 0,
+            calls: 0,
+            barrier: 0,
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use crate::model::hidden::{HiddenSite, Table};
 impl Lower<'_> {
     /// All terms with discrete axes, before anything is summed out, and the node of each.
     pub fn hidden_tables(&mut self) -> Res<(Vec<Table>, Vec<Var>)> {
-        let (mut parts, mut plain) = (vec![], self.g.scalar(0.0));
+        let (mut parts, mut sums, mut plain) = (vec![], vec![], self.g.scalar(0.0));
         for f in std::mem::take(&mut self.factors) {
             if !self.levels.axes_of(f.value.level).is_empty() {
-                self.tables(&f, &mut parts, &mut plain)?;
+                self.tables(&f, &mut parts, &mut sums, &mut plain)?;
             }
         }
         let mut tables = vec![];

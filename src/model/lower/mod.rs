@@ -28,12 +28,14 @@ mod observe;
 mod param;
 mod plate;
 mod reduce;
+mod rows;
 mod scan;
 mod sequence;
 mod standard;
 mod step;
 mod stmt;
 mod target;
+mod track;
 mod types;
 
 use std::collections::HashMap;
@@ -43,7 +45,7 @@ use super::posterior::Settings;
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
-use crate::dsl::ast;
+use crate::dsl::ast::{self, Ident};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
 use crate::graph::Graph;
@@ -91,6 +93,8 @@ pub struct Lower<'m> {
     pub discrete: Vec<super::site::Discrete>,
     /// Arrays that statements fill.
     pub filled: Vec<Filled>,
+    /// Plates outside loops, with their bases.
+    pub plates: Vec<(Ident, LevelId)>,
     /// Terms of the log density.
     pub factors: Vec<Factor>,
     /// Kept values.
@@ -154,6 +158,7 @@ impl<'m> Lower<'m> {
             sites: vec![],
             discrete: vec![],
             filled: vec![],
+            plates: vec![],
             factors: vec![],
             reports: vec![],
             notes: vec![],
@@ -185,26 +190,19 @@ impl<'m> Lower<'m> {
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
         self.check_set(file)?;
         self.block(file)?;
-        self.check_params()
+        let params: Vec<&str> = self.held.iter().map(|p| p.name.as_str()).collect();
+        named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)
     }
 
     /// Every `--set` names a const of the model.
     fn check_set(&self, file: &ast::Block) -> Res<()> {
-        let consts = || {
-            file.stmts.iter().filter_map(|s| match &s.kind {
-                ast::StmtKind::Const { name, .. } => Some(name.name.as_str()),
-                _ => None,
-            })
-        };
-        let mut unknown: Vec<&String> = self.set.keys().filter(|k| consts().all(|c| c != k.as_str())).collect();
-        unknown.sort();
-        let Some(name) = unknown.first() else { return Ok(()) };
-        let d =
-            Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
-        Err(match did_you_mean(name, consts()) {
-            Some(n) => d.help(format!("did you mean `{n}`?")),
-            None => d.help("declare it: `const NAME = VALUE`"),
-        })
+        let mut consts = vec![];
+        for s in &file.stmts {
+            if let ast::StmtKind::Const { name, .. } = &s.kind {
+                consts.push(name.name.as_str());
+            }
+        }
+        named("--set", "const", "declare it: `const NAME = VALUE`", self.set.keys(), &consts)
     }
 
     /// Keys of the data file that no data statement has asked for.
@@ -228,4 +226,21 @@ impl<'m> Lower<'m> {
         }
         Ok(v)
     }
+}
+
+/// Refuses keys of an option that the model does not declare.
+fn named<'k>(
+    option: &str,
+    kind: &str,
+    help: &str,
+    keys: impl Iterator<Item = &'k String>,
+    declared: &[&str],
+) -> Res<()> {
+    let Some(name) = keys.filter(|k| !declared.contains(&k.as_str())).min() else { return Ok(()) };
+    let start = Span { start: 0, end: 0 };
+    let d = Diagnostic::new(start, format!("`{option} {name}`: the model has no {kind} of this name"));
+    Err(match did_you_mean(name, declared.iter().copied()) {
+        Some(n) => d.help(format!("did you mean `{n}`?")),
+        None => d.help(help),
+    })
 }

@@ -304,20 +304,6 @@ impl<'m> Lower<'m> {
         let home = self.emit(&[x.clone(), w.clone(), b.clone()], shape, &mut |g, v| build(g, v, shape));
         Ok(Val { home, dims, level: x.level, int: false })
     }
-
-    /// Every value of the parameter file belongs to a param.
-    pub fn check_params(&self) -> Res<()> {
-        let known = || self.held.iter().map(|p| p.name.as_str());
-        let mut unknown: Vec<&String> = self.params.keys().filter(|k| known().all(|n| n != k.as_str())).collect();
-        unknown.sort();
-        let Some(name) = unknown.first() else { return Ok(()) };
-        let d =
-            Diagnostic::new(Span::default(), format!("the parameter file has `{name}`, the model has no such param"));
-        Err(match did_you_mean(name, known()) {
-            Some(n) => d.help(format!("did you mean `{n}`?")),
-            None => d.help(format!("its params are: {}", known().collect::<Vec<_>>().join(", "))),
-        })
-    }
 }
 
 /// Starting weights of a layer: N(0, 2 / inputs) (He et al. 2015, equation 10), or uniform on ±√(6 / (inputs +
