@@ -118,7 +118,13 @@ fn the_row_and_the_operation_that_fail_are_named() {
     assert_eq!(message.trim_end(), GOLDEN, "{text}");
 }
 
-const GOLDEN: &str = "";
+const GOLDEN: &str = "\
+error: sqrt(-0.3267) is NaN in the law of `y`, at n = 6
+ --> m.thal:5:3
+  |
+5 |   observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the log density is not finite because of this
+  = help: keep arguments inside their domain: a bound on the latent (`real<lower=0>`), a proper law, or other initial values (--init)";
 
 #[test]
 fn reports_of_a_summed_out_latent_are_drawn() {

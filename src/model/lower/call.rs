@@ -123,7 +123,10 @@ impl<'m> Lower<'m> {
             .args
             .iter()
             .zip(vals)
-            .try_for_each(|(a, v)| self.declare(&a.name, Binding::Val(v)))
+            .try_for_each(|(a, v)| {
+                self.check_sizes(name, a, &v.dims, c.span)?;
+                self.declare(&a.name, Binding::Val(v))
+            })
             .and_then(|()| self.function_body(f.body));
         self.env.pop();
         self.env.depth -= 1;
@@ -219,6 +222,33 @@ impl<'m> Lower<'m> {
             _ => Err(Diagnostic::new(e.span, "the components of a mixture are a list of laws")
                 .help("write `[normal(a, s), normal(b, s)]` or `[normal(m[k], s) for k in 1:K]`")),
         }
+    }
+
+    /// Sizes that are written in the type of an argument; they may use data, consts and the arguments before it.
+    fn check_sizes(&mut self, f: &str, a: &crate::dsl::ast::Arg, dims: &[usize], span: Span) -> Res<()> {
+        let named = match &a.ty.base {
+            BaseType::Named { dims, .. } => &dims[..],
+            _ => &[],
+        };
+        // One size can stand for two axes (`corr_matrix[k]`): the last is repeated.
+        let written: Vec<&Option<Expr>> = a.ty.array.iter().chain(named).collect();
+        for (k, n) in dims.iter().enumerate() {
+            let Some(Some(e)) = written.get(k).or(written.last()) else { continue };
+            let v = self.expr(e)?;
+            let size = self.known_int(e.span, &v, "a size")?;
+            if size != *n as i64 {
+                return Err(Diagnostic::new(
+                    span,
+                    format!(
+                        "axis {} of argument `{}` of `{f}` has size {size} by its type, {n} here",
+                        k + 1,
+                        a.name.name
+                    ),
+                )
+                .note(a.name.span, "declared here"));
+            }
+        }
+        Ok(())
     }
 
     /// Checks a value against the declared type of a function argument.

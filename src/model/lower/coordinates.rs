@@ -163,7 +163,11 @@ impl Lower<'_> {
             return self.fill(at, dist.span, targets, &x);
         }
         if ends.iter().any(|e| e.is_some()) {
-            return Err(self.bounded_fill(dist.span));
+            if self.lets || done || self.step.is_some() {
+                return Err(self.bounded_fill(dist.span));
+            }
+            let x = self.noncentred(&id.name, use_, u, ends, dist.span)?;
+            return self.fill(at, dist.span, targets, &x);
         }
         let (mean, scale, standard) = self.location_scale(use_, dist.span)?;
         if !self.lets {
@@ -183,7 +187,7 @@ impl Lower<'_> {
     }
 
     fn bounded_fill(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(span, "a noncentred latent that is filled must have the whole line as its support")
+        Diagnostic::new(span, "a noncentred latent that steps of a loop read must have the whole line as its support")
     }
 
     /// Values of the sites whose elements came from several statements.
