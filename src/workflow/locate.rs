@@ -129,7 +129,7 @@ fn about(s: &Stmt) -> String {
 fn place(compiled: &Compiled, origin: u32, count: usize, element: usize) -> String {
     let Some(indices) = compiled.posterior.rows.get(&origin) else { return String::new() };
     let rows = indices.first().map_or(0, |i| i.1.len());
-    if rows < 2 || count == 0 || count % rows != 0 {
+    if rows < 2 || count == 0 || !count.is_multiple_of(rows) {
         return String::new();
     }
     let row = element / (count / rows);

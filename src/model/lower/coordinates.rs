@@ -88,7 +88,7 @@ impl Lower<'_> {
 
     /// `latent x[i] ~ law` for a latent with coordinates, or one that is drawn.
     pub fn fill_latent(&mut self, at: usize, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
-        if self.lets && !(dist.noncentred && !self.constrained) && matches!(self.mode, Mode::Density) {
+        if self.lets && (self.constrained || !dist.noncentred) && matches!(self.mode, Mode::Density) {
             return Ok(());
         }
         let use_ = self.law_use(dist)?;
