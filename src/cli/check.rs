@@ -51,7 +51,7 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
     if !missing.is_empty() && args.model.data.is_none() {
         return unbound(args, &model, &missing);
     }
-    let posterior = model.bind_with(&data, &args.model.settings()?)?;
+    let posterior = model.bind_with(&data, &args.model.settings(0)?)?;
     if let Some(path) = &args.at {
         return points::at(&Compiled::new(posterior), path, args.json);
     }

@@ -117,6 +117,33 @@ pub struct DataUse {
     pub term: Option<usize>,
 }
 
+/// A param: maximised by a trainer, held at a value by everything else.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Name; the layers of a network `f` are `f.W1`, `f.b1`, `f.W2`, …
+    pub name: String,
+    /// Place of its declaration.
+    pub span: Span,
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Where the value lies, for people: an interval, or a type.
+    pub constraint: String,
+    /// The value, row-major: initial, or from the parameter file.
+    pub value: Vec<f64>,
+    /// The input of the graph, where a trainer has asked for it; otherwise the value is folded into the graph.
+    pub input: Option<ParamInput>,
+}
+
+/// A param as an input of the graph.
+#[derive(Clone, Debug)]
+pub struct ParamInput {
+    /// Input with its free coordinates (the transforms of section 13 of the manual), the same for all particles. The
+    /// inputs of latents and params are in order of declaration.
+    pub node: Var,
+    /// Free coordinates of the value.
+    pub start: Vec<f64>,
+}
+
 /// A kept value.
 #[derive(Clone, Debug)]
 pub struct Report {

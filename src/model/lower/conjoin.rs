@@ -83,7 +83,7 @@ impl Lower<'_> {
     }
 
     /// A term as tables over elements; numbers of one event are summed.
-    fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
+    pub fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
         let rows = self.levels.base(level).len;
         let axes: Vec<AxisId> = self.levels.axes_of(level).to_vec();
