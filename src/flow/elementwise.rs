@@ -16,7 +16,7 @@ pub enum Elementwise {
     /// A rational-quadratic spline on [-limit, limit], the identity outside (Durkan et al. 2019). Slopes at inner
     /// knots are above 0.001, and bins have at least 0.001 of the box in either direction.
     Spline {
-        /// Number of bins.
+        /// Number of bins, 2 to 500.
         bins: usize,
         /// Half the side of the box.
         limit: f64,
