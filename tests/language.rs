@@ -10,6 +10,8 @@ mod growth;
 mod hand;
 #[path = "language/laws.rs"]
 mod laws;
+#[path = "language/loops.rs"]
+mod loops;
 #[path = "language/observe.rs"]
 mod observe;
 #[path = "language/plates.rs"]

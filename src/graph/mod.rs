@@ -1,6 +1,7 @@
 //! One computation graph for models, flows, guides and objectives. Knows no statistics.
 
 mod array;
+pub mod batch;
 pub mod build;
 pub mod check;
 mod elementwise;
@@ -16,6 +17,7 @@ pub mod reverse;
 pub mod shape;
 mod vmap;
 
+pub use batch::{batch, batch_scan};
 pub use build::Graph;
 pub use op::{Binary, Fold, Node, Op, Scan, Spread, Ternary, Unary, Var};
 pub use shape::{Index, Shape};

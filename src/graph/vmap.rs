@@ -1,5 +1,5 @@
-//! Operations on stacks: the values of an operation at all steps of a loop at once, along a new leading
-//! axis.
+//! Operations on stacks: the values of an operation at all steps of a loop (or all points of a batch) at
+//! once, along a new leading axis.
 
 use super::Graph;
 use super::op::{Fold, Op, Var};
@@ -39,25 +39,24 @@ impl Value {
     }
 }
 
-/// Shape of a stack of `len` values of one shape.
+/// Shape of a stack of `len` values of one shape. Values of rank 6 lie flat in it: there is no room for
+/// another axis.
 pub(super) fn stacked(shape: Shape, len: usize) -> Shape {
+    if shape.rank() > 5 {
+        return Shape::new(&[len, shape.count()]);
+    }
     Shape::new(&[&[len], shape.dims()].concat())
 }
 
-/// `op` (result of `shape` at one step) at all `len` steps; `None` where it has no form on stacks.
+/// `op` (result of `shape` at one step) at all `len` steps; `None` for loops, which are no operation on
+/// arrays.
 pub(super) fn apply(g: &mut Graph, op: &Op, shape: Shape, args: &[Value], len: usize) -> Option<Value> {
     if args.iter().all(|a| !a.stacked) {
         let args = args.iter().map(|a| a.var).collect();
         return Some(Value::fixed(g.emit(op, shape, args)));
     }
-    if shape.rank() > 3 {
-        return None;
-    }
     let to = stacked(shape, len);
     let a = args[0];
-    if is_matrix(op) && a.step_shape(g).rank() == 3 {
-        return Some(Value::stack(batches(g, op, to, args, len)));
-    }
     let var = match op {
         Op::Unary(_) | Op::Binary(_) | Op::Ternary(_) | Op::ScaleGrad => {
             let args = args.iter().map(|a| lifted(g, *a, shape, len)).collect();
@@ -77,11 +76,16 @@ pub(super) fn apply(g: &mut Graph, op: &Op, shape: Shape, args: &[Value], len: u
         Op::Concat => concat(g, args, to, len),
         Op::Fold { fold, outer, n, inner } => g.fold_counts(*fold, a.var, (len * outer, *n, *inner), to),
         Op::CumSum { .. } if shape.is_scalar() => a.var,
-        Op::CumSum { reverse } => g.cumsum(a.var, *reverse),
-        Op::MatMul { ta, tb } => matmul(g, (a, args[1]), (*ta, *tb), shape, len)?,
-        Op::TriSolve { .. } | Op::Solve { .. } => solve(g, op, (a, args[1]), len)?,
-        Op::Cholesky | Op::LogAbsDet if a.step_shape(g).rank() == 2 => g.emit(op, to, vec![a.var]),
-        _ => return None,
+        Op::CumSum { reverse } => cumsum(g, a.var, *reverse, shape),
+        Op::MatMul { ta, tb } if !(a.stacked && args[1].stacked) => {
+            let product = Product { ta: *ta, tb: *tb, shape, len };
+            if a.stacked { product.of_stack(g, a.var, args[1].var) } else { product.on_stack(g, a.var, args[1].var) }
+        }
+        Op::TriSolve { .. } | Op::Solve { .. } if !a.stacked => columns(g, op, (a.var, args[1].var), shape, len),
+        Op::MatMul { .. } | Op::TriSolve { .. } | Op::Solve { .. } | Op::Cholesky | Op::LogAbsDet => {
+            batches(g, op, to, args, len)
+        }
+        Op::Input(_) | Op::Const(_) | Op::Scan(_) | Op::Proj(_) => return None,
     };
     Some(Value::stack(var))
 }
@@ -95,7 +99,8 @@ fn lifted(g: &mut Graph, a: Value, shape: Shape, len: usize) -> Var {
     if step.is_scalar() && !shape.is_scalar() {
         return g.broadcast_trailing(a.var, stacked(shape, len));
     }
-    a.full(g, len)
+    let v = a.full(g, len);
+    if step.is_scalar() { v } else { g.reshape(v, stacked(shape, len)) }
 }
 
 /// The index map applied to each of `len` blocks of `source` elements.
@@ -128,15 +133,23 @@ fn concat(g: &mut Graph, args: &[Value], to: Shape, len: usize) -> Var {
     g.gather(joined, Index::from_table(table), to)
 }
 
-fn is_matrix(op: &Op) -> bool {
-    matches!(op, Op::MatMul { .. } | Op::Cholesky | Op::LogAbsDet | Op::TriSolve { .. } | Op::Solve { .. })
+/// Running sums along the last axis of each slice.
+fn cumsum(g: &mut Graph, a: Var, reverse: bool, shape: Shape) -> Var {
+    let (full, last) = (g.shape(a), shape.dims()[shape.rank() - 1]);
+    if full.dims().last() == Some(&last) {
+        return g.cumsum(a, reverse);
+    }
+    let rows = g.reshape(a, Shape::new(&[full.count() / last.max(1), last]));
+    let sums = g.cumsum(rows, reverse);
+    g.reshape(sums, full)
 }
 
-/// Operations on batches of matrices: the batches of all steps make one.
+/// Operations on a matrix per step, or on a batch of matrices per step: those of all steps make one batch.
 fn batches(g: &mut Graph, op: &Op, to: Shape, args: &[Value], len: usize) -> Var {
-    let merged = |s: Shape| {
-        let d = s.dims();
-        Shape::new(&[&[d[0] * d[1]], &d[2..]].concat())
+    let matrices = args[0].step_shape(g).rank() == 3;
+    let merged = |s: Shape| match s.dims() {
+        [n, b, rest @ ..] if matrices => Shape::new(&[&[n * b], rest].concat()),
+        _ => s,
     };
     let args = args
         .iter()
@@ -170,46 +183,81 @@ fn swapped(g: &mut Graph, v: Var) -> Var {
     if r == 1 || c == 1 { g.reshape(v, Shape::new(&[len, c, r])) } else { g.transpose(v) }
 }
 
-/// Products of matrices; a factor that is the same at every step makes one product of them all.
-fn matmul(g: &mut Graph, (a, b): (Value, Value), (ta, tb): (bool, bool), shape: Shape, len: usize) -> Option<Var> {
-    let &[m, n] = shape.dims() else { return None };
-    if a.stacked && b.stacked {
-        return Some(g.matmul(a.var, b.var, ta, tb));
+/// Axes of `dims` in another order, as `to`.
+pub(super) fn permuted(g: &mut Graph, v: Var, dims: [usize; 4], order: [usize; 4], to: Shape) -> Var {
+    let moving: Vec<usize> = order.into_iter().filter(|k| dims[*k] != 1).collect();
+    if moving.is_sorted() {
+        return g.reshape(v, to);
     }
-    let rows = |g: &mut Graph, v: Var, swap: bool| {
-        let v = if swap { swapped(g, v) } else { v };
-        let s = g.shape(v);
-        g.reshape(v, Shape::new(&[len * s.dims()[1], s.dims()[2]]))
+    let strides = [dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1];
+    let at = |mut j: usize| {
+        let mut source = 0;
+        for k in order.into_iter().rev() {
+            source += j % dims[k] * strides[k];
+            j /= dims[k];
+        }
+        source as u32
     };
-    if a.stacked {
-        let left = rows(g, a.var, ta);
-        let p = g.matmul(left, b.var, false, tb);
-        return Some(g.reshape(p, stacked(shape, len)));
-    }
-    // (A B)ᵀ = Bᵀ Aᵀ
-    let left = rows(g, b.var, !tb);
-    let p = g.matmul(left, a.var, false, !ta);
-    let p = g.reshape(p, Shape::new(&[len, n, m]));
-    Some(swapped(g, p))
+    let index = Index::from_table((0..to.count()).map(at).collect());
+    g.gather(v, index, to)
 }
 
-/// Solutions of linear systems; a matrix that is the same at every step takes all right-hand sides at
-/// once.
-fn solve(g: &mut Graph, op: &Op, (a, b): (Value, Value), len: usize) -> Option<Var> {
-    let step = b.step_shape(g);
-    let &[n, m] = step.dims() else { return None };
-    if a.stacked {
-        let b = b.full(g, len);
-        return Some(g.emit(op, stacked(step, len), vec![a.var, b]));
+/// Number of matrices in a value, and sizes of one.
+fn matrices(shape: Shape) -> (usize, usize, usize) {
+    match *shape.dims() {
+        [b, r, c] => (b, r, c),
+        [r, c] => (1, r, c),
+        _ => unreachable!("matrices have two axes, batches of them three"),
     }
-    let wide = Shape::new(&[n, len * m]);
-    let out = |j: usize| (j % (len * m) / m * n * m + j / (len * m) * m + j % m) as u32;
-    let back = |j: usize| (j % (n * m) / m * len * m + j / (n * m) * m + j % m) as u32;
-    let out = Index::from_table((0..n * m * len).map(out).collect());
-    let back = Index::from_table((0..n * m * len).map(back).collect());
-    let columns = g.gather(b.var, out, wide);
-    let x = g.emit(op, wide, vec![a.var, columns]);
-    Some(g.gather(x, back, stacked(step, len)))
+}
+
+/// `[b, r, c]`, or `[r, c]` where a single value is a matrix and no batch.
+fn like(shape: Shape, (b, r, c): (usize, usize, usize)) -> Shape {
+    if shape.rank() == 2 { Shape::new(&[r, c]) } else { Shape::new(&[b, r, c]) }
+}
+
+/// A product of which one factor is the same at every step: one product with all rows of the others.
+struct Product {
+    ta: bool,
+    tb: bool,
+    /// Shape of the product at one step.
+    shape: Shape,
+    len: usize,
+}
+
+impl Product {
+    /// All rows (or columns, where `swap`) of the matrices of a stack, below each other: `[b?, len * rows, k]`.
+    fn rows(&self, g: &mut Graph, stack: Var, swap: bool) -> Var {
+        let (b, r, c) = matrices(Shape::new(&g.shape(stack).dims()[1..]));
+        let (rows, k, order) = if swap { (c, r, [1, 0, 3, 2]) } else { (r, c, [1, 0, 2, 3]) };
+        permuted(g, stack, [self.len, b, r, c], order, like(self.shape, (b, self.len * rows, k)))
+    }
+
+    /// `A_t B`
+    fn of_stack(&self, g: &mut Graph, a: Var, b: Var) -> Var {
+        let left = self.rows(g, a, self.ta);
+        let p = g.matmul(left, b, false, self.tb);
+        let (count, m, n) = matrices(self.shape);
+        permuted(g, p, [count, self.len, m, n], [1, 0, 2, 3], stacked(self.shape, self.len))
+    }
+
+    /// `A B_t`, from `(A B)ᵀ = Bᵀ Aᵀ`
+    fn on_stack(&self, g: &mut Graph, a: Var, b: Var) -> Var {
+        let left = self.rows(g, b, !self.tb);
+        let p = g.matmul(left, a, false, !self.ta);
+        let (count, m, n) = matrices(self.shape);
+        permuted(g, p, [count, self.len, n, m], [1, 0, 3, 2], stacked(self.shape, self.len))
+    }
+}
+
+/// Solutions of linear systems with a matrix that is the same at every step: it takes all right-hand sides
+/// at once.
+fn columns(g: &mut Graph, op: &Op, (a, b): (Var, Var), shape: Shape, len: usize) -> Var {
+    let (count, n, m) = matrices(shape);
+    let wide = like(shape, (count, n, len * m));
+    let b = permuted(g, b, [len, count, n, m], [1, 2, 0, 3], wide);
+    let x = g.emit(op, wide, vec![a, b]);
+    permuted(g, x, [count, n, len, m], [2, 0, 1, 3], stacked(shape, len))
 }
 
 /// `sum_t A_t B_t` of a product of stacks of `len` matrices (perhaps reshaped), as one product over steps

@@ -18,6 +18,8 @@ use rayon::prelude::*;
 
 /// Steep starting points that a chain gives up before it reports one.
 const STEEP_STARTS: usize = 20;
+/// Log density beyond which differences of 0.01 are lost in rounding, and with them the acceptance test.
+const COARSE: f64 = 1e13;
 
 /// Draws kept in memory with the accounts of their chains.
 #[derive(Clone, Debug)]
@@ -154,12 +156,16 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         Ok(self.totals.finish(step_size, metric, warmup_gradients, gradients))
     }
 
-    /// A starting point with a first step size. A random point that is so steep that no step size serves
-    /// (an explosive recurrence, say) is given up for another one.
+    /// A starting point with a first step size. A random point that is so steep that no step size serves, or so
+    /// improbable that rounding hides energy errors (an explosive recurrence, say), is given up for another one.
     fn start(&mut self, init: &Init<'_>) -> Result<(Metric, f64), McmcError> {
         let mut steep = 0;
         loop {
             init.place(self.target, self.index, &mut self.state, &mut self.rng)?;
+            if self.state.logp().abs() > COARSE && steep < STEEP_STARTS && !matches!(init, Init::Given(_)) {
+                steep += 1;
+                continue;
+            }
             let metric = Adaptation::first_metric(self.config.metric, self.state.gradient());
             if self.config.warmup == 0 {
                 return Ok((metric, self.config.step_size));

@@ -149,6 +149,14 @@ impl Levels {
         &self.bases[self.base_id(l)]
     }
 
+    /// Rows of a level's base under each row of its parent.
+    pub fn counts(&self, l: LevelId) -> Vec<usize> {
+        let base = self.base(l);
+        let mut counts = vec![0; self.bases[base.parent].len];
+        (0..base.len).for_each(|r| counts[base.parent_row.at(r)] += 1);
+        counts
+    }
+
     /// The level of the base alone.
     pub fn without_axes(&mut self, l: LevelId) -> LevelId {
         self.intern(Level { base: self.base_id(l), axes: vec![] })
@@ -235,6 +243,15 @@ impl Levels {
         sorted.sort_unstable();
         let places = sorted.iter().map(|a| axes.iter().position(|b| b == a).unwrap_or(0)).collect();
         (self.intern(Level { base: branch, axes: sorted }), places)
+    }
+
+    /// True where a loop encloses the level.
+    pub fn below_loop(&self, level: LevelId) -> bool {
+        let mut b = self.base_id(level);
+        while b != 0 && self.bases[b].kind != BaseKind::For {
+            b = self.bases[b].parent;
+        }
+        b != 0
     }
 
     /// True where `below` lies in a branch opened under the base of `above`.

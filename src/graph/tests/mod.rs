@@ -1,5 +1,6 @@
 //! Laws of derivatives and rewrites, on every operation and loop.
 
+mod batch;
 mod branches;
 mod broken;
 mod edges;

@@ -59,7 +59,7 @@ impl Graph {
 }
 
 /// A loop with random carries and body, and the sum of the sines of all its outputs.
-fn program(seed: u64) -> (Graph, Vec<Vec<f64>>, Vec<Var>, Var) {
+pub fn program(seed: u64) -> (Graph, Vec<Vec<f64>>, Vec<Var>, Var) {
     let c = &mut Choice(seed * 7919 + 17);
     for _ in 0..5 {
         c.below(2);

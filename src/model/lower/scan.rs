@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::env::{Binding, DataVar, Env};
 use super::fill::{Filled, RECURRENT, recurrent};
-use super::index::Positions;
 use super::step::StepBody;
+use super::track::{Lattice, Track};
 use super::{Lower, Mode, Res};
 use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, StmtKind};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use crate::model::level::{BaseKind, LevelId, ROOT};
+use crate::model::level::{BaseKind, LevelId};
 use crate::model::site::Discrete;
 use crate::model::value::Val;
 
@@ -141,8 +141,6 @@ impl<'m> Lower<'m> {
             return Err(cause);
         }
         let before = self.snapshot();
-        let n = counts[0];
-        let regular = self.here == ROOT && n > 1;
         // Data alone: run it now.
         let first: Vec<usize> = counts.iter().map(|c| (*c).min(2)).collect();
         let trial = self.sequential(index, from, &first, body, true);
@@ -151,55 +149,77 @@ impl<'m> Lower<'m> {
             trial?;
         }
         self.restore(before);
-        if known || !regular {
-            let steps: usize = counts.iter().copied().max().unwrap_or(0);
-            if !known && steps > MAX_UNROLLED {
-                return Err(cause);
-            }
+        if known {
             self.sequential(index, from, counts, body, true)?;
         } else {
-            self.scan_range(index, from[0], n, body, &carried)?;
+            self.scan_range(index, from, counts, body, &carried)?;
         }
         self.prefilled.extend(carried);
         Ok(())
     }
 
-    fn scan_range(&mut self, index: &'m Ident, from: i64, n: usize, body: &'m Block, carried: &[usize]) -> Res<()> {
-        if n == 1 {
-            return self.sequential(index, &[from], &[1], body, true);
+    fn scan_range(
+        &mut self,
+        index: &'m Ident,
+        from: &[i64],
+        counts: &[usize],
+        body: &'m Block,
+        carried: &[usize],
+    ) -> Res<()> {
+        let steps = counts.iter().copied().max().unwrap_or(0);
+        if steps < 2 {
+            return self.sequential(index, from, counts, body, true);
         }
         let before = self.snapshot();
-        match self.scan(index, from, n, body, carried) {
+        match self.scan(index, from, counts, body, carried) {
             Ok(()) => Ok(()),
             Err(d) if d.message == SPLIT => {
                 self.restore(before);
                 let at: usize = d.label.parse().unwrap_or(1);
-                self.scan_range(index, from, at, body, carried)?;
-                self.scan_range(index, from + at as i64, n - at, body, carried)
+                let first: Vec<usize> = counts.iter().map(|n| (*n).min(at)).collect();
+                let rest: Vec<usize> = counts.iter().map(|n| n.saturating_sub(at)).collect();
+                let later: Vec<i64> = from.iter().map(|f| f + at as i64).collect();
+                self.scan_range(index, from, &first, body, carried)?;
+                self.scan_range(index, &later, &rest, body, carried)
             }
-            Err(_) if n <= MAX_UNROLLED => {
+            Err(_) if steps <= MAX_UNROLLED => {
                 self.restore(before);
-                self.sequential(index, &[from], &[n], body, true)
+                self.sequential(index, from, counts, body, true)
             }
             Err(d) => Err(d),
         }
     }
 
-    fn scan(&mut self, index: &'m Ident, from: i64, n: usize, body: &'m Block, carried: &[usize]) -> Res<()> {
-        let (level, i) = self.open_range(&[from], &[n], BaseKind::For);
+    fn scan(
+        &mut self,
+        index: &'m Ident,
+        from: &[i64],
+        counts: &[usize],
+        body: &'m Block,
+        carried: &[usize],
+    ) -> Res<()> {
+        let outer = self.here;
+        let (level, i) = self.open_range(from, counts, BaseKind::For);
         self.env.push();
         self.here = level;
         self.declare(index, Binding::Val(i))?;
+        let track = Track::new(counts);
         let mut targets = HashMap::new();
-        self.collect_targets(body, carried, &mut targets)?;
-        self.step = Some(StepBody::new(level, n, targets));
+        self.collect_targets(body, carried, &track, &mut targets)?;
+        self.step = Some(StepBody::new(level, outer, track, targets));
         self.lets_only(body)?;
-        self.here = ROOT;
+        self.here = outer;
         self.env.pop();
         self.finish_scan()
     }
 
-    fn collect_targets(&mut self, body: &'m Block, carried: &[usize], out: &mut HashMap<usize, Positions>) -> Res<()> {
+    fn collect_targets(
+        &mut self,
+        body: &'m Block,
+        carried: &[usize],
+        track: &Track,
+        out: &mut HashMap<usize, Lattice>,
+    ) -> Res<()> {
         for s in &body.stmts {
             match &s.kind {
                 StmtKind::Let { name, kind: LetKind::Fill { index, .. } }
@@ -208,7 +228,9 @@ impl<'m> Lower<'m> {
                         && carried.contains(&i)
                     {
                         let p = self.fill_targets(i, s.span, index)?;
-                        if p.level != self.here || out.insert(i, p).is_some() {
+                        let lattice = if p.level == self.here { Lattice::new(p, track) } else { None };
+                        let lattice = lattice.ok_or_else(|| recurrent(&name.name, s.span))?;
+                        if out.insert(i, lattice).is_some() {
                             return Err(recurrent(&name.name, s.span));
                         }
                     }
@@ -218,7 +240,7 @@ impl<'m> Lower<'m> {
                     let taken = self.step_condition(cond.span, &c)?;
                     let block = if taken { Some(then) } else { otherwise.as_ref() };
                     if let Some(b) = block {
-                        self.collect_targets(b, carried, out)?;
+                        self.collect_targets(b, carried, track, out)?;
                     }
                 }
                 _ => {}
@@ -232,12 +254,18 @@ impl<'m> Lower<'m> {
         if let Some(x) = c.known_uniform() {
             return Ok(x != 0.0);
         }
-        match c.known() {
-            Some(k) => {
-                let at = k.iter().position(|x| *x != k[0]).unwrap_or(1);
-                Err(Diagnostic::new(span, SPLIT).label(at.to_string()))
-            }
-            None => Err(Diagnostic::new(span, "a condition inside a recurrence must be known at binding")),
+        let Some(known) = c.known() else {
+            return Err(Diagnostic::new(span, "a condition inside a recurrence must be known at binding"));
+        };
+        let here = self.here;
+        let change = (self.levels.join(c.level, here) == Some(here)).then(|| {
+            let rows = self.levels.lift(c.level, here);
+            Track::new(&self.levels.counts(here)).first_change(|j| known[rows.at(j)])
+        });
+        match change.flatten() {
+            Some((x, None)) => Ok(x != 0.0),
+            Some((_, Some(at))) => Err(Diagnostic::new(span, SPLIT).label(at.to_string())),
+            None => Err(Diagnostic::new(span, "a condition inside a recurrence must be the same for all rows")),
         }
     }
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use super::fill::{EMPTY, recurrent};
 use super::index::Positions;
+use super::track::{Lattice, Track};
 use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use crate::graph::{Graph, Index, Scan, Shape, Spread, Var};
+use crate::graph::{Graph, Index, Scan, Shape, Spread, Var, batch_scan};
 use crate::model::level::{LevelId, ROOT};
 use crate::model::value::{Home, Val};
 
@@ -19,29 +20,51 @@ struct Carry {
     input: Var,
 }
 
-/// The body of a loop while it is being built.
+/// How a value from outside is read in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// The slice of the step, one for each outer row.
+    Slice,
+    /// The same at every step, one for each outer row.
+    Row,
+    /// The same everywhere.
+    Shared,
+}
+
+#[derive(Clone, Debug)]
+struct Import {
+    outer: Var,
+    input: Var,
+    read: Read,
+    /// Elements of one event.
+    count: usize,
+}
+
+/// The body of a loop while it is being built: one step of one outer row.
 #[derive(Clone, Debug)]
 pub struct StepBody {
     /// Nodes of one step.
     pub body: Graph,
     /// The loop's level.
     pub level: LevelId,
-    steps: usize,
-    /// Elements that the loop fills, step by step, with the shape of one fill.
-    targets: HashMap<usize, Positions>,
+    /// The level around the loop.
+    outer: LevelId,
+    track: Track,
+    /// Elements that the loop fills.
+    targets: HashMap<usize, Lattice>,
     current: HashMap<usize, Val>,
     carries: Vec<Carry>,
-    /// Outer node, body input, sliced by step.
-    imports: Vec<(Var, Var, bool)>,
+    imports: Vec<Import>,
 }
 
 impl StepBody {
-    /// The empty body of `steps` steps that fill `targets`.
-    pub fn new(level: LevelId, steps: usize, targets: HashMap<usize, Positions>) -> StepBody {
+    /// The empty body of a loop at `level` under `outer` that fills `targets`.
+    pub fn new(level: LevelId, outer: LevelId, track: Track, targets: HashMap<usize, Lattice>) -> StepBody {
         StepBody {
             body: Graph::new(),
             level,
-            steps,
+            outer,
+            track,
             targets,
             current: HashMap::new(),
             carries: vec![],
@@ -59,7 +82,7 @@ impl Lower<'_> {
     /// Marks the value that the current step gives to a carried array.
     pub fn fill_step(&mut self, at: usize, span: Span, v: &Val) -> Res<()> {
         let dims = match &self.step {
-            Some(s) => s.targets[&at].dims.clone(),
+            Some(s) => s.targets[&at].target.dims.clone(),
             None => return Ok(()),
         };
         if !v.is_scalar() && v.dims != dims {
@@ -75,38 +98,24 @@ impl Lower<'_> {
 
     /// Reads a carried array at positions that lie a fixed number of steps back.
     pub fn read_carry(&mut self, at: usize, span: Span, p: &Positions) -> Res<Val> {
-        let not_here = recurrent(&self.filled[at].name, span);
-        let step = self.step.as_ref().expect("inside a step");
-        let (level, steps) = (step.level, step.steps);
-        let target = step.targets[&at].clone();
-        let width: usize = p.dims.iter().product();
-        let unit: usize = target.dims.iter().product();
-        let lifted = self.levels.lift(p.level, level);
-        let row = |s: usize| &p.table[lifted.at(s) * width..(lifted.at(s) + 1) * width];
-        let start = target.table[0] as i64;
-        let stride = target.table[unit] as i64 - start;
-        // Element e of the array is offset (e - start) mod stride of virtual step (e - start) / stride.
-        let locate = |e: u32| {
-            let d = e as i64 - start;
-            (d.div_euclid(stride), d.rem_euclid(stride) as usize)
-        };
-        if stride <= 0 || stride < unit as i64 || width == 0 {
+        let filled = &self.filled[at];
+        let not_here = recurrent(&filled.name, span);
+        let (from, count) = (filled.level, filled.dims.iter().product());
+        let level = self.step.as_ref().expect("inside a step").level;
+        if self.levels.join(p.level, level) != Some(level) || self.levels.join(from, level) != Some(level) {
             return Err(not_here);
         }
-        let lag = -locate(row(0)[0]).0;
-        let offsets: Vec<u32> = row(0).iter().map(|&e| locate(e).1 as u32).collect();
-        for s in 0..steps {
-            let fits = row(s).iter().zip(&offsets).all(|(&e, &o)| {
-                let (v, offset) = locate(e);
-                s as i64 - v == lag && offset == o as usize && (o as usize) < unit
-            });
-            if !fits {
-                return Err(not_here);
-            }
-        }
+        let index = self.flat_index(from, count, p, level);
+        let elements: Vec<u32> = (0..index.len()).map(|j| index.at(j) as u32).collect();
+        let step = self.step.as_ref().expect("inside a step");
+        let lattice = &step.targets[&at];
+        let (lag, offsets) = lattice.lag(&step.track, &elements, p.dims.iter().product()).ok_or(not_here.clone())?;
         let value = match lag {
             0 => step.current.get(&at).cloned().ok_or(not_here)?,
-            l if l > 0 => self.carry(at, l as usize, &target.dims),
+            l if l > 0 => {
+                let dims = lattice.target.dims.clone();
+                self.carry(at, l as usize, &dims)
+            }
             _ => return Err(not_here),
         };
         Ok(self.gathered(&value, &Index::from_table(offsets), level, p.dims.clone()))
@@ -135,17 +144,31 @@ impl Lower<'_> {
         {
             return self.step.as_mut().expect("inside a step").body.scalar(x);
         }
-        let level = self.step.as_ref().expect("inside a step").level;
-        let sliced = v.level == level;
-        let outer = self.node(v);
+        let step = self.step.as_ref().expect("inside a step");
+        let (level, around) = (step.level, step.outer);
+        let (v, read) = match v.level {
+            l if l == level => (v.clone(), Read::Slice),
+            ROOT => (v.clone(), Read::Shared),
+            _ => (self.lift(v, around, &v.dims.clone()), Read::Row),
+        };
+        let outer = self.node(&v);
         let spread = self.g.node(outer).spread;
         let step = self.step.as_mut().expect("inside a step");
-        if let Some((_, x, _)) = step.imports.iter().find(|i| i.0 == outer && i.2 == sliced) {
-            return *x;
+        if let Some(i) = step.imports.iter().find(|i| i.outer == outer && i.read == read) {
+            return i.input;
         }
-        let x = step.body.input(if sliced { "x" } else { "each" }, Shape::new(&v.dims), spread);
-        step.imports.push((outer, x, sliced));
-        x
+        let name = if read == Read::Slice { "x" } else { "each" };
+        let input = step.body.input(name, Shape::new(&v.dims), spread);
+        step.imports.push(Import { outer, input, read, count: v.count() });
+        input
+    }
+
+    /// True where a value of this level is the same at every step, or a slice of it is one step's.
+    fn is_readable(&self, from: LevelId) -> bool {
+        let step = self.step.as_ref().expect("inside a step");
+        let base = |l| self.levels.base_id(l);
+        from == step.level
+            || self.levels.axes_of(from).is_empty() && self.levels.is_ancestor(base(from), base(step.outer))
     }
 
     /// An operation inside the body of a loop.
@@ -158,7 +181,7 @@ impl Lower<'_> {
         build: super::algebra::Build<'_>,
     ) -> Res<Val> {
         let level = self.step.as_ref().expect("inside a step").level;
-        if args.iter().any(|v| v.level != level && v.level != ROOT) {
+        if args.iter().any(|v| !self.is_readable(v.level)) {
             return Err(Diagnostic::new(span, "a plate inside a recurrence"));
         }
         let vars: Vec<Var> = args.iter().map(|v| self.import(v)).collect();
@@ -171,53 +194,96 @@ impl Lower<'_> {
     /// Turns the finished body into a scan and fills the arrays with what its steps gave.
     pub fn finish_scan(&mut self) -> Res<()> {
         let mut step = self.step.take().expect("inside a step");
-        let mut init = vec![];
+        let many = step.outer != ROOT;
+        let mut args = vec![];
         let mut next = vec![];
         for c in &step.carries {
-            let target = &step.targets[&c.filled];
-            let unit: usize = target.dims.iter().product();
-            let stride = target.table[unit] as i64 - target.table[0] as i64;
-            let elements: Option<Vec<u32>> = target.table[..unit]
-                .iter()
-                .map(|e| u32::try_from(*e as i64 - stride * c.lag as i64).ok())
-                .map(|e| e.filter(|e| self.filled[c.filled].slots[*e as usize] != EMPTY))
-                .collect();
-            let span = self.filled[c.filled].span;
-            let elements = elements.ok_or_else(|| recurrent(&self.filled[c.filled].name, span))?;
-            let v = self.read_elements(c.filled, span, &elements, ROOT, target.dims.clone())?;
-            init.push(self.node(&v));
+            args.push((self.initial(&step, c)?, many));
             next.push(match c.lag {
                 1 => step_node(&step.current[&c.filled]),
                 l => step.carries.iter().find(|d| d.filled == c.filled && d.lag == l - 1).expect("all lags").input,
             });
         }
-        let mut outputs: Vec<usize> = step.current.keys().copied().collect();
-        outputs.sort_unstable();
-        let ys: Vec<Var> = outputs.iter().map(|f| step_node(&step.current[f])).collect();
-        type Imports = Vec<(Var, Var, bool)>;
-        let (xs, each): (Imports, Imports) = step.imports.iter().partition(|i| i.2);
-        let order: Vec<Var> = step
-            .carries
-            .iter()
-            .map(|c| c.input)
-            .chain(xs.iter().map(|i| i.1))
-            .chain(each.iter().map(|i| i.1))
-            .collect();
+        let mut order: Vec<Var> = step.carries.iter().map(|c| c.input).collect();
+        if step.track.is_ragged() {
+            let (input, outer) = self.hold_ended(&mut step, &mut next);
+            order.push(input);
+            args.push((outer, true));
+        }
+        let imports = std::mem::take(&mut step.imports);
+        let (slices, each): (Vec<Import>, Vec<Import>) = imports.into_iter().partition(|i| i.read == Read::Slice);
+        for i in &slices {
+            let outer = if many { self.by_step(&step, i) } else { i.outer };
+            args.push((outer, many));
+        }
+        let xs = args.len() - step.carries.len();
+        args.extend(each.iter().map(|i| (i.outer, i.read == Read::Row)));
+        order.extend(slices.iter().chain(&each).map(|i| i.input));
+        let mut filled: Vec<usize> = step.current.keys().copied().collect();
+        filled.sort_unstable();
+        let ys: Vec<Var> = filled.iter().map(|f| step_node(&step.current[f])).collect();
         let place = step.body.order_inputs(&order);
         let moved = |v: &Var| place[v.index()];
-        let (next, ys): (Vec<Var>, Vec<Var>) = (next.iter().map(moved).collect(), ys.iter().map(moved).collect());
-        let xs: Vec<Var> = xs.iter().map(|i| i.0).collect();
-        let each: Vec<Var> = each.iter().map(|i| i.0).collect();
-        let carries = next.len();
-        let scan = Scan { body: step.body, len: step.steps, xs: xs.len(), next, ys, reverse: false };
-        let node = self.g.scan(scan, &init, &xs, &each);
-        for (k, f) in outputs.into_iter().enumerate() {
-            let x = self.g.proj(node, 2 * carries + k);
-            let target = &step.targets[&f];
+        let (next, ys) = (next.iter().map(moved).collect(), ys.iter().map(moved).collect());
+        let body = std::mem::take(&mut step.body);
+        let scan = Scan { body, len: step.track.len, xs, next, ys, reverse: false };
+        self.fill_from(scan, &args, &step, &filled)
+    }
+
+    /// Lets a row that has ended keep its carries, whatever its steps would make of them. Returns the mark of
+    /// running rows in the body and outside.
+    fn hold_ended(&mut self, step: &mut StepBody, next: &mut [Var]) -> (Var, Var) {
+        let shape = Shape::new(&[step.track.len, step.track.rows()]);
+        let outer = self.g.constant(step.track.running(), shape);
+        let input = step.body.input("running", Shape::SCALAR, Spread::Shared);
+        for (v, c) in next.iter_mut().zip(&step.carries) {
+            *v = step.body.select(input, *v, c.input);
+        }
+        (input, outer)
+    }
+
+    /// What a carry holds before the first step, for each outer row.
+    fn initial(&mut self, step: &StepBody, c: &Carry) -> Res<Var> {
+        let f = &self.filled[c.filled];
+        let not_here = recurrent(&f.name, f.span);
+        let lattice = &step.targets[&c.filled];
+        let there = |e: &u32| f.slots.get(*e as usize).is_some_and(|s| *s != EMPTY);
+        let elements = lattice.before(c.lag).filter(|all| all.iter().all(there)).ok_or(not_here)?;
+        let v = self.read_elements(c.filled, f.span, &elements, step.outer, lattice.target.dims.clone())?;
+        Ok(self.node(&v))
+    }
+
+    /// Slices of a value with the steps in front of the outer rows.
+    fn by_step(&mut self, step: &StepBody, i: &Import) -> Var {
+        let table = step.track.by_step().flat_map(|j| (0..i.count).map(move |o| (j * i.count + o) as u32));
+        let dims = &self.g.shape(i.outer).dims()[1..].to_vec();
+        let shape = Shape::new(&[&[step.track.len, step.track.rows()], &dims[..]].concat());
+        self.g.gather(i.outer, Index::from_table(table.collect()), shape)
+    }
+
+    /// Adds the loop and fills the arrays from its per-step outputs.
+    fn fill_from(&mut self, scan: Scan, args: &[(Var, bool)], step: &StepBody, filled: &[usize]) -> Res<()> {
+        let (carries, rows) = (scan.next.len(), step.track.rows());
+        let (node, wide) = if step.outer != ROOT {
+            batch_scan(&mut self.g, &scan, args, rows)
+        } else {
+            let args: Vec<Var> = args.iter().map(|a| a.0).collect();
+            let (init, rest) = args.split_at(carries);
+            let (xs, each) = rest.split_at(scan.xs);
+            let outputs = 2 * carries + filled.len();
+            (self.g.scan(scan, init, xs, each), vec![false; outputs])
+        };
+        for (k, f) in filled.iter().enumerate() {
+            let k = 2 * carries + k;
+            let target = step.targets[f].target.clone();
+            let count: usize = target.dims.iter().product();
+            let place = |(t, r): (usize, usize)| if wide[k] { t * rows + r } else { t };
+            let table = step.track.by_row().flat_map(|at| (0..count).map(move |o| (place(at) * count + o) as u32));
+            let x = self.g.proj(node, k);
+            let x = self.g.gather(x, Index::from_table(table.collect()), self.shape(step.level, &target.dims));
             let v = Val { home: Home::Var(x), dims: target.dims.clone(), level: step.level, int: false };
-            let target = target.clone();
-            let span = self.filled[f].span;
-            self.fill(f, span, &target, &v)?;
+            let span = self.filled[*f].span;
+            self.fill(*f, span, &target, &v)?;
         }
         Ok(())
     }
