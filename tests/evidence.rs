@@ -1,8 +1,9 @@
 //! Evidence estimators against known answers, over replicates: means, stated errors, verdicts, and mutants.
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 use thalweg::base::rng::Stream;
-use thalweg::density::{LogDensity, Proposal, Transport};
+use thalweg::density::{Gradient, LogDensity, Proposal, Transport};
 use thalweg::evidence::bounds::{lower, upper};
 use thalweg::evidence::bridge::{Draws, bridge};
 use thalweg::evidence::estimate::{Estimate, Standing};
@@ -12,6 +13,8 @@ use thalweg::evidence::run::{Posterior, Settings, evidence};
 use thalweg::evidence::sandwich::Verdict;
 use thalweg::evidence::student::StudentT;
 use thalweg::evidence::weights::{PosteriorWeights, at, drawn};
+use thalweg::guide::{Base, Family, Guide, Scale, Start};
+use thalweg::mcmc::pullback::Pullback;
 use thalweg::testing::broken_evidence::{BrokenProposal, ProposalFault, forgot_k, shuffled, unit_weights};
 use thalweg::testing::targets::DiagNormal;
 use thalweg::testing::transport::{Affine, Pushed};
@@ -82,15 +85,13 @@ impl Normals {
         let sd = [0.1, 0.3, 1.0, 3.0, 10.0];
         let log_z = sd.iter().map(|s| f64::ln(*s) + 0.5 * (2.0 * PI).ln()).sum();
         let shift: Vec<f64> = sd.iter().map(|s| 0.3 * s).collect();
-        let mut triangle = vec![];
-        for (i, s) in sd.iter().enumerate() {
-            triangle.extend((0..=i).map(|j| if i == j { 0.9 * s } else { 0.0 }));
-        }
+        let factor = (0..25).map(|k| if k % 6 == 0 { 0.9 * sd[k / 6] } else { 0.0 }).collect();
+        let start = Start { location: shift.clone(), factor };
         Normals {
             target: DiagNormal::new(sd.to_vec()),
             log_z,
             flow: Pushed(Affine::diagonal(shift.clone(), &sd.map(|s| 0.9 * s))),
-            safe: StudentT::around(shift, triangle).unwrap(),
+            safe: StudentT::around(&start).unwrap(),
         }
     }
 
@@ -236,7 +237,7 @@ fn heavy_tails_are_seen_and_the_mixture_holds() {
     let narrow = Pushed(Affine::diagonal(vec![0.0; 3], &[1.0; 3]));
     let alone = importance(&drawn(&target, &narrow, 1 << 13, 1, "narrow").unwrap()).unwrap();
     assert!(alone.standing != Standing::Sound && alone.estimate.khat > 0.5, "{alone:?}");
-    let safe = StudentT::around(vec![0.0; 3], vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0]).unwrap();
+    let safe = StudentT::around(&Start::isotropic(vec![0.0; 3], 1.0)).unwrap();
     let q = Mixture::defensive(&narrow, &safe).unwrap();
     let held = importance(&drawn(&target, &q, 1 << 13, 1, "mixture").unwrap()).unwrap();
     assert!(held.standing == Standing::Sound, "{held:?}");
@@ -282,6 +283,34 @@ impl Transport for Valley {
     }
 
     fn pull(&self, _: &[f64], _: &[f64], _: &mut [f64], _: &mut [f64]) {}
+}
+
+#[test]
+fn a_guide_is_a_proposal_and_a_map() {
+    // A full-rank guide at the exact posterior: one value for all weights, a standard normal through its map.
+    let n = Normals::new();
+    let sd = n.target.sd();
+    let factor = (0..25).map(|k| if k % 6 == 0 { sd[k / 6] } else { 0.0 }).collect();
+    let start = Start { location: vec![0.0; 5], factor };
+    let guide = |nonlinear: Option<&str>| {
+        let family = Arc::new(Family::new(5, Base::Normal, nonlinear, Scale::Full).unwrap());
+        let theta = family.initial(&start, 1);
+        Guide::new(family, theta)
+    };
+    let exact = guide(None);
+    let weights = drawn(&n.target, &exact, 777, 1, "guide").unwrap();
+    assert!(weights.log().iter().all(|w| (w - n.log_z).abs() < 1e-10));
+    let pullback = Pullback { target: &n.target, map: &exact };
+    let mut ws = vec![f64::NAN; pullback.scratch()];
+    let u = [0.3, -1.2, 0.7, 2.0, -0.4];
+    let mut g = [0.0; 5];
+    pullback.logp_grad(&u, &mut g, &mut ws);
+    assert!(u.iter().zip(&g).all(|(u, g)| (u + g).abs() < 1e-11), "{g:?}");
+    // A flow near it, in a mixture whose groups of draws are of any size.
+    let near = guide(Some("realnvp(layers=4, hidden=[16])"));
+    let safe = StudentT::around(&start).unwrap();
+    let q = Mixture::defensive(&near, &safe).unwrap();
+    Record::new(n.log_z, |seed| importance_of(&n.target, &q, 512, seed)).check("flow in a mixture");
 }
 
 #[test]

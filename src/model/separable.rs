@@ -155,8 +155,11 @@ impl Posterior {
 
     fn coupled(&self, plate: &Plate, t: &Term) -> Coupled {
         let names: Vec<String> = self.read_by(plate, t).iter().map(|n| format!("`{n}`")).collect();
-        let message =
-            format!("the plate over `{}` is not separable: one factor reads {} of several of its rows", plate.name, names.join(", "));
+        let message = format!(
+            "the plate over `{}` is not separable: one factor reads {} of several of its rows",
+            plate.name,
+            names.join(", ")
+        );
         let diagnostic = Diagnostic::new(t.span, message)
             .label(format!("this factor of `{}`", t.about))
             .note(plate.span, "the plate")
@@ -165,11 +168,10 @@ impl Posterior {
     }
 
     fn joined(&self, plate: &Plate, site: Option<usize>) -> Coupled {
-        let (name, span) = site.map_or(("a discrete latent", plate.span), |s| (&self.discrete[s].0, self.discrete[s].1));
-        let message = format!(
-            "the plate over `{}` is not separable: summing out `{name}` joins several of its rows",
-            plate.name
-        );
+        let (name, span) =
+            site.map_or(("a discrete latent", plate.span), |s| (&self.discrete[s].0, self.discrete[s].1));
+        let message =
+            format!("the plate over `{}` is not separable: summing out `{name}` joins several of its rows", plate.name);
         Coupled { diagnostic: Diagnostic::new(span, message).label("summed out").note(plate.span, "the plate") }
     }
 }

@@ -7,7 +7,7 @@ pub mod train;
 
 pub use objective::{Estimator, Objective};
 pub use step::{Bound, Engine, Trouble};
-pub use train::{Control, Settings, State, Trained, TrainError, train};
+pub use train::{Control, Settings, State, TrainError, Trained, train};
 
 #[cfg(test)]
 mod tests;

@@ -166,7 +166,8 @@ fn resumed_training_has_the_same_bits() {
     train(&Bent, &family, start.clone(), &settings, &Control { progress: Some(&keep), ..Control::default() }).unwrap();
     let state: State = serde_json::from_str(stored.lock().unwrap().as_ref().unwrap()).unwrap();
     assert!(state.step < 160);
-    let resumed = train(&Bent, &family, start, &settings, &Control { resume: Some(state), ..Control::default() }).unwrap();
+    let resumed =
+        train(&Bent, &family, start, &settings, &Control { resume: Some(state), ..Control::default() }).unwrap();
     let bits = |g: &Guide| g.theta.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&straight.guide), bits(&resumed.guide));
 }

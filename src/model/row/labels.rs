@@ -107,8 +107,9 @@ fn through(g: &Graph, node: &Node, args: &[&Tags]) -> Tags {
             let p = Product::new(g, node, *ta, *tb);
             let rows: Vec<u32> =
                 (0..p.batch * p.m).map(|i| joined((0..p.k).map(|l| a.at(p.left(i / p.m, i % p.m, l))))).collect();
-            let columns: Vec<u32> =
-                (0..p.batch * p.n).map(|j| joined((0..p.k).map(|l| args[1].at(p.right(j / p.n, l, j % p.n))))).collect();
+            let columns: Vec<u32> = (0..p.batch * p.n)
+                .map(|j| joined((0..p.k).map(|l| args[1].at(p.right(j / p.n, l, j % p.n)))))
+                .collect();
             each(&mut |o| join(rows[o / p.n], columns[o / (p.m * p.n) * p.n + o % p.n]))
         }
         Op::Cholesky | Op::LogAbsDet => {
@@ -160,9 +161,10 @@ fn through_loop(s: &Scan, args: &[&Tags]) -> Vec<Tags> {
         }
     }
     let widths = s.next.iter().chain(&s.ys).map(|v| body.shape(*v).count());
-    let stacked = stacks.iter().zip(widths).map(|(steps, w)| {
-        Tags::new(steps.iter().flat_map(|t| (0..w).map(move |j| t.at(j))).collect())
-    });
+    let stacked = stacks
+        .iter()
+        .zip(widths)
+        .map(|(steps, w)| Tags::new(steps.iter().flat_map(|t| (0..w).map(move |j| t.at(j))).collect()));
     carry.into_iter().chain(stacked).collect()
 }
 
