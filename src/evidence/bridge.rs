@@ -31,6 +31,9 @@ pub struct Bridge {
 /// Largest error of the root in log Z.
 const TOLERANCE: f64 = 1e-12;
 
+/// The search for the root ends where it is not within this distance.
+const LARGEST_STEP: f64 = 1e6;
+
 /// Largest error that the first-order formula is believed at.
 const LARGEST_ERROR: f64 = 0.5;
 
@@ -112,21 +115,18 @@ impl<'a> Problem<'a> {
 
     /// Newton's method, by bisection where it would leave the interval that holds the root.
     fn root(&self) -> Option<f64> {
-        let finite = self.chains.iter().flatten().chain(self.proposal).copied().filter(|w| w.is_finite());
-        let (mut low, mut high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), w| (l.min(w), h.max(w)));
-        if !(low <= high) {
-            return None;
-        }
+        let middle = self.middle()?;
+        let (mut low, mut high) = (middle - 1.0, middle + 1.0);
         let mut step = 1.0;
         while !(self.gap(low).0 >= 0.0 && self.gap(high).0 <= 0.0) {
-            (low, high) = (low - step, high + step);
-            step *= 2.0;
-            if step > f64::MAX.ln() {
+            if step > LARGEST_STEP {
                 return None;
             }
+            (low, high) = (low - step, high + step);
+            step *= 2.0;
         }
-        let tolerance = TOLERANCE * (1.0 + low.abs().max(high.abs()));
-        let mut r = 0.5 * (low + high);
+        let tolerance = TOLERANCE * (1.0 + middle.abs());
+        let mut r = middle;
         while high - low > tolerance {
             let (gap, slope) = self.gap(r);
             if gap > 0.0 {
@@ -142,6 +142,18 @@ impl<'a> Problem<'a> {
             r = next;
         }
         Some(r)
+    }
+
+    /// Median of the finite log weights at posterior draws, or of those at the proposal's: extreme weights say nothing
+    /// about where the root is.
+    fn middle(&self) -> Option<f64> {
+        let median = |all: &mut dyn Iterator<Item = f64>| {
+            let mut finite: Vec<f64> = all.filter(|w| w.is_finite()).collect();
+            let half = finite.len() / 2;
+            (!finite.is_empty()).then(|| *finite.select_nth_unstable_by(half, f64::total_cmp).1)
+        };
+        let posterior = median(&mut self.chains.iter().flatten().copied());
+        posterior.or_else(|| median(&mut self.proposal.iter().copied()))
     }
 
     /// Root of the relative mean squared error.

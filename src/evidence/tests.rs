@@ -204,6 +204,19 @@ fn the_bridge_sees_posterior_draws_without_a_density() {
 }
 
 #[test]
+fn extreme_weights_do_not_move_the_bridge() {
+    // A draw far out in the proposal's tail can weigh e^-1e12; it counts like one of weight zero.
+    let posterior = PosteriorWeights::new(vec![(0..50).map(|i| f64::from(i % 7) * 0.1).collect(); 2]).expect("enough");
+    let with = |w: f64| {
+        let log = (0..200).map(|i| f64::from(i % 5) * 0.1 - 0.2).chain([w]).collect();
+        bridge(&posterior, &Weights::new(log), Draws::All).expect("enough").estimate
+    };
+    let (zero, tiny) = (with(f64::NEG_INFINITY), with(-2.5e12));
+    assert!((zero.value - tiny.value).abs() < 1e-10 && (zero.mcse - tiny.mcse).abs() < 1e-12, "{zero:?} {tiny:?}");
+    assert!(zero.mcse > 0.0 && zero.mcse < 0.1);
+}
+
+#[test]
 fn bounds_on_the_same_particles_are_ordered() {
     // Jensen: means over groups of 10 are never above the log of their mean.
     let (target, log_z) = normal();
