@@ -8,7 +8,10 @@ use clap::Args;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
 use crate::optimize::OptimizeError;
+use crate::workflow::evidence::SpreadError;
 use crate::workflow::gradient::NoPoint;
+use crate::workflow::guide_file::GuideFileError;
+use crate::workflow::ladder::GuideError;
 use crate::workflow::sample::WorkflowError;
 
 /// Why a command ended without its result.
@@ -36,6 +39,18 @@ pub enum CliError {
     /// A check that needs data.
     #[error("{model} needs data for this; give --data FILE")]
     NeedsData { model: String },
+    /// A guide that cannot be fitted.
+    #[error("{0}")]
+    Guide(#[from] GuideError),
+    /// A guide file.
+    #[error("{0}")]
+    GuideFile(#[from] GuideFileError),
+    /// Replicates of an estimate.
+    #[error("{0}")]
+    Spread(#[from] SpreadError),
+    /// A model without evidence.
+    #[error("no evidence for {model}: {why}")]
+    NoEvidence { model: String, why: String },
     /// A configuration that cannot be run again.
     #[error("--config {path}: {problem}; give a config.json that `thalweg sample --out` has written", path = path.display())]
     Config { path: PathBuf, problem: String },

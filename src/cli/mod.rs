@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod common;
+mod evidence;
+mod fit;
 mod optimize;
 mod points;
 mod run;
@@ -32,7 +34,14 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Draws from the priors, data from them, or predictions from posterior draws
     Simulate(simulate::SimulateArgs),
-    /// Checks the model, samples, and says whether the draws can be trusted
+    Fit(fit::FitArgs),
+    /// The marginal likelihood as an interval, by several estimators
+    #[command(args_override_self = true)]
+    Evidence(evidence::EvidenceArgs),
+    /// The log Bayes factor of two models with its error
+    #[command(args_override_self = true)]
+    Compare(evidence::CompareArgs),
+    /// Checks the model, fits a guide, samples, estimates the evidence, and says whether the draws can be trusted
     #[command(args_override_self = true)]
     Run(run::RunArgs),
 }
@@ -59,6 +68,9 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Optimize(args) => optimize::run(&args),
         Command::Sample(a) => a.run(),
         Command::Simulate(a) => a.run(),
+        Command::Fit(a) => a.run(),
+        Command::Evidence(a) => a.run(),
+        Command::Compare(a) => a.run(),
         Command::Run(a) => a.run(),
     }
 }

@@ -85,7 +85,6 @@ impl Lower<'_> {
     /// A term as tables over elements; numbers of one event are summed.
     fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
-        let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;
         let axes: Vec<AxisId> = self.levels.axes_of(level).to_vec();
         let states: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).states).collect();
