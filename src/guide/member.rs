@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use super::family::{Family, compile};
 use crate::density::{LogDensity, Proposal, Transport};
 use crate::flow::Map;
-use crate::graph::program::Program;
 use crate::graph::Spread;
+use crate::graph::program::Program;
 
 /// Points that the batched calls treat at once.
 const LANES: usize = 64;

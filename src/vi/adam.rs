@@ -44,11 +44,8 @@ impl Adam {
     /// The factor that brings an unusually long gradient back to the usual length.
     fn clip(&mut self, gradient: &[f64]) -> f64 {
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let limit = if self.norms.len() < WINDOW / 5 {
-            f64::INFINITY
-        } else {
-            SLACK * quantiles(&self.norms, &[QUANTILE])[0]
-        };
+        let limit =
+            if self.norms.len() < WINDOW / 5 { f64::INFINITY } else { SLACK * quantiles(&self.norms, &[QUANTILE])[0] };
         if self.norms.len() == WINDOW {
             self.norms.remove(0);
         }

@@ -210,12 +210,8 @@ impl Chunk {
         if objective.estimator() == Estimator::Path {
             batch.score(theta, &self.x, &mut self.log_q, &mut self.score, &mut self.ws);
         }
-        let draws = Draws {
-            log_p: &self.log_p,
-            log_p_grad: &self.log_p_grad,
-            log_q: &self.log_q,
-            log_q_grad: &self.score,
-        };
+        let draws =
+            Draws { log_p: &self.log_p, log_p_grad: &self.log_p_grad, log_q: &self.log_q, log_q_grad: &self.score };
         self.total = objective.cotangents(&draws, &mut self.x_bar, &mut self.q_bar);
         batch.draw_back(theta, &self.u, &self.x_bar, &self.q_bar, &mut self.gradient, &mut self.ws);
         if let Some(v) = self.gradient.iter().find(|v| !v.is_finite()) {

@@ -192,7 +192,11 @@ impl State {
         self.rate * (FLOOR + (1.0 - FLOOR) * cosine)
     }
 
-    fn advance<T: Gradient + ?Sized>(&mut self, engine: &mut Engine<'_, T>, settings: &Settings) -> Result<(), TrainError> {
+    fn advance<T: Gradient + ?Sized>(
+        &mut self,
+        engine: &mut Engine<'_, T>,
+        settings: &Settings,
+    ) -> Result<(), TrainError> {
         let rate = self.rate_now();
         match engine.gradient(&self.theta, settings.seed, self.step) {
             Ok((_, gradient)) => self.adam.step(&mut self.theta, gradient, rate),
