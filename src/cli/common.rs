@@ -7,16 +7,38 @@ use clap::Args;
 
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
+use crate::optimize::OptimizeError;
+use crate::workflow::gradient::NoPoint;
+use crate::workflow::sample::WorkflowError;
 
 /// Why a command ended without its result.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum CliError {
     /// The model or its data.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Anything else, in words that name the thing and the next step.
-    #[error("error: {0}")]
-    Other(String),
+    /// A run.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowError),
+    /// The search for a maximum.
+    #[error("{0}")]
+    Optimize(#[from] OptimizeError),
+    /// The points of `check --at`.
+    #[error("{path}: {problem}", path = path.display())]
+    Points { path: PathBuf, problem: String },
+    /// A gradient test without a point.
+    #[error("{0}")]
+    NoPoint(#[from] NoPoint),
+    /// A gradient that is wrong.
+    #[error("{0}; a density with steps or kinks cannot be sampled by gradients")]
+    Gradient(String),
+    /// A check that needs data.
+    #[error("{model} needs data for this; give --data FILE")]
+    NeedsData { model: String },
+    /// A configuration that cannot be run again.
+    #[error("--config {path}: {problem}; give a config.json that `thalweg sample --out` has written", path = path.display())]
+    Config { path: PathBuf, problem: String },
 }
 
 /// The model and what is bound to it.
@@ -33,6 +55,14 @@ pub struct ModelArgs {
     /// JSON file with values of params
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
+}
+
+/// A count from 1.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a whole number from 1".into()),
+        Ok(n) => Ok(n),
+    }
 }
 
 fn setting(text: &str) -> Result<(String, f64), String> {

@@ -28,30 +28,38 @@ enum Command {
     Check(check::CheckArgs),
     Optimize(optimize::OptimizeArgs),
     /// Posterior draws by NUTS
+    #[command(args_override_self = true)]
     Sample(sample::SampleArgs),
     /// Draws from the priors, data from them, or predictions from posterior draws
     Simulate(simulate::SimulateArgs),
-    /// Samples, and says whether the draws can be trusted
+    /// Checks the model, samples, and says whether the draws can be trusted
+    #[command(args_override_self = true)]
     Run(run::RunArgs),
 }
 
 /// Runs the command line; 0 on success, 1 where the model, the data or the run is at fault, 2 for
 /// wrong arguments.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done: Result<(), CliError> = match cli.command {
+    let done = sample::config::expand(std::env::args_os().collect()).and_then(|args| dispatch(Cli::parse_from(args)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let text = e.to_string();
+            // A message about a place in a model comes with its own headline.
+            let headline = if text.starts_with("error: ") { "" } else { "error: " };
+            eprintln!("{headline}{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), CliError> {
+    match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Optimize(args) => optimize::run(&args),
         Command::Sample(a) => a.run(),
         Command::Simulate(a) => a.run(),
         Command::Run(a) => a.run(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::FAILURE
-        }
     }
 }
 

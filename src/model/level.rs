@@ -245,6 +245,15 @@ impl Levels {
         (self.intern(Level { base: branch, axes: sorted }), places)
     }
 
+    /// True where a loop encloses the level.
+    pub fn below_loop(&self, level: LevelId) -> bool {
+        let mut b = self.base_id(level);
+        while b != 0 && self.bases[b].kind != BaseKind::For {
+            b = self.bases[b].parent;
+        }
+        b != 0
+    }
+
     /// True where `below` lies in a branch opened under the base of `above`.
     pub fn below_branch(&self, above: LevelId, below: LevelId) -> bool {
         let (above, mut b) = (self.base_id(above), self.base_id(below));

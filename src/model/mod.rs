@@ -5,6 +5,8 @@ pub mod data;
 pub mod level;
 pub mod lower;
 pub mod posterior;
+pub mod row;
+pub mod separable;
 pub mod simulate;
 pub mod site;
 pub mod transform;

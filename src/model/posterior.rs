@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::data::{DataError, DataFile};
 use super::lower::{Lower, Mode};
-use super::site::{FactorKind, Note, Site, Term};
+use super::separable::Plate;
+use super::site::{FactorKind, Note, Site, Summed, Term};
 use crate::dsl::ast::Block;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::parser::parse;
+use crate::dsl::span::Span;
 use crate::graph::{Graph, Var};
 
 /// A parsed model file.
@@ -26,7 +28,7 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The model file could not be read.
-    #[error("cannot read the model {path}: {source}")]
+    #[error("cannot read the model {path}: {source}; give a text file (UTF-8) that ends in .thal, or a folder with a model.thal", path = path.display())]
     Read {
         /// The path.
         path: PathBuf,
@@ -108,7 +110,10 @@ impl Model {
             lp: totals.lp,
             lp_nojac: totals.lp_nojac,
             log_likelihood: totals.log_likelihood,
+            plates: l.plate_list(&totals.terms),
+            discrete: l.discrete.iter().map(|d| (d.name.clone(), d.span)).collect(),
             terms: totals.terms,
+            sums: totals.sums,
             graph: l.g,
         })
     }
@@ -151,6 +156,12 @@ pub struct Posterior {
     pub log_likelihood: Var,
     /// The terms of the log density, in order of the model.
     pub terms: Vec<Term>,
+    /// What the terms with discrete latents have become: addends of the log density like the other terms.
+    pub sums: Vec<Summed>,
+    /// Names and places of the discrete latents, which are summed out.
+    pub discrete: Vec<(String, Span)>,
+    /// Plates outside loops.
+    pub plates: Vec<Plate>,
 }
 
 impl Posterior {

@@ -1,6 +1,6 @@
 //! What a lowered model is made of: sites, factors, reports, notes.
 
-use super::level::LevelId;
+use super::level::{BaseId, LevelId};
 use super::value::Val;
 use crate::dsl::span::Span;
 use crate::graph::Var;
@@ -29,6 +29,8 @@ pub struct Site {
     pub law: String,
     /// Where the value lies, for people: an interval, or a type.
     pub constraint: String,
+    /// Base of its declaration: the plate whose rows have it.
+    pub base: BaseId,
 }
 
 /// What a term of the log density is.
@@ -72,6 +74,32 @@ pub struct Term {
     pub count: usize,
     /// Joint states of the discrete latents it depends on; 1 without any.
     pub states: usize,
+    /// Base of its rows.
+    pub base: BaseId,
+    /// The discrete latents it reads: site, and element for each row of its base ([`super::level::NONE`]: none). A
+    /// term with any enters the density through sums over their states.
+    pub discrete: Vec<(usize, Vec<u32>)>,
+    /// The observed data, with an element for each of its own (or for each of its rows a few).
+    pub target: Option<Observed>,
+}
+
+/// Addends of the log density that are left of terms with discrete latents, once these are summed out.
+#[derive(Clone, Debug)]
+pub struct Summed {
+    /// The addends.
+    pub node: Var,
+    /// An element of a discrete site for each addend: the last one of its group that was summed out; none where the
+    /// addends are rows of a term that read no element.
+    pub elements: Vec<(usize, u32)>,
+}
+
+/// Elements of a data variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Name of the data variable.
+    pub name: String,
+    /// Its elements, rows of the level first.
+    pub elements: Vec<u32>,
 }
 
 /// A kept value.
@@ -92,8 +120,10 @@ pub struct Discrete {
     pub name: String,
     /// Place of its declaration.
     pub span: Span,
-    /// Level of its declaration.
+    /// Level of its declaration; after its plate, of what the plate lies in.
     pub level: LevelId,
+    /// Base of its declaration.
+    pub base: BaseId,
     /// Shape under that level.
     pub dims: Vec<usize>,
     /// Smallest state.

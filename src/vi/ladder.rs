@@ -13,6 +13,8 @@ use crate::guide::{Base, Family, Scale, Start};
 
 /// k-hat below which importance sampling needs no better guide (Vehtari et al. 2024, section 3.2.4).
 const GOOD: f64 = 0.5;
+/// Log weights closer together than this are equal: the effective sample is the whole sample to 4 digits.
+const EQUAL: f64 = 0.01;
 /// Standard errors by which a rung has to raise the bound to count as a gain.
 const GAIN: f64 = 3.0;
 /// Coordinates above which factors of the covariance stay diagonal: a full one has dim² / 2 parameters.
@@ -37,7 +39,7 @@ pub struct Rung {
 /// without full factors.
 pub fn rungs(dim: usize) -> Vec<Rung> {
     let (four, eight) = match dim {
-        1 => ("nsf(1)", "nsf(2)"),
+        1 => ("nsf(2)", "nsf(4)"),
         _ => ("realnvp(4)", "realnvp(8)"),
     };
     let scale = if dim > LARGE { Scale::Diagonal } else { Scale::Full };
@@ -110,6 +112,15 @@ struct Tried {
     khat: f64,
 }
 
+impl Tried {
+    /// A NaN k-hat is no good one. Weights that are all but equal have no tail that a shape could be fitted to.
+    fn is_good(&self) -> bool {
+        let least = self.log_weights.iter().copied().fold(f64::INFINITY, f64::min);
+        let equal = self.log_weights.iter().all(|w| w - least < EQUAL);
+        equal || self.khat < GOOD
+    }
+}
+
 /// Climbs while k-hat of fresh draws is at least 0.5, or the last rung raised the bound by more than 3 standard errors. Each
 /// rung starts from the best affine layer so far, its flow near the identity.
 ///
@@ -141,8 +152,7 @@ pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Cl
                 if family.is_affine() {
                     starts.push(family.affine(&tried.trained.guide.theta));
                 }
-                // A NaN k-hat is no good one.
-                more = !(tried.khat < GOOD) || last.is_some_and(|l| gains(bound, l));
+                more = !tried.is_good() || last.is_some_and(|l| gains(bound, l));
                 if last.is_none_or(|l| bound.value > l.value) {
                     best = Some((reports.len() - 1, tried));
                 }

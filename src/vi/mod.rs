@@ -12,3 +12,6 @@ pub use objective::{Estimator, Objective};
 pub use refine::{Refine, RefineError, Refined, refine};
 pub use step::{Bound, Engine, Trouble};
 pub use train::{Control, Settings, State, TrainError, Trained, train};
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,14 @@
-//! What a user does with a model, callable from the library: sample, summarise, judge.
+//! What a user does with a model, callable from the library: check, sample, summarise, judge; `run` does all of it.
 
+pub mod describe;
 pub mod fit;
+pub mod gradient;
 pub mod layout;
 pub mod locate;
 pub mod predict;
+pub mod run;
 pub mod sample;
 pub mod simulate;
+pub mod start;
 pub mod store;
 pub mod verdict;

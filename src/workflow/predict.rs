@@ -41,7 +41,10 @@ impl<'a> Predict<'a> {
         if !draws_reports(&model.tree) {
             return Drawable::Nothing;
         }
-        let latents = Elements::group(&layout.names[..layout.latents]);
+        let latents = match Elements::group(&layout.names[..layout.latents]) {
+            Ok(latents) => latents,
+            Err(name) => return Drawable::No(format!("drawn reports are left out: `{name}` is too large")),
+        };
         let mut predict = Predict { model, data, settings, latents, reports: vec![] };
         let mut values = vec![0.0; layout.width];
         compiled.values(&vec![0.0; compiled.posterior.dim], &mut values, &mut vec![]);

@@ -14,13 +14,14 @@ use crate::model::simulate::{Drawn, Latents, Simulated};
 use crate::report::number::{decimals, fixed};
 use crate::report::table::Table;
 use crate::workflow::layout::Elements;
-use crate::workflow::sample::WorkflowError;
+use crate::workflow::sample::{WorkflowError, fits};
 
 /// Elements of one array that the table shows.
 const SHOWN: usize = 10;
 
 /// Posterior draws read back from their files.
 pub struct PosteriorDraws {
+    folder: PathBuf,
     chains: Vec<StanCsv>,
     arrays: Vec<Elements>,
 }
@@ -33,8 +34,17 @@ impl PosteriorDraws {
         while path(chains.len() + 1).exists() {
             chains.push(read_stan_csv(&path(chains.len() + 1))?);
         }
-        let arrays = Elements::group(&chains[0].names);
-        Ok(PosteriorDraws { chains, arrays })
+        let wrong = |problem| WorkflowError::Draws { folder: folder.into(), problem };
+        if let Some(c) = chains.iter().position(|c| c.names != chains[0].names) {
+            return Err(wrong(format!("chain_{}.csv has other columns than chain_1.csv", c + 1)));
+        }
+        let arrays = Elements::group(&chains[0].names)
+            .map_err(|name| wrong(format!("the column `{name}` has an index that is 0 or too large")))?;
+        Ok(PosteriorDraws { folder: folder.into(), chains, arrays })
+    }
+
+    fn wrong(&self, problem: String) -> WorkflowError {
+        WorkflowError::Draws { folder: self.folder.clone(), problem }
     }
 
     /// Number of draws of all chains.
@@ -113,6 +123,7 @@ impl Forwards<'_> {
         for d in first.latents.iter().chain(&first.reports) {
             groups.push((d.name.clone(), names(&d.name, &d.dims, d.values.len())));
         }
+        fits(self.draws, groups.iter().map(|g| g.1.len()).sum(), 1)?;
         let kept = groups.iter().map(|g| g.1.len()).sum();
         for key in &first.observed {
             if let Some(raw) = first.data.get(key) {
@@ -130,17 +141,15 @@ impl Forwards<'_> {
             return Ok(self.model.simulate(self.data, self.settings, &mut rng)?);
         };
         if p.is_empty() {
-            return Err(WorkflowError::Start(
-                "error: the posterior files have no draws; run `thalweg sample` to its end".into(),
-            ));
+            return Err(p.wrong("there are none; the run may have stopped before its first draw".into()));
         }
         let given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
         let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
         match s.latents.iter().find(|l| !given.contains_key(&l.name)) {
-            Some(l) => Err(WorkflowError::Start(format!(
-                "error: the posterior files have no draws of `{}`: it is a discrete latent that was summed out, or they belong to another model",
-                l.name
-            ))),
+            Some(l) => {
+                let why = "a discrete latent that was summed out, or the draws belong to another model";
+                Err(p.wrong(format!("no column for `{}`: {why}", l.name)))
+            }
             None => Ok(s),
         }
     }

@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::time::{Duration, Instant};
 
 use crate::io::{IoError, NutsRow, StanCsvWriter};
 use crate::mcmc::sink::{Draw, Sink};
 use crate::model::compiled::Compiled;
 use crate::workflow::layout::Layout;
 use crate::workflow::predict::Predict;
+
+/// Time after which draws are handed to the operating system.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// The sink of one chain.
 pub struct ChainStore<'a> {
@@ -23,6 +27,7 @@ pub struct ChainStore<'a> {
     capacity: usize,
     len: usize,
     writer: Option<StanCsvWriter<File>>,
+    flushed: Instant,
 }
 
 impl<'a> ChainStore<'a> {
@@ -47,6 +52,7 @@ impl<'a> ChainStore<'a> {
             capacity,
             len: 0,
             writer,
+            flushed: Instant::now(),
         }
     }
 
@@ -89,6 +95,11 @@ impl Sink for ChainStore<'_> {
         }
         if let Some(w) = &mut self.writer {
             w.row(&nuts_row(d).to_array(), &self.row).map_err(io::Error::other)?;
+            // A run that is killed has lost no more than this.
+            if self.flushed.elapsed() > FLUSH {
+                w.flush().map_err(io::Error::other)?;
+                self.flushed = Instant::now();
+            }
         }
         Ok(())
     }

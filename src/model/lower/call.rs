@@ -12,6 +12,9 @@ use crate::model::value::Val;
 
 const MAX_CALL_DEPTH: usize = 64;
 
+/// Calls within one call: functions that call others twice double their number at each level.
+const MAX_CALLS: usize = 100_000;
+
 /// The four functions that every law brings along.
 const LAW_SUFFIXES: [&str; 4] = ["_lpdf", "_lpmf", "_lcdf", "_lccdf"];
 
@@ -99,6 +102,11 @@ impl<'m> Lower<'m> {
         }
         if self.env.depth >= MAX_CALL_DEPTH {
             return Err(Diagnostic::new(c.span, format!("`{name}` calls itself")).label("functions must not recurse"));
+        }
+        self.env.calls = if self.env.depth == 0 { 1 } else { self.env.calls + 1 };
+        if self.env.calls > MAX_CALLS {
+            return Err(Diagnostic::new(c.span, format!("more than {MAX_CALLS} calls of functions within one call"))
+                .help("keep what is needed more than once in a `let`, and call with all elements at once"));
         }
         for (a, v) in f.args.iter().zip(&vals) {
             self.check_argument(&c.name.name, a, v, c.span)?;

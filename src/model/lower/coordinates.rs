@@ -80,6 +80,7 @@ impl Lower<'_> {
             elementwise: true,
             law: String::new(),
             constraint: super::latent::interval_name(&at_once.map(|l| l.map(Some)).unwrap_or([None, None])),
+            base: self.levels.base_id(self.here),
         });
         Ok(())
     }

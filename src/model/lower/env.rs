@@ -71,13 +71,15 @@ pub struct Env<'m> {
     pub functions: HashMap<String, Function<'m>>,
     /// Depth of function calls, to refuse recursion.
     pub depth: usize,
+    /// Calls of functions since the outermost one began.
+    pub calls: usize,
     /// Scopes below this one are hidden (inside a function, but for data and consts).
     pub barrier: usize,
 }
 
 impl Default for Env<'_> {
     fn default() -> Self {
-        Env { scopes: vec![HashMap::new()], functions: HashMap::new(), depth: 0, barrier: 0 }
+        Env { scopes: vec![HashMap::new()], functions: HashMap::new(), depth: 0, calls: 0, barrier: 0 }
     }
 }
 

@@ -273,6 +273,7 @@ impl Lower<'_> {
             elementwise,
             law: use_.leading().name().to_string(),
             constraint,
+            base: self.levels.base_id(here),
         });
         Ok(value)
     }

@@ -26,6 +26,7 @@ mod matrix;
 mod observe;
 mod plate;
 mod reduce;
+mod rows;
 mod scan;
 mod sequence;
 mod standard;
@@ -41,7 +42,7 @@ use super::level::{LevelId, Levels, ROOT};
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
-use crate::dsl::ast;
+use crate::dsl::ast::{self, Ident};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
 use crate::graph::Graph;
@@ -89,6 +90,8 @@ pub struct Lower<'m> {
     pub discrete: Vec<super::site::Discrete>,
     /// Arrays that statements fill.
     pub filled: Vec<Filled>,
+    /// Plates outside loops, with their bases.
+    pub plates: Vec<(Ident, LevelId)>,
     /// Terms of the log density.
     pub factors: Vec<Factor>,
     /// Kept values.
@@ -143,6 +146,7 @@ impl<'m> Lower<'m> {
             sites: vec![],
             discrete: vec![],
             filled: vec![],
+            plates: vec![],
             factors: vec![],
             reports: vec![],
             notes: vec![],
@@ -169,23 +173,18 @@ impl<'m> Lower<'m> {
         self.block(file)
     }
 
-    /// Every `--set` names a const of the model.
+    /// Every `--set` names a const of the model, every value of `--params` a param.
     fn check_set(&self, file: &ast::Block) -> Res<()> {
-        let consts = || {
-            file.stmts.iter().filter_map(|s| match &s.kind {
-                ast::StmtKind::Const { name, .. } => Some(name.name.as_str()),
-                _ => None,
-            })
-        };
-        let mut unknown: Vec<&String> = self.set.keys().filter(|k| consts().all(|c| c != k.as_str())).collect();
-        unknown.sort();
-        let Some(name) = unknown.first() else { return Ok(()) };
-        let d =
-            Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
-        Err(match did_you_mean(name, consts()) {
-            Some(n) => d.help(format!("did you mean `{n}`?")),
-            None => d.help("declare it: `const NAME = VALUE`"),
-        })
+        let (mut consts, mut params) = (vec![], vec![]);
+        for s in &file.stmts {
+            match &s.kind {
+                ast::StmtKind::Const { name, .. } => consts.push(name.name.as_str()),
+                ast::StmtKind::Param { name, .. } => params.push(name.name.as_str()),
+                _ => {}
+            }
+        }
+        named("--set", "const", "declare it: `const NAME = VALUE`", self.set.keys(), &consts)?;
+        named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)
     }
 
     /// Keys of the data file that no data statement has asked for.
@@ -209,4 +208,21 @@ impl<'m> Lower<'m> {
         }
         Ok(v)
     }
+}
+
+/// Refuses keys of an option that the model does not declare.
+fn named<'k>(
+    option: &str,
+    kind: &str,
+    help: &str,
+    keys: impl Iterator<Item = &'k String>,
+    declared: &[&str],
+) -> Res<()> {
+    let Some(name) = keys.filter(|k| !declared.contains(&k.as_str())).min() else { return Ok(()) };
+    let start = Span { start: 0, end: 0 };
+    let d = Diagnostic::new(start, format!("`{option} {name}`: the model has no {kind} of this name"));
+    Err(match did_you_mean(name, declared.iter().copied()) {
+        Some(n) => d.help(format!("did you mean `{n}`?")),
+        None => d.help(help),
+    })
 }

@@ -132,7 +132,8 @@ impl Net<'_> {
         let tuples = groups.iter().flat_map(|l| l.fixed.iter().map(|e| e.1)).collect();
         let count = self.g.shape(alpha).count();
         let flat = self.g.reshape(alpha, Shape::new(&[count]));
-        self.fold_last(flat, size[steps - 1], fixed, tuples);
+        let last = groups.iter().map(|l| l.layers[steps - 1][0]).collect();
+        self.fold_last(flat, size[steps - 1], fixed, tuples, last);
         for l in groups {
             self.consume(&l.back);
             self.consume(&l.own);

@@ -1,0 +1,3 @@
+//! A separable plate as the density of one row.
+
+pub mod labels;
