@@ -1,18 +1,16 @@
 //! Variational inference from the outside: estimators against exact gradients, training that is interrupted, that meets
-//! numbers that are not finite, that runs on any number of threads; refinement; the ladder.
+//! numbers that are not finite, that runs on any number of threads; refinement.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use thalweg::base::rng::Stream;
 use thalweg::base::stats::{mean, variance};
 use thalweg::density::{Gradient, LogDensity};
-use thalweg::diagnostics::psis::psis;
 use thalweg::guide::{Base, Batch, Family, Guide, Scale, Start};
 use thalweg::testing::targets::{Banana, DenseNormal, DiagNormal, Exact};
 use thalweg::vi::{
-    Control, Engine, Estimator, Ladder, Objective, Refine, RefineError, Report, Rung, Settings, State, TrainError,
-    climb, refine, rungs, train,
+    Control, Engine, Estimator, Objective, Refine, RefineError, Settings, State, TrainError, refine, train,
 };
 
 fn family(dim: usize, nonlinear: Option<&str>, scale: Scale) -> Arc<Family> {
@@ -130,6 +128,38 @@ fn squared_weights_of_dreg_matter() {
     let truth = exact_gradient(&family, &theta);
     assert!(worst_t(&gradients(1, Estimator::Path, 23), &truth) < LIMIT);
     assert!(worst_t(&dreg, &truth) > LIMIT, "eight draws are not one");
+    // The mutant: shares in place of their squares, which is what stopping the parameters alone would give.
+    let against = |power| {
+        let batch = Batch::new(family.clone(), 512);
+        let pair = |(r, a): (usize, &Vec<f64>)| {
+            let b = dreg_with_power(&batch, &theta, r, power);
+            a.iter().zip(b).map(|(a, b)| a - b).collect()
+        };
+        worst_t(&plain.iter().enumerate().map(pair).collect::<Vec<_>>(), &zero)
+    };
+    assert!(against(2) < LIMIT, "the second way to the same number");
+    assert!(against(1) > LIMIT, "the factor of each draw");
+}
+
+/// The doubly reparametrised gradient of the bound of 8 draws, written once more, with a power of the shares to choose.
+fn dreg_with_power(batch: &Batch, theta: &[f64], r: usize, power: i32) -> Vec<f64> {
+    let (n, k, target, mut ws) = (batch.len(), 8, DiagNormal::standard(2), vec![]);
+    let (mut u, mut x, mut log_q) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; n]);
+    let (mut score, mut x_bar, mut out) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; theta.len()]);
+    Stream::new(31, "dreg", r as u64).fill_normal(&mut u);
+    batch.draw(theta, &u, &mut x, &mut log_q, &mut ws);
+    batch.score(theta, &x, &mut log_q, &mut score, &mut ws);
+    for group in 0..n / k {
+        let weight = |i: usize| (target.logp(&x[2 * i..2 * i + 2], &mut []) - log_q[i]).exp();
+        let total: f64 = (group * k..(group + 1) * k).map(weight).sum();
+        for i in group * k..(group + 1) * k {
+            let share = (weight(i) / total).powi(power);
+            // ∇log p = −x for the standard normal.
+            (2 * i..2 * i + 2).for_each(|j| x_bar[j] = share * (-x[j] - score[j]));
+        }
+    }
+    batch.draw_back(theta, &u, &x_bar, &vec![0.0; n], &mut out, &mut ws);
+    out.iter().map(|g| g * k as f64 / n as f64).collect()
 }
 
 /// Where log p is constant, the gradient of the ELBO is that of the entropy: 1 for every log-scale, 0 elsewhere, without
@@ -200,6 +230,18 @@ fn a_cancelled_training_goes_on_to_the_same_bits() {
     let resumed = train(&target, &family, theta, &settings, &Control { resume, ..Control::default() }).unwrap();
     assert_eq!(resumed.state, straight.state);
     assert_eq!(bits(&resumed.guide.theta), bits(&straight.guide.theta));
+}
+
+#[test]
+fn a_state_of_another_family_is_refused() {
+    let target = DiagNormal::standard(2);
+    let (small, large) = (family(2, None, Scale::Diagonal), family(2, None, Scale::Full));
+    let settings = Settings { steps: 5, rate: Some(0.01), ..Settings::of(&small, 1) };
+    let start = |f: &Family| f.initial(&off_centre(), 1);
+    let state = train(&target, &small, start(&small), &settings, &Control::default()).unwrap().state;
+    let control = Control { resume: Some(state), ..Control::default() };
+    let refused = train(&target, &large, start(&large), &settings, &control).err().unwrap().to_string();
+    assert!(refused.contains("has 4 parameters, `affine(full)` has 5"), "{refused}");
 }
 
 /// Standard normal whose log density is NaN beyond a limit in the first coordinate.
@@ -294,86 +336,4 @@ fn draws_that_cannot_refine_are_named() {
     let mut bad = good.clone();
     bad[7] = f64::INFINITY;
     assert!(matches!(error(&good, &bad), RefineError::NotFinite { draw: 3, coordinate: 1, .. }));
-}
-
-fn ladder<'a>(khat: &'a (dyn Fn(&[f64]) -> f64 + Sync), start: Start, rungs: Vec<Rung>) -> Ladder<'a> {
-    Ladder { rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
-}
-
-fn small() -> Vec<Rung> {
-    let mut all = rungs(2);
-    all[2].nonlinear = Some("realnvp(4, hidden=[8])");
-    all.truncate(3);
-    all
-}
-
-fn khat(w: &[f64]) -> f64 {
-    psis(w).khat
-}
-
-#[test]
-fn the_ladder_ends_where_the_guide_is_good() {
-    // A correlation of 0.95: mean field misses half the variance, full rank is exact.
-    let target = DenseNormal::equicorrelated(2, 0.95).unwrap();
-    let seen = Mutex::new(vec![]);
-    let progress = |r: &Report| seen.lock().unwrap().push(r.name);
-    let l = Ladder { progress: Some(&progress), ..ladder(&khat, Start::isotropic(vec![0.1; 2], 1.0), small()) };
-    let c = climb(&target, &l).unwrap();
-    let names: Vec<&str> = c.reports.iter().map(|r| r.name).collect();
-    assert!(names.starts_with(&["mean field", "full rank"]) && c.best >= 1, "{:?}", c.reports);
-    assert_eq!(*seen.lock().unwrap(), names);
-    // log Z of exp(-x'P x / 2) is log 2π + log(1 − 0.95²) / 2; at the exact posterior every weight is near it.
-    let log_z = (2.0 * std::f64::consts::PI).ln() + 0.5 * (1.0f64 - 0.95 * 0.95).ln();
-    assert!((c.trained.bound.value - log_z).abs() < 1e-3, "{} {log_z}", c.trained.bound.value);
-    assert!(c.reports[1].bound.value > c.reports[0].bound.value + 0.5);
-    assert_eq!(c.log_weights.len(), 8192);
-}
-
-#[test]
-fn the_ladder_climbs_to_a_flow_where_normals_fail() {
-    let target = Banana { curvature: 1.0, width: 0.5 };
-    let c = climb(&target, &ladder(&khat, Start::isotropic(vec![0.0; 2], 0.5), small())).unwrap();
-    assert_eq!((c.reports.len(), c.best), (3, 2), "{:?}", c.reports);
-    let b = |k: usize| c.reports[k].bound;
-    assert!(b(2).value > b(1).value + 3.0 * (b(1).se.powi(2) + b(2).se.powi(2)).sqrt(), "{:?}", c.reports);
-    // The bound is below log Z = log(2π · 0.5), up to noise (5 standard errors: 3e-7).
-    assert!(b(2).value < (2.0 * std::f64::consts::PI * 0.5).ln() + 5.0 * b(2).se);
-}
-
-#[test]
-fn the_ladder_goes_by_the_k_hat_it_is_given() {
-    let target = DiagNormal::standard(2);
-    let start = || Start::isotropic(vec![1.0; 2], 0.5);
-    let affine = || rungs(2)[..2].to_vec();
-    // Full rank gains nothing on independent coordinates: a good k-hat ends the climb at once, a bad one does not. The
-    // weights are all but equal here, and that counts as good whatever k-hat says.
-    let c = climb(&target, &ladder(&|_| 0.1, start(), affine())).unwrap();
-    assert_eq!(c.reports.len(), 1);
-    let c = climb(&Banana { curvature: 0.3, width: 1.0 }, &ladder(&|_| f64::NAN, start(), affine())).unwrap();
-    assert_eq!(c.reports.len(), 2);
-    let c = climb(&target, &ladder(&|_| f64::INFINITY, start(), affine())).unwrap();
-    assert_eq!(c.reports.len(), 1, "{:?}", c.reports);
-}
-
-#[test]
-fn a_ladder_without_a_rung_that_holds_says_why() {
-    let start = Start::isotropic(vec![0.0; 2], 1.0);
-    let target = Broken { limit: f64::NEG_INFINITY };
-    let reports = Mutex::new(vec![]);
-    let progress = |r: &Report| reports.lock().unwrap().push(r.to_string());
-    let l = Ladder { progress: Some(&progress), ..ladder(&khat, start, rungs(2)[..2].to_vec()) };
-    let failed = climb(&target, &l).err().unwrap();
-    assert!(failed.to_string().contains("log p is NaN"), "{failed}");
-    assert!(reports.lock().unwrap().iter().all(|r| r.contains("training stopped")));
-}
-
-#[test]
-fn rungs_exist_for_every_dimension() {
-    for dim in [1, 2, 10, 201] {
-        let built = rungs(dim)
-            .iter()
-            .map(|r| Family::new(dim, Base::Normal, r.nonlinear, r.scale).unwrap().flow.len())
-            .collect::<Vec<_>>();
-        assert!(built.len() >= 3 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
-    }
 }

@@ -9,6 +9,7 @@ use super::objective::{Estimator, Objective};
 use super::step::{Bound, Engine};
 use super::train::{Control, Settings, TrainError, Trained, train};
 use crate::density::Gradient;
+use crate::flow::{Airworthiness, airworthiness};
 use crate::guide::{Base, Family, Scale, Start};
 
 /// k-hat below which importance sampling needs no better guide (Vehtari et al. 2024, section 3.2.4).
@@ -89,6 +90,8 @@ pub struct Report {
     pub skipped: usize,
     /// Wall-clock time.
     pub seconds: f64,
+    /// The check of the trained flow; a guide that fails it is not chosen. None where training failed.
+    pub airworthiness: Option<Airworthiness>,
     /// Why training failed.
     pub failure: Option<String>,
 }
@@ -110,33 +113,37 @@ struct Tried {
     trained: Trained,
     log_weights: Vec<f64>,
     khat: f64,
+    airworthiness: Airworthiness,
 }
 
 impl Tried {
-    /// A NaN k-hat is no good one. Weights that are all but equal have no tail that a shape could be fitted to.
-    fn is_good(&self) -> bool {
+    /// Whether a next rung is worth its time: k-hat is not below 0.5 (a NaN is not), or there was a gain. Weights that are
+    /// all but equal leave nothing to gain, and no tail that a shape could be fitted to.
+    fn asks_for_more(&self, last: Option<Bound>) -> bool {
+        if !self.airworthiness.passed() {
+            return true;
+        }
         let least = self.log_weights.iter().copied().fold(f64::INFINITY, f64::min);
         let equal = self.log_weights.iter().all(|w| w - least < EQUAL);
-        equal || self.khat < GOOD
+        !equal && (!(self.khat < GOOD) || last.is_some_and(|l| gains(self.trained.bound, l)))
     }
 }
 
-/// Climbs while k-hat of fresh draws is at least 0.5, or the last rung raised the bound by more than 3 standard errors. Each
-/// rung starts from the best affine layer so far, its flow near the identity.
+/// Climbs while k-hat of fresh draws is at least 0.5, or the last rung raised the bound by more than 3 standard errors; not
+/// where the weights are all but equal. Each rung starts from the best affine layer so far, its flow near the identity.
 ///
 /// # Errors
-/// Where no rung could be trained: the last failure.
+/// Where no rung could be trained (the last failure), or the layers of a rung cannot be built for this target.
 ///
 /// # Panics
-/// Where `ladder.rungs` is empty, or a rung's layers are no architecture.
+/// Where `ladder.rungs` is empty.
 pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Climb, TrainError> {
     assert!(!ladder.rungs.is_empty(), "a ladder has rungs");
     let (mut reports, mut starts) = (Vec::new(), vec![ladder.start.clone()]);
     let (mut best, mut failure): (Option<(usize, Tried)>, Option<TrainError>) = (None, None);
     for rung in &ladder.rungs {
         let began = Instant::now();
-        let family = Family::new(target.dim(), ladder.base, rung.nonlinear, rung.scale);
-        let family = Arc::new(family.expect("the layers of a rung are an architecture"));
+        let family = Arc::new(Family::new(target.dim(), ladder.base, rung.nonlinear, rung.scale)?);
         let tried = attempt(target, &family, &starts, ladder);
         let report = Report::new(rung.name, &family, &tried, began.elapsed().as_secs_f64());
         if let Some(progress) = ladder.progress {
@@ -152,8 +159,9 @@ pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Cl
                 if family.is_affine() {
                     starts.push(family.affine(&tried.trained.guide.theta));
                 }
-                more = !tried.is_good() || last.is_some_and(|l| gains(bound, l));
-                if last.is_none_or(|l| bound.value > l.value) {
+                more = tried.asks_for_more(last);
+                let better = last.is_none_or(|l| bound.value > l.value);
+                if better && (tried.airworthiness.passed() || best.is_none()) {
                     best = Some((reports.len() - 1, tried));
                 }
             }
@@ -196,7 +204,8 @@ fn attempt<T: Gradient + ?Sized>(
     let rounds = FRESH.div_ceil(engine.draws());
     let log_weights = engine.log_weights(&trained.guide.theta, ladder.seed, "vi/khat", 0, rounds);
     let khat = (ladder.khat)(&log_weights);
-    Ok(Tried { trained, log_weights, khat })
+    let airworthiness = airworthiness(&family.flow, &trained.guide.theta);
+    Ok(Tried { trained, log_weights, khat, airworthiness })
 }
 
 impl Report {
@@ -208,7 +217,8 @@ impl Report {
         };
         let failure = tried.as_ref().err().map(|e| e.to_string());
         let (architecture, parameters) = (family.flow.to_string(), family.flow.len());
-        Report { name, architecture, parameters, bound, khat, steps, skipped, seconds, failure }
+        let airworthiness = tried.as_ref().ok().map(|t| t.airworthiness.clone());
+        Report { name, architecture, parameters, bound, khat, steps, skipped, seconds, airworthiness, failure }
     }
 }
 
@@ -221,6 +231,9 @@ impl fmt::Display for Report {
         write!(f, "{}: ELBO {value:.4} ± {se:.4}, k-hat {:.2}, {} steps", self.name, self.khat, self.steps)?;
         if self.skipped > 0 {
             write!(f, " ({} left out)", self.skipped)?;
+        }
+        if self.airworthiness.as_ref().is_some_and(|a| !a.passed()) {
+            write!(f, ", NOT airworthy")?;
         }
         write!(f, ", {:.2} s", self.seconds)
     }
