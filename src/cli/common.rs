@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::guide::GuideFileError;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
 use crate::optimize::OptimizeError;
 use crate::workflow::evidence::SpreadError;
 use crate::workflow::gradient::NoPoint;
-use crate::workflow::guide_file::GuideFileError;
 use crate::workflow::ladder::GuideError;
 use crate::workflow::sample::WorkflowError;
 

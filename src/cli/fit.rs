@@ -17,9 +17,6 @@ pub struct FitArgs {
     /// Guide: auto, mean-field, full-rank, or a flow such as 'realnvp(8)' or 'iaf(3)'
     #[arg(long, default_value = "auto", value_name = "GUIDE")]
     pub guide: String,
-    /// Steps of each training at most
-    #[arg(long)]
-    pub steps: Option<usize>,
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -36,12 +33,11 @@ impl FitArgs {
     pub fn run(&self) -> Result<(), CliError> {
         let data = self.model.load_data()?;
         let compiled = Compiled::new(self.model.bind()?);
-        let options =
-            Options { choice: Choice::read(&self.guide), steps: self.steps, seed: self.seed, ..Options::default() };
-        let fitted = fit(&compiled, &options, &Default::default())?;
+        let options = Options { choice: Choice::read(&self.guide), seed: self.seed, ..Options::default() };
+        let fitted = fit(&compiled, &options, None)?;
         let mut text = if self.json { format!("{:#}\n", fitted.json()) } else { fitted.text() };
         if let Some(path) = &self.out {
-            guide_file::save(path, &compiled, &data, &fitted, self.seed)?;
+            guide_file::save(path, &compiled, &data, fitted, self.seed)?;
             if !self.json {
                 text.push_str(&format!("guide: {}\n", path.display()));
             }

@@ -24,9 +24,7 @@ pub fn estimate<T: LogDensity + ?Sized>(
     chains: Option<&[Vec<f64>]>,
     settings: &Settings,
 ) -> Result<Evidence, EvidenceError> {
-    let dim = fitted.start.dim();
-    let packed = (0..dim).flat_map(|i| (0..=i).map(move |j| i * dim + j)).map(|k| fitted.start.factor[k]).collect();
-    let safe = StudentT::around(fitted.start.location.clone(), packed)?;
+    let safe = StudentT::around(&fitted.start)?;
     let mixture = Mixture::defensive(&fitted.guide, &safe)?;
     let posterior = chains.map(|chains| Posterior { chains, draws: Draws::All });
     evidence(target, &mixture, posterior, settings)
@@ -130,7 +128,7 @@ pub fn spread<T: Gradient + ?Sized>(
     let mut replicates = vec![];
     for r in 0..count as u64 {
         let seed = options.seed.wrapping_add(r);
-        let fitted = fit(target, &Options { seed, ..options.clone() }, &Default::default())?;
+        let fitted = fit(target, &Options { seed, ..options.clone() }, None)?;
         let found = estimate(target, &fitted, None, &Settings { seed, ..*settings })?.importance.estimate;
         let replicate = Replicate { seed, log_z: found.value, mcse: found.mcse, khat: found.khat };
         done(&replicate);

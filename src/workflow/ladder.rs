@@ -1,27 +1,24 @@
 //! Fitting a guide: the affine start, then families of growing freedom, climbed only while it pays.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use crate::density::Gradient;
+use crate::base::rng::Stream;
+use crate::base::stats;
+use crate::density::{Gradient, LogDensity, Proposal};
 use crate::diagnostics::psis::psis;
-use crate::flow::{Airworthiness, FlowError, airworthiness};
+use crate::flow::{Airworthiness, Flow, FlowError};
 use crate::guide::pathfinder::Pathfinder;
-use crate::guide::{Base, Family, Guide, Scale, Start};
+use crate::guide::{Base, Guide, Scale, Start};
 use crate::report::number::{decimals, fixed, significant};
 use crate::report::table::Table;
-use crate::vi::{Bound, Control, Engine, Settings, TrainError, train};
+use crate::vi::{Bound, Engine, Estimator, Ladder, Objective, Report, TrainError, climb, rungs};
 
-/// k-hat below which the weights of a guide have a variance, and importance sampling plain errors.
-const GOOD: f64 = 0.5;
-/// Standard errors by which a rung has to raise the bound for the next one to be tried.
-const GAIN: f64 = 3.0;
-/// Fresh draws behind the k-hat of a rung.
-const FRESH: usize = 4000;
 /// Dimension above which a full covariance has too many parameters.
 const FULL: usize = 300;
+/// Draws of a guide whose moments make the safe proposal.
+const MOMENTS: usize = 4096;
 
 /// Which guide to fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,85 +52,51 @@ pub struct Options {
     pub choice: Choice,
     /// The law that the flow pushes forward.
     pub base: Base,
-    /// Steps at most; by family where not given.
-    pub steps: Option<usize>,
     /// Seed.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { choice: Choice::Auto, base: Base::Normal, steps: None, seed: 0 }
+        Options { choice: Choice::Auto, base: Base::Normal, seed: 0 }
     }
 }
 
-/// One fitted family.
+/// One fitted family, as reports show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rung {
     /// Its name.
     pub name: String,
+    /// Its flow.
+    pub architecture: String,
     /// Parameters.
     pub parameters: usize,
     /// Evidence lower bound on fresh draws.
     pub elbo: Bound,
     /// k-hat of fresh weights.
     pub khat: f64,
-    /// Effective sample size of these weights, of [`Rung::draws`].
-    pub ess: f64,
-    /// Fresh draws.
-    pub draws: usize,
     /// Steps.
     pub steps: usize,
-    /// Learning rate.
-    pub rate: f64,
     /// Steps left out because of numbers that are not finite.
     pub skipped: usize,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Whether its flow does what flows promise.
-    pub airworthiness: Airworthiness,
+    /// Whether its flow does what flows promise; none where training failed.
+    pub airworthiness: Option<Airworthiness>,
+    /// Why training failed.
+    pub failure: Option<String>,
 }
 
 /// A fitted guide with the way to it.
 pub struct Fitted {
     /// The best guide.
     pub guide: Guide,
-    /// The affine approximation under it: what a safe proposal is made from.
+    /// Location and factor of the covariance of the guide: what a safe proposal is made from.
     pub start: Start,
     /// All rungs, in order.
     pub rungs: Vec<Rung>,
     /// The rung of the guide.
     pub best: usize,
-    /// Why the climb ended.
-    pub reason: String,
-}
-
-impl Fitted {
-    /// The ladder as a table.
-    pub fn text(&self) -> String {
-        let mut t = Table::new(&["guide", "parameters", "ELBO", "± se", "k-hat", "ESS", "steps", "seconds"]);
-        for (k, r) in self.rungs.iter().enumerate() {
-            let mark = if k == self.best { "*" } else { "" };
-            t.row(vec![
-                format!("{}{mark}", r.name),
-                r.parameters.to_string(),
-                fixed(r.elbo.value, decimals(r.elbo.value, r.elbo.se)),
-                significant(r.elbo.se, 2),
-                fixed(r.khat, 2),
-                format!("{:.0} of {}", r.ess, r.draws),
-                r.steps.to_string(),
-                fixed(r.seconds, 2),
-            ]);
-        }
-        let air = self.rungs[self.best].airworthiness.to_string();
-        let air = air.lines().next().unwrap_or_default();
-        format!("{t}\nladder: {}; * is used ({air})\n", self.reason)
-    }
-
-    /// The ladder as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "rungs": self.rungs, "best": self.best, "reason": self.reason })
-    }
 }
 
 /// Why no guide was fitted.
@@ -143,10 +106,10 @@ pub enum GuideError {
     #[error("--guide: {0}")]
     Flow(#[from] FlowError),
     /// Training.
-    #[error("error: {0}")]
+    #[error("{0}")]
     Train(#[from] TrainError),
     /// Nothing to approximate.
-    #[error("error: the model has no coordinates, so there is nothing to fit a guide to")]
+    #[error("the model has no coordinates, so there is nothing to fit a guide to")]
     NoCoordinates,
 }
 
@@ -154,123 +117,140 @@ pub enum GuideError {
 ///
 /// # Errors
 /// Where the flow's text is wrong or no training succeeds.
-pub fn fit<T: Gradient + ?Sized>(target: &T, options: &Options, control: &Control<'_>) -> Result<Fitted, GuideError> {
-    if target.dim() == 0 {
+pub fn fit<T: Gradient + ?Sized>(
+    target: &T,
+    options: &Options,
+    cancel: Option<&AtomicBool>,
+) -> Result<Fitted, GuideError> {
+    let dim = target.dim();
+    if dim == 0 {
         return Err(GuideError::NoCoordinates);
     }
-    let mut climb = Climb { target, options, control, start: affine_start(target, options.seed), fitted: vec![] };
-    let affine = if target.dim() > FULL { Scale::Diagonal } else { Scale::Full };
-    let reason = match &options.choice {
-        Choice::MeanField => climb.rung(None, Scale::Diagonal)?,
-        Choice::FullRank => climb.rung(None, Scale::Full)?,
+    let all = rungs(dim);
+    let affine = all.iter().rposition(|r| r.nonlinear.is_none()).unwrap_or(0);
+    let rungs = match &options.choice {
+        Choice::Auto => all[affine..].to_vec(),
+        Choice::MeanField => all[..1].to_vec(),
+        Choice::FullRank => vec![named("full rank", None, Scale::Full)],
         Choice::Flow(text) => {
-            climb.rung(None, affine)?;
-            climb.rung(Some(text), affine)?
+            // A wrong text is refused before anything is trained.
+            Flow::parse(text, dim, 0)?;
+            vec![all[affine].clone(), named(text, Some(text), if dim > FULL { Scale::Diagonal } else { Scale::Full })]
         }
-        Choice::Auto => climb.all(affine)?,
     };
-    Ok(climb.finish(reason))
+    let climbed = climb(
+        target,
+        &Ladder {
+            asked: !matches!(options.choice, Choice::Auto),
+            rungs,
+            base: options.base,
+            start: Pathfinder { seed: options.seed, ..Pathfinder::default() }.start(target),
+            khat: &|w| psis(w).khat,
+            seed: options.seed,
+            progress: None,
+            cancel,
+        },
+    )?;
+    let guide = climbed.trained.guide;
+    let start = moments(&guide, options.seed);
+    Ok(Fitted { start, guide, rungs: climbed.reports.into_iter().map(Rung::of).collect(), best: climbed.best })
 }
 
-/// Pathfinder's best approximation; a unit scale at the origin where no path gives one.
-fn affine_start<T: Gradient + ?Sized>(target: &T, seed: u64) -> Start {
-    let found = Pathfinder { seed, ..Pathfinder::default() }.run(target);
-    found.into_iter().next().map_or_else(|| Start::isotropic(vec![0.0; target.dim()], 1.0), |a| a.start)
+/// A guide that is there already, rated on fresh draws as a ladder of one rung.
+pub fn assess<T: Gradient + ?Sized>(target: &T, guide: Guide, airworthiness: Airworthiness, seed: u64) -> Fitted {
+    let family = guide.family.clone();
+    let mut engine = Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), MOMENTS);
+    let weights = engine.log_weights(&guide.theta, seed, "fit/assess", 0, 1);
+    let n = weights.len() as f64;
+    let elbo = Bound { value: stats::mean(&weights), se: (stats::variance(&weights) / n).sqrt() };
+    let rung = Rung {
+        name: "from file".into(),
+        architecture: family.flow.to_string(),
+        parameters: family.flow.len(),
+        elbo,
+        khat: psis(&weights).khat,
+        steps: 0,
+        skipped: 0,
+        seconds: 0.0,
+        airworthiness: Some(airworthiness),
+        failure: None,
+    };
+    Fitted { start: moments(&guide, seed), guide, rungs: vec![rung], best: 0 }
 }
 
-struct Climb<'a, T: ?Sized> {
-    target: &'a T,
-    options: &'a Options,
-    control: &'a Control<'a>,
-    start: Start,
-    fitted: Vec<(Guide, Rung)>,
+fn named(name: &str, nonlinear: Option<&str>, scale: Scale) -> crate::vi::Rung {
+    crate::vi::Rung { name: name.into(), nonlinear: nonlinear.map(str::to_string), scale }
 }
 
-impl<T: Gradient + ?Sized> Climb<'_, T> {
-    /// The ladder.
-    fn all(&mut self, affine: Scale) -> Result<String, GuideError> {
-        self.rung(None, affine)?;
-        for text in ["realnvp(4)", "realnvp(8)"] {
-            if let Some(reason) = self.enough() {
-                return Ok(reason);
-            }
-            self.rung(Some(text), affine)?;
-        }
-        Ok(self.enough().unwrap_or_else(|| "the ladder ends here".into()))
-    }
-
-    /// Why there is no need to climb on, if so.
-    fn enough(&self) -> Option<String> {
-        let rung = &self.fitted.last()?.1;
-        if rung.khat < GOOD {
-            return Some(format!("k-hat of fresh weights is below {GOOD}"));
-        }
-        let [.., before, last] = &self.fitted[..] else {
-            return None;
-        };
-        let (a, b) = (before.1.elbo, last.1.elbo);
-        let gain = b.value - a.value;
-        (gain <= GAIN * (a.se.powi(2) + b.se.powi(2)).sqrt())
-            .then(|| format!("the last rung raised the bound by {gain:.2} only, within {GAIN} standard errors"))
-    }
-
-    /// Trains one family from the affine approximation so far.
-    fn rung(&mut self, text: Option<&str>, scale: Scale) -> Result<String, GuideError> {
-        let begun = Instant::now();
-        let family = Arc::new(Family::new(self.target.dim(), self.options.base, text, scale)?);
-        let mut settings = Settings::of(&family, self.options.seed);
-        settings.steps = self.options.steps.unwrap_or(settings.steps);
-        let theta = family.initial(&self.start, self.options.seed);
-        let trained = train(self.target, &family, theta, &settings, self.control)?;
-        let mut engine = Engine::new(self.target, family.clone(), settings.objective, settings.draws);
-        let rounds = FRESH.div_ceil(engine.draws());
-        let weights = engine.log_weights(&trained.guide.theta, self.options.seed, "fit/weights", 0, rounds);
-        let smoothed = psis(&weights);
-        if text.is_none() && trained.bound.value.is_finite() {
-            self.start = affine_part(&trained.guide, scale);
-        }
-        let name = text.map_or_else(|| if scale == Scale::Full { "full rank" } else { "mean field" }, |t| t);
-        let rung = Rung {
-            name: name.into(),
-            parameters: family.flow.len(),
-            elbo: trained.bound,
-            khat: smoothed.khat,
-            ess: smoothed.ess,
-            draws: weights.len(),
-            steps: trained.state.step,
-            rate: trained.state.rate,
-            skipped: trained.state.skipped,
-            seconds: begun.elapsed().as_secs_f64(),
-            airworthiness: airworthiness(&family.flow, &trained.guide.theta),
-        };
-        self.fitted.push((trained.guide, rung));
-        Ok("asked for".into())
-    }
-
-    /// The rung with the best bound among those that are airworthy.
-    fn finish(self, reason: String) -> Fitted {
-        let worth = |(_, r): &(Guide, Rung)| if r.airworthiness.passed() { r.elbo.value } else { f64::NEG_INFINITY };
-        let order = |a: &usize, b: &usize| worth(&self.fitted[*a]).total_cmp(&worth(&self.fitted[*b]));
-        let best = (0..self.fitted.len()).max_by(order).unwrap_or(0);
-        let (mut guides, rungs): (Vec<Guide>, Vec<Rung>) = self.fitted.into_iter().unzip();
-        Fitted { guide: guides.swap_remove(best), start: self.start, rungs, best, reason }
-    }
-}
-
-/// Location and factor of a guide without nonlinear layers: where T maps 0 and the unit vectors.
-fn affine_part(guide: &Guide, scale: Scale) -> Start {
-    use crate::density::Transport;
+/// Mean and covariance of draws from a guide; the affine layer's where they are no covariance.
+fn moments(guide: &Guide, seed: u64) -> Start {
     let dim = guide.family.dim();
-    let mut ws = vec![0.0; Transport::scratch(guide)];
-    let (mut u, mut location) = (vec![0.0; dim], vec![0.0; dim]);
-    guide.forward(&u, &mut location, &mut ws);
-    let (mut factor, mut x) = (vec![0.0; dim * dim], vec![0.0; dim]);
-    for j in 0..dim {
-        u[j] = 1.0;
-        guide.forward(&u, &mut x, &mut ws);
-        u[j] = 0.0;
-        let rows = if scale == Scale::Full { j..dim } else { j..j + 1 };
-        rows.for_each(|i| factor[i * dim + j] = x[i] - location[i]);
+    let mut noise = vec![0.0; MOMENTS * guide.noise()];
+    Stream::new(seed, "fit/moments", 0).fill_normal(&mut noise);
+    let (mut x, mut log_q) = (vec![0.0; MOMENTS * dim], vec![0.0; MOMENTS]);
+    guide.draw(&noise, &mut x, &mut log_q, &mut vec![0.0; guide.lanes_scratch()]);
+    let column = |j: usize| &x[j * MOMENTS..(j + 1) * MOMENTS];
+    let mean: Vec<f64> = (0..dim).map(|j| stats::mean(column(j))).collect();
+    let product = |i: usize, j: usize| {
+        stats::sum_by(MOMENTS, |p| (column(i)[p] - mean[i]) * (column(j)[p] - mean[j])) / (MOMENTS - 1) as f64
+    };
+    let covariance: Vec<f64> =
+        (0..dim * dim).map(|k| product((k / dim).max(k % dim), (k / dim).min(k % dim))).collect();
+    Start::from_covariance(mean, &covariance).unwrap_or_else(|| guide.family.affine(&guide.theta))
+}
+
+impl Rung {
+    fn of(r: Report) -> Rung {
+        Rung {
+            name: r.name,
+            architecture: r.architecture,
+            parameters: r.parameters,
+            elbo: r.bound,
+            khat: r.khat,
+            steps: r.steps,
+            skipped: r.skipped,
+            seconds: r.seconds,
+            airworthiness: r.airworthiness,
+            failure: r.failure,
+        }
     }
-    Start { location, factor }
+
+    /// Whether its flow passed the test.
+    pub fn is_airworthy(&self) -> bool {
+        self.airworthiness.as_ref().is_some_and(|a| a.passed())
+    }
+}
+
+impl Fitted {
+    /// The rung of the guide.
+    pub fn rung(&self) -> &Rung {
+        &self.rungs[self.best]
+    }
+
+    /// The ladder as a table.
+    pub fn text(&self) -> String {
+        let mut t = Table::new(&["guide", "parameters", "ELBO", "± se", "k-hat", "steps", "seconds"]);
+        for (k, r) in self.rungs.iter().enumerate() {
+            let mark = if k == self.best { " *" } else { "" };
+            t.row(vec![
+                format!("{}{mark}", r.name),
+                r.parameters.to_string(),
+                fixed(r.elbo.value, decimals(r.elbo.value, r.elbo.se)),
+                significant(r.elbo.se, 2),
+                fixed(r.khat, 2),
+                r.steps.to_string(),
+                fixed(r.seconds, 2),
+            ]);
+            if let Some(why) = &r.failure {
+                t.note(format!("{}: {why}", r.name));
+            }
+        }
+        let air = self.rung().airworthiness.as_ref().map_or(String::new(), |a| a.to_string());
+        format!("{t}\n* is used: {}, {}\n", self.rung().architecture, air.lines().next().unwrap_or_default())
+    }
+
+    /// The ladder as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "rungs": self.rungs, "best": self.best })
+    }
 }

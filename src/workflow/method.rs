@@ -27,9 +27,9 @@ const CLOSE: f64 = 0.7;
 
 /// The method that the diagnostics of a guide call for, and the reason in words.
 pub fn choose(fitted: &Fitted) -> (Method, String) {
-    let rung = &fitted.rungs[fitted.best];
+    let rung = fitted.rung();
     let (name, khat) = (&rung.name, rung.khat);
-    if !rung.airworthiness.passed() {
+    if !rung.is_airworthy() {
         return (Method::Nuts, format!("plain NUTS: the flow {name} is not airworthy, so nothing is sent through it"));
     }
     if fitted.guide.family.is_gaussian() && khat < CLOSE {

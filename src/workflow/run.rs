@@ -156,11 +156,10 @@ impl<'a> Job<'a> {
         if compiled.posterior.dim == 0 || (self.method == Method::Nuts && !evidence) {
             return Ok((None, notes));
         }
-        let watch = crate::vi::Control { cancel: control.cancel, ..Default::default() };
         let options = ladder::Options { seed: self.nuts.seed, ..self.guide.clone() };
         let fitted = match &self.guide_file {
-            Some(path) => Ok(guide_file::load(path, compiled, self.data)?),
-            None => ladder::fit(compiled, &options, &watch),
+            Some(path) => Ok(guide_file::load(path, compiled, self.data, self.nuts.seed)?),
+            None => ladder::fit(compiled, &options, control.cancel),
         };
         let fitted = match fitted {
             Ok(fitted) => fitted,

@@ -71,7 +71,7 @@ pub enum WorkflowError {
     Guide(#[from] crate::workflow::ladder::GuideError),
     /// No guide in a file.
     #[error("{0}")]
-    GuideFile(#[from] crate::workflow::guide_file::GuideFileError),
+    GuideFile(#[from] crate::guide::GuideFileError),
     /// No evidence.
     #[error("{0}")]
     Evidence(#[from] crate::evidence::error::EvidenceError),
