@@ -24,9 +24,7 @@ pub fn estimate<T: LogDensity + ?Sized>(
     chains: Option<&[Vec<f64>]>,
     settings: &Settings,
 ) -> Result<Evidence, EvidenceError> {
-    let dim = fitted.start.dim();
-    let packed = (0..dim).flat_map(|i| (0..=i).map(move |j| i * dim + j)).map(|k| fitted.start.factor[k]).collect();
-    let safe = StudentT::around(fitted.start.location.clone(), packed)?;
+    let safe = StudentT::around(&fitted.start)?;
     let mixture = Mixture::defensive(&fitted.guide, &safe)?;
     let posterior = chains.map(|chains| Posterior { chains, draws: Draws::All });
     evidence(target, &mixture, posterior, settings)
