@@ -6,6 +6,7 @@ mod common;
 mod evidence;
 mod fit;
 mod optimize;
+mod plates;
 mod points;
 mod run;
 mod sample;
@@ -13,7 +14,9 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::base::simd::Isa;
 
 pub use common::CliError;
 
@@ -21,8 +24,34 @@ pub use common::CliError;
 #[derive(Parser)]
 #[command(name = "thalweg", version, arg_required_else_help = true)]
 struct Cli {
+    /// Instruction set: results of different ones differ in their last bits [default: the machine's best]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    isa: Option<IsaArg>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Levels by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IsaArg {
+    /// What every processor has
+    Baseline,
+    /// AVX2 with fused multiply-add
+    Avx2,
+}
+
+impl IsaArg {
+    /// Makes it the level of this process.
+    fn fix(self) -> Result<(), CliError> {
+        let (isa, name) = match self {
+            IsaArg::Baseline => (Isa::Baseline, "baseline"),
+            IsaArg::Avx2 => (Isa::Avx2Fma, "avx2"),
+        };
+        if isa.fix() {
+            return Ok(());
+        }
+        Err(CliError::Isa(name))
+    }
 }
 
 #[derive(Subcommand)]
@@ -63,6 +92,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), CliError> {
+    cli.isa.map_or(Ok(()), IsaArg::fix)?;
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Optimize(args) => optimize::run(&args),

@@ -133,7 +133,7 @@ impl SampleArgs {
     ) -> Result<Run, CliError> {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
         let job = Job {
-            settings: self.model.settings()?,
+            settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
             method: match (self.transport, self.method) {

@@ -61,7 +61,31 @@ impl Family {
 
     /// Whether every member is Gaussian.
     pub fn is_gaussian(&self) -> bool {
-        self.base == Base::Normal && self.flow.layers().len() == 1
+        self.base == Base::Normal && self.is_affine()
+    }
+
+    /// Whether there is nothing but the affine layer.
+    pub fn is_affine(&self) -> bool {
+        self.flow.layers().len() == 1
+    }
+
+    /// Location and factor that the affine layer has at `theta`.
+    pub fn affine(&self, theta: &[f64]) -> Start {
+        let dim = self.dim();
+        let mut start = Start::isotropic(vec![0.0; dim], 1.0);
+        for segment in self.flow.layer_segments(self.flow.layers().len() - 1) {
+            let from = &theta[segment.start..segment.start + segment.count()];
+            match segment.name.rsplit('/').next() {
+                Some("shift") => start.location.copy_from_slice(from),
+                Some("log_scale") => from.iter().enumerate().for_each(|(i, x)| start.factor[i * dim + i] = x.exp()),
+                Some("lower") => {
+                    let below = (0..dim).flat_map(|i| (0..i).map(move |j| i * dim + j));
+                    below.zip(from).for_each(|(k, x)| start.factor[k] = *x);
+                }
+                _ => {}
+            }
+        }
+        start
     }
 
     /// Initial parameters: the nonlinear layers near the identity, the affine layer at `start`.

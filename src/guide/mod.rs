@@ -3,6 +3,7 @@
 pub mod base;
 mod batch;
 mod family;
+mod file;
 mod member;
 pub mod pathfinder;
 mod start;
@@ -10,6 +11,7 @@ mod start;
 pub use base::Base;
 pub use batch::Batch;
 pub use family::{Family, Scale};
+pub use file::{GuideFileError, Origin, Stored};
 pub use member::Guide;
 pub use start::Start;
 

@@ -54,6 +54,11 @@ const LARGE: usize = 200;
 /// Points of a path that are rated there.
 const RATED: usize = 20;
 
+/// Random points that are tried for one of finite density.
+const TRIES: usize = 100;
+/// Scale of the start where no path gave an approximation.
+const NARROW: f64 = 0.1;
+
 impl Pathfinder {
     /// The approximations of all paths that gave one, best first.
     pub fn run<T: Gradient + ?Sized>(&self, target: &T) -> Vec<Approximation> {
@@ -61,6 +66,18 @@ impl Pathfinder {
         let mut found: Vec<Approximation> = (0..self.paths).into_par_iter().filter_map(path).collect();
         found.sort_by(|a, b| b.elbo.total_cmp(&a.elbo));
         found
+    }
+
+    /// The best approximation as a start; where no path gave one, a narrow normal at the first random point of finite
+    /// density (0 without one), from which a mean field fit sets out.
+    pub fn start<T: Gradient + ?Sized>(&self, target: &T) -> Start {
+        if let Some(best) = self.run(target).into_iter().next() {
+            return best.start;
+        }
+        let mut ws = vec![0.0; target.scratch()];
+        let point = |k| self.random(target, &mut Stream::new(self.seed, "pathfinder/start", k), &mut ws);
+        let found = (0..self.paths as u64).find_map(point);
+        Start::isotropic(found.map_or_else(|| vec![0.0; target.dim()], |i| i.x), NARROW)
     }
 
     fn path<T: Gradient + ?Sized>(&self, target: &T, index: u64) -> Option<Approximation> {
@@ -83,14 +100,18 @@ impl Pathfinder {
         best
     }
 
+    /// A point of the cube with finite density and gradient.
+    fn random<T: Gradient + ?Sized>(&self, target: &T, rng: &mut Stream, ws: &mut [f64]) -> Option<Iterate> {
+        (0..TRIES).find_map(|_| {
+            let x = (0..target.dim()).map(|_| self.radius * (2.0 * rng.uniform() - 1.0)).collect();
+            Iterate::at(target, x, ws)
+        })
+    }
+
     /// The iterates of L-BFGS from a random point, with their gradients; an optimisation that fails keeps what it has.
     fn climb<T: Gradient + ?Sized>(&self, target: &T, rng: &mut Stream) -> Option<Vec<Iterate>> {
-        const TRIES: usize = 100;
         let mut ws = vec![0.0; target.scratch()];
-        let first = (0..TRIES).find_map(|_| {
-            let x = (0..target.dim()).map(|_| self.radius * (2.0 * rng.uniform() - 1.0)).collect();
-            Iterate::at(target, x, &mut ws)
-        })?;
+        let first = self.random(target, rng, &mut ws)?;
         // The first step is the gradient: a scale keeps it no longer than 1.
         let norm = first.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let problem = Problem { target, scale: 1.0 / norm.max(1.0), last: RefCell::new((first.clone(), ws)) };

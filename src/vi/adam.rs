@@ -28,6 +28,11 @@ impl Adam {
         Adam { first: vec![0.0; len], second: vec![0.0; len], steps: 0, norms: vec![] }
     }
 
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.first.len().min(self.second.len())
+    }
+
     /// One step up along `gradient`, of size `rate`.
     pub fn step(&mut self, theta: &mut [f64], gradient: &[f64], rate: f64) {
         let scale = self.clip(gradient);

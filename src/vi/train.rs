@@ -9,6 +9,7 @@ use super::adam::Adam;
 use super::objective::{Estimator, Objective};
 use super::step::{Bound, Engine, Trouble};
 use crate::density::Gradient;
+use crate::flow::FlowError;
 use crate::guide::{Family, Guide};
 
 /// Learning rates that race.
@@ -65,6 +66,8 @@ pub struct State {
     decay: Option<(usize, usize)>,
     /// Best bound of the plateau, with the look at which it was.
     best: Option<(Bound, usize)>,
+    /// Parameters at that look.
+    best_theta: Vec<f64>,
     /// Fresh-draw bounds, with their steps.
     pub history: Vec<(usize, Bound)>,
     /// Steps left out because of a number that is not finite.
@@ -100,12 +103,27 @@ pub enum TrainError {
     /// Steps fail one after another.
     #[error("training stopped at step {step}: {quantity} is {value} at draw {draw} and so were {skipped} steps before; start elsewhere (--seed), or look for overflow in the model", step = .0.step, quantity = .0.quantity, value = .0.value, draw = .0.draw, skipped = .1)]
     NotFinite(Trouble, usize),
+    /// The state to go on from is of another family.
+    #[error(
+        "the stored training has {found} parameters, `{flow}` has {wanted}; go on with its own architecture, or start anew"
+    )]
+    OtherFamily {
+        /// Parameters of the state.
+        found: usize,
+        /// Parameters of the family.
+        wanted: usize,
+        /// The family's flow.
+        flow: String,
+    },
+    /// The architecture cannot be built for this target.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
 }
 
 /// Trains `family` from `theta` towards `target`.
 ///
 /// # Errors
-/// Where too many steps meet numbers that are not finite.
+/// Where too many steps meet numbers that are not finite, or the state to resume is of another family.
 pub fn train<T: Gradient + ?Sized>(
     target: &T,
     family: &Arc<Family>,
@@ -114,7 +132,11 @@ pub fn train<T: Gradient + ?Sized>(
     control: &Control<'_>,
 ) -> Result<Trained, TrainError> {
     let mut engine = Engine::new(target, family.clone(), settings.objective, settings.draws);
+    let wanted = family.flow.len();
     let mut state = match &control.resume {
+        Some(state) if !state.fits(wanted) => {
+            return Err(TrainError::OtherFamily { found: state.theta.len(), wanted, flow: family.flow.to_string() });
+        }
         Some(state) => state.clone(),
         None => begin(&mut engine, theta, settings),
     };
@@ -126,8 +148,8 @@ pub fn train<T: Gradient + ?Sized>(
             progress(&state);
         }
     }
-    let bound = engine.bound(&state.theta, settings.seed, "vi/final", 0, rounds(&engine, FINAL));
-    Ok(Trained { guide: Guide::new(family.clone(), state.theta.clone()), bound, state })
+    let (theta, bound) = state.finish(&mut engine, settings.seed);
+    Ok(Trained { guide: Guide::new(family.clone(), theta), bound, state })
 }
 
 /// Draws behind a look and behind the final bound.
@@ -148,6 +170,7 @@ fn begin<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, theta: Vec<f64>, sett
         rate,
         decay: None,
         best: None,
+        best_theta: vec![],
         history: vec![],
         skipped: 0,
         troubles: vec![],
@@ -213,6 +236,26 @@ impl State {
         Ok(())
     }
 
+    /// The last parameters, or those of the best look where the end is worse on the same fresh draws (a training that was
+    /// cancelled, or lost its way), with their bound.
+    fn finish<T: Gradient + ?Sized>(&self, engine: &mut Engine<'_, T>, seed: u64) -> (Vec<f64>, Bound) {
+        let rounds = rounds(engine, FINAL);
+        let mut bound = |theta: &[f64]| engine.bound(theta, seed, "vi/final", 0, rounds);
+        let last = bound(&self.theta);
+        if !self.best_theta.is_empty() && self.best_theta != self.theta {
+            let best = bound(&self.best_theta);
+            if best.value > last.value || last.value.is_nan() {
+                return (self.best_theta.clone(), best);
+            }
+        }
+        (self.theta.clone(), last)
+    }
+
+    /// Whether the state is of a training with `len` parameters.
+    fn fits(&self, len: usize) -> bool {
+        self.theta.len() == len && self.adam.len() == len && [0, len].contains(&self.best_theta.len())
+    }
+
     /// Leaves a step out; many among few end the training.
     fn skip(&mut self, trouble: Trouble) -> Result<(), TrainError> {
         self.skipped += 1;
@@ -232,6 +275,7 @@ impl State {
         let gains = |b: &(Bound, usize)| bound.value > b.0.value + GAIN * (bound.se.powi(2) + b.0.se.powi(2)).sqrt();
         if self.best.as_ref().is_none_or(gains) {
             self.best = Some((bound, look));
+            self.best_theta.clone_from(&self.theta);
         }
         let since = self.best.as_ref().map_or(0, |b| look - b.1);
         if self.decay.is_none() && since >= PATIENCE {

@@ -187,6 +187,19 @@ impl<'a> Job<'a> {
 }
 
 /// Does a job; `checked` is told what is known before the first draw.
+///
+/// ```
+/// use thalweg::mcmc::config::Control;
+/// use thalweg::model::{data::DataFile, posterior::Model};
+/// use thalweg::workflow::run::{Job, run};
+///
+/// let model = Model::from_text("coin", "data y: int\nlatent p ~ beta(1, 1)\nobserve y ~ binomial(10, p)\n")?;
+/// let data = DataFile::from_json("{\"y\": 7}")?;
+/// let done = run(&Job::new(&model, &data), &Control::default(), &|check| println!("{}", check.text()))?;
+/// println!("{}verdict: {}", done.text(false), done.verdict.text());
+/// assert!((done.fit.get("p").map_or(0.0, |s| s.mean) - 8.0 / 12.0).abs() < 0.05);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Result<Run, WorkflowError> {
     job.nuts.check()?;
     let compiled = Compiled::with_isa(job.model.bind_with(job.data, &job.settings)?, job.isa);

@@ -193,7 +193,7 @@ fn explain(model: &Model, compiled: &Compiled, seed: u64, e: McmcError) -> Workf
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("; its gradient is not finite in {}{more}", bad.join(", ")));
     }
-    if let Some(d) = super::locate::failure(model, &compiled.posterior, seed) {
+    if let Some(d) = super::locate::failure(model, compiled, seed) {
         text.push('\n');
         text.push_str(&d.render(&model.file, &model.source));
     } else {
