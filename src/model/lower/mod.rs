@@ -32,6 +32,7 @@ mod standard;
 mod step;
 mod stmt;
 mod target;
+mod touch;
 mod track;
 mod types;
 
