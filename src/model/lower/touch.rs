@@ -2,6 +2,9 @@
 
 use super::eliminate::{Element, Part};
 
+/// Takes the number of a list and an item of it.
+type Give<'a, T> = dyn FnMut(u32, T) + 'a;
+
 /// Lists laid end to end.
 #[derive(Clone, Debug)]
 pub struct Lists<T> {
@@ -45,7 +48,7 @@ impl<T: Copy> Lists<T> {
 
     /// `count` lists from pairs of a list and an item, items in the order in which they come. `pairs` is
     /// run twice.
-    fn collected(count: usize, zero: T, pairs: &dyn Fn(&mut dyn FnMut(u32, T))) -> Lists<T> {
+    fn collected(count: usize, zero: T, pairs: impl Fn(&mut Give<'_, T>)) -> Lists<T> {
         let mut ends = vec![0u32; count];
         pairs(&mut |k, _| ends[k as usize] += 1);
         let mut total = 0;
@@ -125,14 +128,14 @@ impl Touch {
             }
         }
         let place = |(site, e): Element| places[site][e as usize];
-        let rows = Lists::collected(elements.len(), (0, 0), &|give| {
+        let rows = Lists::collected(elements.len(), (0, 0), |give| {
             for (k, p) in parts.iter().enumerate() {
                 for r in p.live_rows() {
                     p.elements(r).for_each(|e| give(place(e), (k as u32, r as u32)));
                 }
             }
         });
-        let near = Lists::collected(elements.len(), 0, &|give| {
+        let near = Lists::collected(elements.len(), 0, |give| {
             for p in parts.iter().filter(|p| p.arity() > 1) {
                 for r in p.live_rows() {
                     for a in p.elements(r) {
