@@ -107,16 +107,37 @@ fn a_density_that_is_no_number_is_located() {
 }
 
 #[test]
-fn a_report_of_a_summed_out_latent_is_named() {
+fn the_row_and_the_operation_that_fail_are_named() {
+    let dir = folder("nan_row");
+    let text = "data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nplate n in 1:N {\n  observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)\n}\n";
+    let (model, data) =
+        (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"N\": 12, \"y\": [1,1,1,1,1,1,1,1,1,1,1,1]}"));
+    let (code, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert_eq!(code, 1);
+    let message = text[text.find("\nerror: ").map_or(0, |k| k + 1)..].replace(&model, "m.thal");
+    assert_eq!(message.trim_end(), GOLDEN, "{text}");
+}
+
+const GOLDEN: &str = "\
+error: sqrt(-0.3267) is NaN in the law of `y`, at n = 6
+ --> m.thal:5:3
+  |
+5 |   observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the log density is not finite because of this
+  = help: keep arguments inside their domain: a bound on the latent (`real<lower=0>`), a proper law, or other initial values (--init)";
+
+#[test]
+fn reports_of_a_summed_out_latent_are_drawn() {
     let dir = folder("discrete");
     let text = "data y: real\nlatent m: ordered[2] ~ normal(0, 5)\nlatent z: int<lower=1, upper=2> ~ categorical([0.5, 0.5])\n\
         observe y ~ normal(m[z], 1)\nreport last = z\nreport n ~ normal(m[z], 1)\n";
     let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": 1}"));
-    let text = ok(&["sample", &model, "--data", &data, "--draws", "50", "--warmup", "100"]);
-    assert!(
-        text.contains("report `last` reads a discrete latent") && text.contains("drawn reports are left out"),
-        "{text}"
-    );
+    let out = dir.join("draws").display().to_string();
+    let text = ok(&["sample", &model, "--data", &data, "--draws", "50", "--warmup", "100", "--out", &out]);
+    assert!(text.lines().any(|l| l.trim().starts_with("last ")), "{text}");
+    assert!(text.lines().any(|l| l.trim().starts_with("n ")), "{text}");
+    let text = ok(&["simulate", &model, "--data", &data, "--posterior", &out, "--draws", "20"]);
+    assert!(text.lines().any(|l| l.trim().starts_with("z ")), "{text}");
 }
 
 #[test]
@@ -220,4 +241,93 @@ fn run_gives_a_verdict() {
     let bad = file(&dir, "bad.thal", "latent m ~ mixture([0.5, 0.5], [normal(-30, 1), normal(30, 1)])\n");
     let text = ok(&["run", &bad, "--init", "40", "--draws", "200", "--warmup", "200"]);
     assert!(text.contains("verdict: do not use") && text.contains("R-hat"), "{text}");
+}
+
+#[test]
+fn the_instruction_set_can_be_chosen() {
+    let quick = ["sample", SCHOOLS, "--draws", "20", "--warmup", "50", "--json"];
+    let with = |more: &[&str]| ok(&[&quick[..], more].concat());
+    // The same level twice gives the same bits; the option may stand before or behind the command.
+    let plain = with(&["--isa", "baseline"]);
+    let before = ok(&[&["--isa", "baseline"], &quick[..]].concat());
+    let strip = |t: &str| t.lines().filter(|l| !l.contains("seconds")).collect::<Vec<_>>().join("\n");
+    assert_eq!(strip(&plain), strip(&before));
+    let (code, text) = fails(&["check", SCHOOLS, "--isa", "z80"]);
+    assert!(code == 2 && text.contains("baseline") && text.contains("avx2"), "{text}");
+}
+
+#[test]
+fn run_checks_before_it_samples() {
+    let dir = folder("run_check");
+    let model = file(&dir, "m.thal", "latent a ~ normal(0, 1)\nlatent b: vector[2] ~ normal(a, 1)\n");
+    let text = ok(&["run", &model, "--draws", "200", "--warmup", "200"]);
+    let order =
+        ["3 unconstrained coordinates", "normalised", "gradient: all 4 derivatives agree", "R-hat", "verdict: "];
+    let places: Vec<_> = order.iter().map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"))).collect();
+    assert!(places.is_sorted(), "{text}");
+    let json: Value = serde_json::from_str(&ok(&["run", &model, "--draws", "200", "--json"])).unwrap();
+    assert_eq!(json["check"]["gradient"]["wrong"], 0);
+    assert!(json["check"]["latents"][1]["shape"] == "[2]" && json["verdict"].is_string());
+    // A density with steps: its gradient is wrong, and the verdict says so whatever the draws look like.
+    let model = file(&dir, "steps.thal", "latent a ~ normal(0, 1)\nfactor round(1e9 * a) / 1e9\n");
+    let text = ok(&["run", &model, "--draws", "200", "--warmup", "200"]);
+    assert!(text.contains("differ from finite differences") && text.contains("verdict: do not use"), "{text}");
+}
+
+/// The settings that are written beside the draws give the same bits again, also in another order of flags.
+#[test]
+fn a_run_is_repeated_from_its_configuration() {
+    let dir = folder("config");
+    let text = "const k = 1.0\nlatent a ~ normal(k, 1)\nlatent b ~ exponential(2)\n";
+    let model = file(&dir, "m.thal", text);
+    let init = file(&dir, "i.json", "{\"b\": 0.25}");
+    let (a, b, c) = (dir.join("a"), dir.join("b"), dir.join("c"));
+    let path = |p: &Path| p.to_str().unwrap().to_string();
+    let given = ["--set", "k=0.1", "--init", &init, "--metric", "dense", "--target-accept", "0.93", "--seed", "11"];
+    let sizes = ["--chains", "2", "--draws", "40", "--warmup", "50", "--thin", "2", "--out"];
+    ok(&[&["sample", &model][..], &given, &sizes, &[&path(&a)]].concat());
+    let config = path(&a.join("config.json"));
+    ok(&["sample", "--config", &config, "--threads", "1", "--out", &path(&b)]);
+    ok(&["run", "--config", &config, "--seed", "12", "--out", &path(&c)]);
+    for name in ["chain_1.csv", "chain_2.csv", "config.json", "summary.json"] {
+        let read = |p: &Path| std::fs::read(p.join(name)).unwrap();
+        assert_eq!(read(&a), read(&b), "{name}");
+        assert_ne!(read(&a), read(&c), "{name}");
+    }
+}
+
+/// Ctrl-C: the draws so far are whole rows, with a summary that says that the run was interrupted.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_its_draws() {
+    let dir = folder("interrupted");
+    let model = file(&dir, "m.thal", "latent a ~ normal(0, 1)\nlatent b: vector[5] ~ normal(a, 1)\n");
+    let out = dir.join("out");
+    let args = [
+        "sample", &model, "--draws", "20000000", "--thin", "1000", "--warmup", "100", "--chains", "2", "--json",
+        "--out",
+    ];
+    let child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+        .args(args)
+        .arg(&out)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let read = |c: usize| thalweg::io::read_stan_csv(&out.join(format!("chain_{c}.csv")));
+    let rows = |c: usize| read(c).map_or(0, |f| f.columns.first().map_or(0, |x| x.len()));
+    // Rows come to the disk while the run goes on.
+    let begun = std::time::Instant::now();
+    while rows(1).min(rows(2)) < 5 {
+        assert!(begun.elapsed().as_secs() < 60, "no draws on disk");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success());
+    let json: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(json["interrupted"], true);
+    assert!(json["warnings"].to_string().contains("interrupted"), "{json}");
+    assert!(rows(1).min(rows(2)) as u64 >= json["draws"].as_u64().unwrap());
+    let file = std::fs::read_to_string(out.join("summary.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&file).unwrap()["interrupted"], true);
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
 
-use super::check::table;
 use super::common::{CliError, ModelArgs};
 use crate::base::rng::Stream;
 use crate::density::{Gradient, LogDensity};
 use crate::model::compiled::Compiled;
 use crate::model::posterior::Model;
+use crate::report::table::columns;
 
 /// Particles of one call.
 const WIDTHS: [usize; 4] = [1, 8, 64, 512];
@@ -50,7 +50,7 @@ struct Timing {
 /// Runs the benchmark.
 pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
     let text = args.load()?;
-    let (data, settings) = (args.load_data()?, args.settings()?);
+    let (data, settings) = (args.load_data()?, args.settings(0)?);
     let begin = cpu();
     let posterior = Model::from_text(&text.file, &text.source)?.bind_with(&data, &settings)?;
     let bind_ms = 1e3 * (cpu() - begin);
@@ -82,16 +82,16 @@ pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
     if as_json {
         let nodes = compiled.nodes();
         let report = json!({ "dim": dim, "nodes": nodes, "bind_ms": bind_ms, "first_gradient_ms": first_gradient_ms, "widths": widths });
-        println!("{report}");
+        super::out(&format!("{report}\n"));
         eprintln!("checksum {checksum:e}");
         return Ok(());
     }
-    println!("{}: {dim} coordinates, {} nodes with the gradient", text.file, compiled.nodes());
-    println!("bound after {bind_ms:.2} ms, first gradient after {first_gradient_ms:.2} ms");
-    println!("CPU nanoseconds per particle, smallest of {BATCHES} batches (median)");
-    print!("{}", table(&["width", "density", "density and gradient"], &rows));
-    println!("checksum {checksum:e}");
-    print!("{}", profile(&compiled, &points[0]));
+    let mut out = format!("{}: {dim} coordinates, {} nodes with the gradient\n", text.file, compiled.nodes());
+    out += &format!("bound after {bind_ms:.2} ms, first gradient after {first_gradient_ms:.2} ms\n");
+    out += &format!("CPU nanoseconds per particle, smallest of {BATCHES} batches (median)\n");
+    out += &columns(&["width", "density", "density and gradient"], &rows);
+    out += &format!("checksum {checksum:e}\n{}", profile(&compiled, &points[0]));
+    super::out(&out);
     Ok(())
 }
 
@@ -189,6 +189,6 @@ fn profile(compiled: &Compiled, x: &[f64]) -> String {
         .collect();
     format!(
         "density and gradient at one point, each operation timed alone\n{}",
-        table(&["operation", "count", "ns", "share"], &rows)
+        columns(&["operation", "count", "ns", "share"], &rows)
     )
 }

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::check::table;
 use super::common::{CliError, ModelArgs};
 use super::points::number;
 use crate::optimize::{Objective, OptimizeError, Optimum, Options, maximize};
+use crate::report::table::columns;
 
 /// Find the posterior mode, or the maximum of the likelihood
 #[derive(Args)]
@@ -48,20 +48,20 @@ pub fn run(args: &OptimizeArgs) -> Result<(), CliError> {
         standard_errors: !args.no_errors,
         ..Options::default()
     };
-    let best = maximize(&posterior, &options).map_err(|e| CliError::Other(e.to_string()))?;
+    let best = maximize(&posterior, &options)?;
     let names = posterior.value_names();
     if args.json {
-        println!("{}", report(&posterior.coordinate_names(), &names, &best, objective));
+        super::out(&format!("{}\n", report(&posterior.coordinate_names(), &names, &best, objective)));
         return Ok(());
     }
-    println!("{}: {:.6}", title(objective), best.log_density);
-    print!("{}", rows(&names, &best));
     let same = best.reached.iter().flatten().filter(|l| **l > best.log_density - 1e-3).count();
-    println!("{same} of {} searches reached this maximum", best.reached.len());
+    let mut text = format!("{}: {:.6}\n{}", title(objective), best.log_density, rows(&names, &best));
+    text += &format!("{same} of {} searches reached this maximum\n", best.reached.len());
     match &best.standard_errors {
-        Err(e) if *e != OptimizeError::NotWanted => println!("{e}"),
+        Err(e) if *e != OptimizeError::NotWanted => text += &format!("{e}\n"),
         _ => {}
     }
+    super::out(&text);
     Ok(())
 }
 
@@ -82,7 +82,7 @@ fn rows(names: &[String], best: &Optimum) -> String {
     };
     let all: Vec<Vec<String>> = (0..names.len()).map(row).collect();
     let header = ["name", "estimate", "se"];
-    table(&header[..if errors.is_some() { 3 } else { 2 }], &all)
+    columns(&header[..if errors.is_some() { 3 } else { 2 }], &all)
 }
 
 fn report(coordinates: &[String], names: &[String], best: &Optimum, objective: Objective) -> Value {

@@ -1,34 +1,36 @@
-//! `thalweg run`: sample, then say whether the draws can be trusted and what to do next.
+//! `thalweg run`: check the model, fit a guide, sample, estimate the evidence, then say what can be trusted.
 
 use clap::Args;
 
 use super::common::CliError;
+use super::evidence::Particles;
 use super::sample::SampleArgs;
-use crate::workflow::verdict::Verdict;
+use crate::workflow::run::Check;
 
 /// Settings of `run`: those of `sample`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     #[command(flatten)]
     pub sample: SampleArgs,
+    #[command(flatten)]
+    pub evidence: Particles,
 }
 
 impl RunArgs {
     /// Runs the command; a bad verdict is a result, not an error.
     pub fn run(&self) -> Result<(), CliError> {
-        let done = self.sample.sample()?;
-        let verdict = Verdict::of(&done.findings);
+        let checked = |check: &Check| {
+            if !self.sample.json {
+                super::out(&format!("{}\n", check.text()));
+            }
+        };
+        let done = self.sample.sample(true, Some(self.evidence.settings()), &checked)?;
         if self.sample.json {
-            let mut json = self.sample.summary(&done);
-            json["verdict"] = verdict.name().into();
-            super::out(&format!("{json:#}\n"));
+            super::out(&format!("{:#}\n", done.json()));
             return Ok(());
         }
-        let p = &done.compiled.posterior;
-        let latents: Vec<&str> = p.sites.iter().map(|s| s.name.as_str()).collect();
-        super::out(&format!("{}: {} coordinates of {}\n\n", done.model.file, p.dim, latents.join(", ")));
-        self.sample.print(&done);
-        super::out(&format!("verdict: {}\n", verdict.text()));
+        let (text, written) = (done.text(self.sample.all), self.sample.written());
+        super::out(&format!("{text}{written}verdict: {}\n", done.verdict.text()));
         Ok(())
     }
 }

@@ -1,34 +1,22 @@
 //! `thalweg sample`: posterior draws by NUTS.
 
-mod init;
+pub mod config;
 mod progress;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
-use super::common::{CliError, ModelArgs};
+use super::common::{CliError, ModelArgs, positive};
+use crate::evidence::run::Settings as Evidence;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::metric::MetricKind;
-use crate::model::compiled::Compiled;
-use crate::model::data::DataFile;
-use crate::model::posterior::{Model, Settings};
-use crate::model::site::NoteKind;
-use crate::workflow::fit::Fit;
-use crate::workflow::layout::Layout;
-use crate::workflow::predict::{Drawable, Predict};
-use crate::workflow::sample::{Output, WorkflowError, sample};
-use crate::workflow::verdict::{Finding, findings};
-
-impl From<WorkflowError> for CliError {
-    fn from(e: WorkflowError) -> CliError {
-        match e {
-            WorkflowError::Model(m) => CliError::Model(m),
-            e => CliError::Other(e.to_string().trim_start_matches("error: ").to_string()),
-        }
-    }
-}
+use crate::workflow::ladder::{Choice, Options};
+use crate::workflow::method::Method;
+use crate::workflow::run::{Check, Job, Run, run};
+use crate::workflow::sample::WorkflowError;
+use crate::workflow::start::Start;
 
 /// Form of the inverse mass matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,19 +31,30 @@ pub enum MetricArg {
     LowRank,
 }
 
+/// How to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    /// Chosen from what the guide shows
+    Auto,
+    /// NUTS in the model's coordinates
+    Nuts,
+    /// NUTS behind the map of a fitted guide
+    Transport,
+}
+
 /// Settings of `sample`.
 #[derive(Args, Clone, Debug)]
 pub struct SampleArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// Number of chains
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = positive)]
     pub chains: usize,
     /// Warm-up iterations per chain
     #[arg(long, default_value_t = 1000)]
     pub warmup: usize,
     /// Iterations per chain after warm-up
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub draws: usize,
     /// Mean acceptance statistic that warm-up aims at
     #[arg(long, default_value_t = 0.8)]
@@ -67,17 +66,29 @@ pub struct SampleArgs {
     #[arg(long, value_enum, default_value = "diag")]
     pub metric: MetricArg,
     /// Radius of the random starts, or a JSON file with values of latents
-    #[arg(long, default_value = "2", value_name = "RADIUS|FILE")]
+    #[arg(long, default_value = "2", value_name = "RADIUS|FILE", allow_negative_numbers = true)]
     pub init: String,
+    /// How to draw: nuts, transport (NUTS behind the map of a fitted guide), or auto, which looks at the guide
+    #[arg(long, value_enum, default_value = "nuts")]
+    pub method: MethodArg,
+    /// The same as --method transport
+    #[arg(long)]
+    pub transport: bool,
+    /// Guide to fit: auto, mean-field, full-rank, or a flow such as 'realnvp(8)' or 'iaf(3)'; or a file of `fit --out`
+    #[arg(long, default_value = "auto", value_name = "GUIDE")]
+    pub guide: String,
     /// Keep every n-th draw
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive)]
     pub thin: usize,
     /// Seed of all random numbers
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Worker threads; the draws do not depend on it
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     pub threads: Option<usize>,
+    /// Repeat a run with the arguments in its config.json; those on the command line come on top
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Folder for chain_1.csv, …, summary.json and config.json
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -90,20 +101,6 @@ pub struct SampleArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// A finished run with what was found.
-pub struct Done {
-    /// The model.
-    pub model: Model,
-    /// Its programs.
-    pub compiled: Compiled,
-    /// The draws.
-    pub fit: Fit,
-    /// Remarks on them.
-    pub findings: Vec<Finding>,
-    /// Remarks on the model.
-    pub notes: Vec<String>,
 }
 
 impl SampleArgs {
@@ -127,129 +124,57 @@ impl SampleArgs {
         }
     }
 
-    /// Binds and samples.
-    pub fn sample(&self) -> Result<Done, CliError> {
-        let nuts = self.nuts();
-        nuts.check().map_err(|e| CliError::Other(e.to_string()))?;
-        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
-        let compiled = Compiled::new(model.bind_with(&data, &settings)?);
-        if let Some(folder) = &self.out {
-            self.prepare(folder, &nuts)?;
-        }
-        let mut notes = remarks(&model, &compiled);
-        let predict = self.predict(&model, &data, &settings, &compiled, &mut notes);
-        let init = init::read(&self.init, &compiled, self.chains, self.seed)?;
+    /// Binds, checks, samples; `checked` is told what is known before the first draw.
+    pub fn sample(
+        &self,
+        test_gradient: bool,
+        evidence: Option<Evidence>,
+        checked: &dyn Fn(&Check),
+    ) -> Result<Run, CliError> {
+        let (model, data) = (self.model.load()?, self.model.load_data()?);
+        let job = Job {
+            settings: self.model.settings(self.seed)?,
+            nuts: self.nuts(),
+            start: Start::read(&self.init).map_err(WorkflowError::from)?,
+            method: match (self.transport, self.method) {
+                (true, _) | (_, MethodArg::Transport) => Method::Transport,
+                (_, MethodArg::Auto) => Method::Auto,
+                (_, MethodArg::Nuts) => Method::Nuts,
+            },
+            guide: Options { choice: Choice::read(&self.guide), ..Options::default() },
+            guide_file: Some(PathBuf::from(&self.guide)).filter(|p| p.is_file()),
+            evidence,
+            test_gradient,
+            folder: self.out.clone(),
+            config: config::arguments(self),
+            ..Job::new(&model, &data)
+        };
         let bars = progress::Bars::new(self.chains, self.quiet || self.json);
         let watch = |p: &_| bars.show(p);
         let control =
             Control { progress: bars.active().then_some(&watch as _), cancel: Some(interrupt()), ..Control::default() };
-        let output = Output { folder: self.out.clone(), header: self.header(&model) };
-        let fit = sample(&model, &compiled, &nuts, &init, predict.as_deref(), &output, &control);
+        let done = run(&job, &control, checked);
         bars.end();
-        let fit = fit?;
-        if let Some(folder) = &self.out {
-            write(&folder.join("summary.json"), &fit.json())?;
-        }
-        let findings = findings(&model, &compiled, &fit);
-        Ok(Done { findings, notes, model, compiled, fit })
-    }
-
-    fn predict<'a>(
-        &self,
-        model: &'a Model,
-        data: &'a DataFile,
-        settings: &'a Settings,
-        compiled: &Compiled,
-        notes: &mut Vec<String>,
-    ) -> Option<Box<Predict<'a>>> {
-        match Predict::find(model, data, settings, compiled, &Layout::new(compiled)) {
-            Drawable::Nothing => None,
-            Drawable::Yes(p) => Some(p),
-            Drawable::No(why) => {
-                notes.push(why);
-                None
-            }
-        }
-    }
-
-    /// Nothing here may depend on the machine or the time: equal seeds give equal files.
-    fn header(&self, model: &Model) -> Vec<(String, String)> {
-        let pairs = [
-            ("program", format!("thalweg {}", env!("CARGO_PKG_VERSION"))),
-            ("model", model.file.clone()),
-            ("method", "nuts".into()),
-            ("seed", self.seed.to_string()),
-            ("num_warmup", self.warmup.to_string()),
-            ("num_samples", self.draws.to_string()),
-            ("thin", self.thin.to_string()),
-        ];
-        pairs.map(|(k, v)| (k.to_string(), v)).into()
-    }
-
-    fn prepare(&self, folder: &Path, nuts: &Nuts) -> Result<(), CliError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|e| CliError::Other(format!("cannot make the folder {}: {e}", folder.display())))?;
-        let config = serde_json::json!({
-            "command": "sample",
-            "version": env!("CARGO_PKG_VERSION"),
-            "model": self.model.model,
-            "data": self.model.data,
-            "set": self.model.set,
-            "params": self.model.params,
-            "init": self.init,
-            "nuts": nuts,
-        });
-        write(&folder.join("config.json"), &config)
+        Ok(done?)
     }
 
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
-        let done = self.sample()?;
-        self.print(&done);
+        let done = self.sample(false, None, &|_| ())?;
+        if self.json {
+            super::out(&format!("{:#}\n", done.json()));
+            return Ok(());
+        }
+        let remarks = done.check.description.remarks.iter().filter(|_| !self.quiet);
+        let remarks: String = remarks.map(|r| format!("{r}\n")).collect();
+        super::out(&format!("{}{remarks}{}", done.text(self.all), self.written()));
         Ok(())
     }
 
-    /// Summary, warnings and notes.
-    pub fn summary(&self, done: &Done) -> serde_json::Value {
-        let mut json = done.fit.json();
-        json["warnings"] = done.findings.iter().map(|f| format!("{}; {}", f.text, f.next)).collect();
-        json["notes"] = done.notes.clone().into();
-        json
+    /// Where the draws are.
+    pub fn written(&self) -> String {
+        self.out.iter().map(|f| format!("draws: {}\n", f.join("chain_*.csv").display())).collect()
     }
-
-    /// Table, accounts, remarks; or JSON.
-    pub fn print(&self, done: &Done) {
-        if self.json {
-            super::out(&format!("{:#}\n", self.summary(done)));
-            return;
-        }
-        let mut text = format!("{}\n{}\n", done.fit.table(self.all), done.fit.accounts());
-        if !self.quiet {
-            done.notes.iter().for_each(|n| text.push_str(&format!("note: {n}\n")));
-        }
-        for f in &done.findings {
-            text.push_str(&format!("warning: {}\n  next: {}\n", f.text, f.next));
-        }
-        if let Some(folder) = &self.out {
-            text.push_str(&format!("draws: {}\n", folder.join("chain_*.csv").display()));
-        }
-        super::out(&text);
-    }
-}
-
-/// What the binding remarked, with line numbers.
-fn remarks(model: &Model, compiled: &Compiled) -> Vec<String> {
-    let p = &compiled.posterior;
-    let line = |at: u32| model.source.as_bytes().iter().take(at as usize).filter(|b| **b == b'\n').count() + 1;
-    let shown = |k| matches!(k, NoteKind::Info | NoteKind::Warning);
-    let notes = p.notes.iter().filter(|n| shown(n.kind)).map(|n| format!("line {}: {}", line(n.span.start), n.text));
-    let unused = p.unused.iter().map(|k| format!("the model does not use `{k}` of the data file"));
-    notes.chain(unused).collect()
-}
-
-fn write(path: &Path, value: &serde_json::Value) -> Result<(), CliError> {
-    std::fs::write(path, format!("{value:#}\n"))
-        .map_err(|e| CliError::Other(format!("cannot write {}: {e}", path.display())))
 }
 
 /// Set by the first Ctrl-C; the second one ends the program.

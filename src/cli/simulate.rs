@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::common::{CliError, ModelArgs};
+use super::common::{CliError, ModelArgs, positive};
 use crate::io::{StanCsvWriter, dotted};
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::simulate::{Forward, Forwards, PosteriorDraws};
@@ -15,7 +15,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// Number of draws
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = positive)]
     pub draws: usize,
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
@@ -37,14 +37,11 @@ pub struct SimulateArgs {
 impl SimulateArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
-        if self.draws == 0 {
-            return Err(CliError::Other("--draws must be at least 1".into()));
-        }
-        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
+        let (model, data) = (self.model.load()?, self.model.load_data()?);
+        let settings = self.model.settings(self.seed)?;
         let posterior = self.posterior.as_deref().map(PosteriorDraws::read).transpose()?;
         if let Some(folder) = &self.out {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| CliError::Other(format!("cannot make the folder {}: {e}", folder.display())))?;
+            std::fs::create_dir_all(folder).map_err(|source| WorkflowError::Folder { path: folder.clone(), source })?;
         }
         let forwards = Forwards {
             model: &model,

@@ -5,6 +5,8 @@
 pub struct Psis {
     /// Smoothed log weights, normalised: their exponentials sum to 1. Zero weights stay -inf.
     pub log_weights: Vec<f64>,
+    /// Log of the sum of the smoothed weights before they were normalised, on the scale of the weights given.
+    pub log_total: f64,
     /// Shape k-hat of the generalised Pareto law fitted to the largest weights; infinite when fewer than five
     /// weights lie above the cut-off, NaN when the weights are unusable (NaN, +inf, or all zero).
     pub khat: f64,
@@ -25,14 +27,15 @@ pub fn psis_with_efficiency(log_weights: &[f64], r_eff: f64) -> Psis {
     let size = log_weights.len();
     let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if !max.is_finite() || log_weights.iter().any(|w| w.is_nan()) {
-        return Psis { log_weights: vec![f64::NAN; size], khat: f64::NAN, tail: 0, ess: f64::NAN };
+        let log_weights = vec![f64::NAN; size];
+        return Psis { log_weights, log_total: f64::NAN, khat: f64::NAN, tail: 0, ess: f64::NAN };
     }
     let mut w: Vec<f64> = log_weights.iter().map(|x| x - max).collect();
     let (khat, tail) = smooth_tail(&mut w, tail_length(size, r_eff));
     let total = w.iter().map(|x| x.exp()).sum::<f64>().ln();
     w.iter_mut().for_each(|x| *x -= total);
     let ess = 1.0 / w.iter().map(|x| (2.0 * x).exp()).sum::<f64>();
-    Psis { log_weights: w, khat, tail, ess }
+    Psis { log_weights: w, log_total: max + total, khat, tail, ess }
 }
 
 /// Sample size that k-hat asks for, S > 10^(1 / (1 - max(0, k))) (section 3.2.3); infinite from k = 1 on.
@@ -45,7 +48,8 @@ pub fn khat_threshold(size: usize) -> f64 {
     (1.0 - 1.0 / (size as f64).log10()).min(0.7)
 }
 
-fn tail_length(size: usize, r_eff: f64) -> usize {
+/// Number of weights taken for the tail, M = min(S / 5, 3 sqrt(S / r_eff)) rounded up.
+pub fn tail_length(size: usize, r_eff: f64) -> usize {
     let s = size as f64;
     (0.2 * s).min(3.0 * (s / r_eff).sqrt()).ceil() as usize
 }

@@ -1,1 +1,19 @@
 //! Guides: families of densities with parameters, that can be drawn from and fitted to a posterior.
+
+pub mod base;
+mod batch;
+mod family;
+mod file;
+mod member;
+pub mod pathfinder;
+mod start;
+
+pub use base::Base;
+pub use batch::Batch;
+pub use family::{Family, Scale};
+pub use file::{GuideFileError, Origin, Stored};
+pub use member::Guide;
+pub use start::Start;
+
+#[cfg(test)]
+mod tests;

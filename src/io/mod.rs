@@ -8,7 +8,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use reader::{StanCsv, read_stan_csv};
+pub use reader::{StanCsv, parse_stan_csv, read_stan_csv};
 pub use writer::{NUTS_COLUMNS, NutsRow, StanCsvWriter, dotted};
 
 /// Why a file of draws cannot be written or read.

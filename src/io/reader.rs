@@ -36,8 +36,13 @@ impl StanCsv {
 /// Reads a file of draws. Comments may stand anywhere; every row must have as many numbers as there
 /// are columns, and the last line must be whole.
 pub fn read_stan_csv(path: &Path) -> Result<StanCsv, IoError> {
+    let file = File::open(path).map_err(|source| IoError::Read { path: path.into(), source })?;
+    parse_stan_csv(BufReader::with_capacity(1 << 16, file), path)
+}
+
+/// The same from any source of bytes; `path` names it in messages.
+pub fn parse_stan_csv(mut reader: impl BufRead, path: &Path) -> Result<StanCsv, IoError> {
     let failed = |source| IoError::Read { path: path.into(), source };
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
     let mut csv = StanCsv::default();
     let mut text = String::new();
     for line in 1.. {

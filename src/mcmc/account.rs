@@ -1,5 +1,6 @@
 //! The accounts of a chain: what its sampling phase adds up to, and when to report.
 
+use crate::mcmc::flow_mh::Jumps;
 use crate::mcmc::kernel::Info;
 use crate::mcmc::metric::Metric;
 use crate::mcmc::state::State;
@@ -45,6 +46,8 @@ pub struct ChainRun {
     pub ebfmi: f64,
     /// Mean acceptance statistic after warm-up.
     pub accept: f64,
+    /// Global moves after warm-up; none without a proposal for them.
+    pub jumps: Jumps,
     /// Whether the chain was stopped early.
     pub cancelled: bool,
 }
@@ -58,6 +61,7 @@ pub(crate) struct Totals {
     max_depth_hits: usize,
     accept: f64,
     energy: EnergySums,
+    pub jumps: Jumps,
     pub cancelled: bool,
 }
 
@@ -93,6 +97,7 @@ impl Totals {
             max_depth_hits: self.max_depth_hits,
             ebfmi: self.energy.ebfmi(),
             accept: self.accept / self.iterations as f64,
+            jumps: self.jumps,
             cancelled: self.cancelled,
         }
     }

@@ -28,6 +28,9 @@ pub struct Nuts {
     pub metric: MetricKind,
     /// Relative jitter of the step size after warm-up, uniform in 1 +- jitter; in [0, 1).
     pub step_jitter: f64,
+    /// Global moves per iteration, where a proposal is given for them
+    /// ([`run_with_jumps`](Nuts::run_with_jumps)).
+    pub jumps: usize,
     /// Step size for a run without warm-up, first trial of the search otherwise.
     pub step_size: f64,
     /// Whether warm-up iterations are handed to the sink too.
@@ -51,6 +54,7 @@ impl Default for Nuts {
             max_energy_error: 1000.0,
             metric: MetricKind::Diag,
             step_jitter: 0.0,
+            jumps: 1,
             step_size: 1.0,
             save_warmup: false,
             seed: 0,

@@ -32,8 +32,9 @@ pub enum McmcError {
     NoCoordinates,
     /// No starting point with a finite log density and gradient.
     #[error(
-        "chain {chain}: no usable starting point in {tries} tries: log density {logp}, {}; \
+        "chain {}: no usable starting point in {tries} tries: log density {logp}, {}; \
          give initial values inside the support or check the model at them",
+        .chain + 1,
         list(.coordinates)
     )]
     Init {
@@ -48,7 +49,8 @@ pub enum McmcError {
     },
     /// The search for a first step size ran away.
     #[error(
-        "chain {chain}: no usable step size (search stopped at {step_size:e}); {}",
+        "chain {}: no usable step size (search stopped at {step_size:e}); {}",
+        .chain + 1,
         step_hint(*.step_size)
     )]
     StepSize {
@@ -58,7 +60,7 @@ pub enum McmcError {
         step_size: f64,
     },
     /// A sink refused a draw.
-    #[error("chain {chain}: could not store draw {iteration}: {source}")]
+    #[error("chain {}: could not store draw {}: {source}", .chain + 1, .iteration + 1)]
     Sink {
         /// Chain number, from 0.
         chain: usize,

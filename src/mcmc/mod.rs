@@ -2,18 +2,21 @@
 //!
 //! Reading order: [`state`] (points of a trajectory), [`metric`], [`integrator`], [`kernel`], [`hmc`], [`nuts`],
 //! then warm-up ([`step_size`], [`estimate`], [`adapt`]) and the driver ([`config`], [`init`], [`sink`], [`account`], [`run`]).
+//! With a flow: [`pullback`] (neural transport) and [`flow_mh`] (global moves between the local ones).
 
 pub mod account;
 pub mod adapt;
 pub mod config;
 pub mod error;
 pub mod estimate;
+pub mod flow_mh;
 pub mod hmc;
 pub mod init;
 pub mod integrator;
 pub mod kernel;
 pub mod metric;
 pub mod nuts;
+pub mod pullback;
 pub mod run;
 pub mod sink;
 pub mod state;

@@ -1,11 +1,12 @@
 //! Runs chains: starting points, warm-up, sampling, in parallel and with the same bits for any number of threads.
 
 use crate::base::rng::Stream;
-use crate::density::Gradient;
+use crate::density::{Gradient, Proposal};
 use crate::mcmc::account::{ChainRun, Reporter, Totals};
 use crate::mcmc::adapt::Adaptation;
 use crate::mcmc::config::{Control, Nuts, Phase, Progress};
 use crate::mcmc::error::McmcError;
+use crate::mcmc::flow_mh::{FlowMh, Jumps};
 use crate::mcmc::init::Init;
 use crate::mcmc::kernel::{Info, Kernel};
 use crate::mcmc::metric::Metric;
@@ -17,6 +18,8 @@ use rayon::prelude::*;
 
 /// Steep starting points that a chain gives up before it reports one.
 const STEEP_STARTS: usize = 20;
+/// Log density beyond which differences of 0.01 are lost in rounding, and with them the acceptance test.
+const COARSE: f64 = 1e13;
 
 /// Draws kept in memory with the accounts of their chains.
 #[derive(Clone, Debug)]
@@ -51,6 +54,34 @@ impl Nuts {
         sinks: &mut [S],
         control: &Control<'_>,
     ) -> Result<Vec<ChainRun>, McmcError> {
+        self.run_chains(target, None, init, sinks, control)
+    }
+
+    /// [`run`](Self::run) with [`jumps`](Self::jumps) independence Metropolis moves after each NUTS transition, warm-up
+    /// included, with draws from `proposal` (see [`flow_mh`](crate::mcmc::flow_mh)). Their noise comes from the chain's stream.
+    pub fn run_with_jumps<T: Gradient + ?Sized, S: Sink>(
+        &self,
+        target: &T,
+        proposal: &dyn Proposal,
+        init: &Init<'_>,
+        sinks: &mut [S],
+        control: &Control<'_>,
+    ) -> Result<Vec<ChainRun>, McmcError> {
+        let (found, expected) = (proposal.dim(), target.dim());
+        if found != expected {
+            return Err(McmcError::Length { what: "a draw from the proposal".into(), found, expected });
+        }
+        self.run_chains(target, Some(proposal), init, sinks, control)
+    }
+
+    fn run_chains<T: Gradient + ?Sized, S: Sink>(
+        &self,
+        target: &T,
+        proposal: Option<&dyn Proposal>,
+        init: &Init<'_>,
+        sinks: &mut [S],
+        control: &Control<'_>,
+    ) -> Result<Vec<ChainRun>, McmcError> {
         self.check()?;
         if target.dim() == 0 {
             return Err(McmcError::NoCoordinates);
@@ -62,7 +93,7 @@ impl Nuts {
         }
         let all = |sinks: &mut [S]| -> Result<Vec<ChainRun>, McmcError> {
             let chains = sinks.par_iter_mut().enumerate();
-            chains.map(|(c, sink)| Chain::new(self, target, c, control).run(init, sink)).collect()
+            chains.map(|(c, sink)| Chain::new(self, target, proposal, c, control).run(init, sink)).collect()
         };
         match self.threads {
             None => all(sinks),
@@ -84,12 +115,19 @@ struct Chain<'a, T: ?Sized> {
     state: State,
     rng: Stream,
     kernel: NutsKernel<'a, Standard>,
+    jumps: Option<FlowMh<'a>>,
     reporter: Reporter,
     totals: Totals,
 }
 
 impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
-    fn new(config: &'a Nuts, target: &'a T, index: usize, control: &'a Control<'a>) -> Self {
+    fn new(
+        config: &'a Nuts,
+        target: &'a T,
+        proposal: Option<&'a dyn Proposal>,
+        index: usize,
+        control: &'a Control<'a>,
+    ) -> Self {
         Chain {
             config,
             target,
@@ -103,6 +141,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 cancel: control.cancel,
                 rules: Standard,
             },
+            jumps: proposal.map(|q| FlowMh::new(q, config.jumps)),
             reporter: Reporter::new(control.every),
             totals: Totals::default(),
         }
@@ -117,12 +156,16 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
         Ok(self.totals.finish(step_size, metric, warmup_gradients, gradients))
     }
 
-    /// A starting point with a first step size. A random point that is so steep that no step size serves
-    /// (an explosive recurrence, say) is given up for another one.
+    /// A starting point with a first step size. A random point that is so steep that no step size serves, or so
+    /// improbable that rounding hides energy errors (an explosive recurrence, say), is given up for another one.
     fn start(&mut self, init: &Init<'_>) -> Result<(Metric, f64), McmcError> {
         let mut steep = 0;
         loop {
             init.place(self.target, self.index, &mut self.state, &mut self.rng)?;
+            if self.state.logp().abs() > COARSE && steep < STEEP_STARTS && !matches!(init, Init::Given(_)) {
+                steep += 1;
+                continue;
+            }
             let metric = Adaptation::first_metric(self.config.metric, self.state.gradient());
             if self.config.warmup == 0 {
                 return Ok((metric, self.config.step_size));
@@ -149,6 +192,7 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 self.totals.cancelled = true;
                 break;
             }
+            self.jump();
             if self.config.save_warmup && iteration % self.config.thin == 0 {
                 self.emit(sink, iteration, true, eps, &info)?;
             }
@@ -172,12 +216,19 @@ impl<'a, T: Gradient + ?Sized> Chain<'a, T> {
                 return Ok(());
             }
             self.totals.push(iteration, &info, &start, &self.state);
+            let jumps = self.jump();
+            self.totals.jumps.add(jumps);
             if iteration % self.config.thin == 0 {
                 self.emit(sink, iteration, false, eps, &info)?;
             }
             self.report(Phase::Sampling, self.config.warmup + iteration + 1, step_size);
         }
         Ok(())
+    }
+
+    fn jump(&mut self) -> Jumps {
+        let jump = |j: &FlowMh<'_>| j.jump(self.target, &mut self.state, &mut self.rng);
+        self.jumps.as_ref().map(jump).unwrap_or_default()
     }
 
     fn jittered(&mut self, step_size: f64) -> f64 {

@@ -91,6 +91,14 @@ impl State {
         self.evaluate(target, slot);
     }
 
+    /// Evaluates the target at `x` in a slot of its own; the chain stays where it is until [`settle`](Self::settle).
+    pub fn visit<T: Gradient + ?Sized>(&mut self, target: &T, x: &[f64]) -> Slot {
+        let slot = self.take();
+        self.q_mut(slot)[..x.len()].copy_from_slice(x);
+        self.evaluate(target, slot);
+        slot
+    }
+
     /// Current position.
     pub fn position(&self) -> &[f64] {
         self.position_of(self.current)
@@ -117,6 +125,11 @@ impl State {
     /// Log density at the current position.
     pub fn logp(&self) -> f64 {
         self.logp[self.current as usize]
+    }
+
+    /// Log density at a point.
+    pub fn logp_of(&self, slot: Slot) -> f64 {
+        self.logp[slot as usize]
     }
 
     /// Energy -log p(q) + K(p) of a point.

@@ -9,8 +9,8 @@ use crate::graph::program::{Options, Program, Timing};
 use crate::graph::reverse::gradient;
 use crate::graph::{Graph, Spread, Var};
 
-/// Particles that a batched program treats at once.
-pub const LANES: usize = 16;
+/// Particles that a batched program treats at once, unless they overrun the cache.
+pub const LANES: usize = 64;
 
 /// A posterior ready to be evaluated; one per model, shared by threads.
 pub struct Compiled {
@@ -137,30 +137,6 @@ impl Compiled {
     fn run(&self, program: &Program, x: &[f64], out: &mut [f64], grad: Option<&mut [f64]>, ws: &mut [f64]) {
         program.run_flat(program.lanes(), x, out, grad.unwrap_or(&mut []), ws);
     }
-
-    /// Points in chunks of [`LANES`]; the last one is filled up with copies of its last point.
-    fn lanes(&self, program: &Program, x: &[f64], out: &mut [f64], mut grad: Option<&mut [f64]>, ws: &mut [f64]) {
-        let (n, dim) = (out.len(), self.posterior.dim);
-        let (xs, rest) = ws.split_at_mut(dim * LANES);
-        let (gs, rest) = rest.split_at_mut(dim * LANES);
-        let mut lp = [0.0; LANES];
-        for start in (0..n).step_by(LANES) {
-            let m = LANES.min(n - start);
-            for j in 0..dim {
-                let row = &x[j * n + start..j * n + start + m];
-                let to = &mut xs[j * LANES..(j + 1) * LANES];
-                to[..m].copy_from_slice(row);
-                to[m..].fill(row[m - 1]);
-            }
-            self.run(program, xs, &mut lp, grad.as_ref().map(|_| &mut gs[..]), rest);
-            out[start..start + m].copy_from_slice(&lp[..m]);
-            if let Some(grad) = &mut grad {
-                for j in 0..dim {
-                    grad[j * n + start..j * n + start + m].copy_from_slice(&gs[j * LANES..j * LANES + m]);
-                }
-            }
-        }
-    }
 }
 
 /// A density without coordinates in the inputs of a program still has a value per particle.
@@ -214,12 +190,11 @@ impl LogDensity for Compiled {
     }
 
     fn lanes_scratch(&self) -> usize {
-        let programs = self.lane_gradient().scratch().max(self.lane_value().scratch());
-        programs + 2 * LANES * self.posterior.dim
+        self.lane_gradient().scratch().max(self.lane_value().scratch())
     }
 
     fn logp_lanes(&self, x: &[f64], out: &mut [f64], ws: &mut [f64]) {
-        self.lanes(self.lane_value(), x, out, None, ws);
+        self.lane_value().run_flat(out.len(), x, out, &mut [], ws);
     }
 }
 
@@ -231,6 +206,6 @@ impl Gradient for Compiled {
     }
 
     fn logp_grad_lanes(&self, x: &[f64], out: &mut [f64], grad: &mut [f64], ws: &mut [f64]) {
-        self.lanes(self.lane_gradient(), x, out, Some(grad), ws);
+        self.lane_gradient().run_flat(out.len(), x, out, grad, ws);
     }
 }

@@ -1,6 +1,8 @@
 //! What a lowered model is made of: sites, factors, reports, notes.
 
-use super::level::LevelId;
+use std::sync::Arc;
+
+use super::level::{BaseId, LevelId};
 use super::value::Val;
 use crate::dsl::span::Span;
 use crate::graph::Var;
@@ -29,6 +31,8 @@ pub struct Site {
     pub law: String,
     /// Where the value lies, for people: an interval, or a type.
     pub constraint: String,
+    /// Base of its declaration: the plate whose rows have it.
+    pub base: BaseId,
 }
 
 /// What a term of the log density is.
@@ -72,6 +76,72 @@ pub struct Term {
     pub count: usize,
     /// Joint states of the discrete latents it depends on; 1 without any.
     pub states: usize,
+    /// Base of its rows.
+    pub base: BaseId,
+    /// The discrete latents it reads: site, and element for each row of its base ([`super::level::NONE`]: none). A
+    /// term with any enters the density through sums over their states.
+    pub discrete: Vec<(usize, Vec<u32>)>,
+}
+
+/// Addends of the log density that are left of terms with discrete latents, once these are summed out.
+#[derive(Clone, Debug)]
+pub struct Summed {
+    /// The addends.
+    pub node: Var,
+    /// An element of a discrete site for each addend: the last one of its group that was summed out; none where the
+    /// addends are rows of a term that read no element.
+    pub elements: Vec<(usize, u32)>,
+}
+
+/// A data variable with its values.
+#[derive(Clone, Debug)]
+pub struct BoundData {
+    /// Name in the model.
+    pub name: String,
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Values, row-major.
+    pub values: Arc<[f64]>,
+}
+
+/// Elements of data that a statement reads other than as an index, or observes.
+#[derive(Clone, Debug)]
+pub struct DataUse {
+    /// Place in [`super::posterior::Posterior::data`].
+    pub data: usize,
+    /// Base of the rows that read them.
+    pub base: BaseId,
+    /// The elements, rows of the base first.
+    pub elements: Vec<u32>,
+    /// The term that observes them; none where they are read.
+    pub term: Option<usize>,
+}
+
+/// A param: maximised by a trainer, held at a value by everything else.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Name; the layers of a network `f` are `f.W1`, `f.b1`, `f.W2`, …
+    pub name: String,
+    /// Place of its declaration.
+    pub span: Span,
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Where the value lies, for people: an interval, or a type.
+    pub constraint: String,
+    /// The value, row-major: initial, or from the parameter file.
+    pub value: Vec<f64>,
+    /// The input of the graph, where a trainer has asked for it; otherwise the value is folded into the graph.
+    pub input: Option<ParamInput>,
+}
+
+/// A param as an input of the graph.
+#[derive(Clone, Debug)]
+pub struct ParamInput {
+    /// Input with its free coordinates (the transforms of section 13 of the manual), the same for all particles. The
+    /// inputs of latents and params are in order of declaration.
+    pub node: Var,
+    /// Free coordinates of the value.
+    pub start: Vec<f64>,
 }
 
 /// A kept value.
@@ -92,8 +162,10 @@ pub struct Discrete {
     pub name: String,
     /// Place of its declaration.
     pub span: Span,
-    /// Level of its declaration.
+    /// Level of its declaration; after its plate, of what the plate lies in.
     pub level: LevelId,
+    /// Base of its declaration.
+    pub base: BaseId,
     /// Shape under that level.
     pub dims: Vec<usize>,
     /// Smallest state.

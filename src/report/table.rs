@@ -1,4 +1,6 @@
-//! Aligned text tables: the first column to the left, numbers to the right.
+//! Aligned text tables: the first column to the left, numbers to the right; or all to the left.
+
+use std::fmt::Write;
 
 /// A table; every row has as many cells as the head.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,21 @@ impl Table {
         cells[0] = text;
         self.rows.push(cells);
     }
+}
+
+/// Columns aligned on the left, two spaces between them, indented by two.
+pub fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
+    let count = |s: &str| s.chars().count();
+    let width = |k: usize| rows.iter().map(|r| count(&r[k])).chain([count(header[k])]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut out = String::new();
+    let header: Vec<String> = header.iter().map(|h| h.to_string()).collect();
+    for row in std::iter::once(&header).chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(c, w)| format!("{c}{}", " ".repeat(w - count(c)))).collect();
+        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
+    }
+    out
 }
 
 impl std::fmt::Display for Table {

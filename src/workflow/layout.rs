@@ -66,6 +66,9 @@ impl Layout {
     }
 }
 
+/// Elements that an array has at most; a model has no larger ones.
+const MAX_ELEMENTS: usize = 100_000_000;
+
 /// The array that element names belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elements {
@@ -78,14 +81,18 @@ pub struct Elements {
 }
 
 impl Elements {
-    /// Groups the names `x[2,3]` or `x.2.3` by array.
-    pub fn group(names: &[String]) -> Vec<Elements> {
+    /// Groups the names `x[2,3]` or `x.2.3` by array; an error is a name with indices that no array has.
+    pub fn group(names: &[String]) -> Result<Vec<Elements>, String> {
         let mut out: Vec<(Elements, Vec<Vec<usize>>)> = vec![];
         for (at, name) in names.iter().enumerate() {
             let dotted = crate::io::dotted(name);
             let mut parts = dotted.split('.');
             let base = parts.next().unwrap_or_default();
             let index: Vec<usize> = parts.filter_map(|p| p.parse().ok()).collect();
+            let size = index.iter().try_fold(1, |n: usize, i| n.checked_mul(*i)).unwrap_or(usize::MAX);
+            if !(1..=MAX_ELEMENTS).contains(&size) {
+                return Err(name.clone());
+            }
             let k = out.iter().rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
             let k = k.unwrap_or_else(|| {
                 let dims = vec![0; index.len()];
@@ -103,7 +110,12 @@ impl Elements {
             }
             e
         };
-        out.into_iter().map(place).collect()
+        let large =
+            |e: &Elements| e.dims.iter().try_fold(1, |n: usize, d| n.checked_mul(*d)).is_none_or(|n| n > MAX_ELEMENTS);
+        match out.iter().find(|(e, _)| large(e)) {
+            Some((e, _)) => Err(e.name.clone()),
+            None => Ok(out.into_iter().map(place).collect()),
+        }
     }
 
     /// The array from one row of values; NaN where an element has no name.
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn names_come_back_as_arrays() {
         let names: Vec<String> = ["a", "b.1.1", "b.1.2", "b.2.2", "c[2]"].map(String::from).into();
-        let groups = Elements::group(&names);
+        let groups = Elements::group(&names).unwrap();
         let row = [1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(groups.len(), 3);
         assert_eq!(groups[0].collect(&row), [1.0]);

@@ -6,32 +6,75 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::diagnostics::summary::summarize_all;
+use crate::guide::Guide;
 use crate::io::{IoError, NUTS_COLUMNS, StanCsvWriter, dotted};
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
+use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
 use crate::model::posterior::{Model, ModelError};
 use crate::workflow::fit::Fit;
 use crate::workflow::layout::Layout;
 use crate::workflow::predict::Predict;
+use crate::workflow::start::StartError;
 use crate::workflow::store::{ChainStore, Columns};
 
 /// Why a workflow ended without its result.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowError {
     /// The sampler.
-    #[error("error: {0}")]
+    #[error("{0}")]
     Mcmc(#[from] McmcError),
     /// No starting point, with the names of the coordinates.
     #[error("{0}")]
     Start(String),
     /// A file.
-    #[error("error: {0}")]
+    #[error("{0}")]
     Io(#[from] IoError),
+    /// The output folder.
+    #[error("cannot make the folder {path}: {source}; choose another --out", path = path.display())]
+    Folder {
+        /// Its path.
+        path: PathBuf,
+        /// The system's message.
+        source: std::io::Error,
+    },
+    /// More draws than fit into memory.
+    #[error(
+        "{draws} draws of {values} values by {chains} chains do not fit into memory; draw fewer, or let `sample` keep every n-th (--thin)"
+    )]
+    Memory {
+        /// Draws of each chain.
+        draws: usize,
+        /// Values of each draw.
+        values: usize,
+        /// Chains.
+        chains: usize,
+    },
+    /// Draws on disk that cannot be used.
+    #[error("the draws in {folder}: {problem}; give a folder that `thalweg sample --out` has written for this model", folder = folder.display())]
+    Draws {
+        /// Their folder.
+        folder: PathBuf,
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// The starting points that were given.
+    #[error("{0}")]
+    Init(#[from] StartError),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No guide.
+    #[error("{0}")]
+    Guide(#[from] crate::workflow::ladder::GuideError),
+    /// No guide in a file.
+    #[error("{0}")]
+    GuideFile(#[from] crate::guide::GuideFileError),
+    /// No evidence.
+    #[error("{0}")]
+    Evidence(#[from] crate::evidence::error::EvidenceError),
 }
 
 /// Where a run writes.
@@ -45,16 +88,18 @@ pub struct Output {
 
 /// Samples a posterior from random starts and keeps the draws in memory alone.
 pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
-    sample(model, compiled, nuts, &Init::default(), None, &Output::default(), &Control::default())
+    sample(model, compiled, nuts, &Init::default(), None, None, &Output::default(), &Control::default())
 }
 
-/// Samples a posterior and summarises the draws.
+/// Samples a posterior and summarises the draws. With a guide, NUTS works in the coordinates of its map (neural transport), and
+/// so does `init`.
 pub fn sample(
     model: &Model,
     compiled: &Compiled,
     nuts: &Nuts,
     init: &Init<'_>,
     predict: Option<&Predict<'_>>,
+    guide: Option<&Guide>,
     output: &Output,
     control: &Control<'_>,
 ) -> Result<Fit, WorkflowError> {
@@ -64,12 +109,16 @@ pub fn sample(
         layout.append(name, elements.clone());
     }
     let capacity = kept(nuts);
+    fits(capacity, layout.names.len(), nuts.chains)?;
     let mut sinks = vec![];
     for c in 0..nuts.chains {
         let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout)).transpose()?;
-        sinks.push(ChainStore::new(compiled, &layout, predict, nuts.seed, capacity, writer));
+        sinks.push(ChainStore::new(compiled, &layout, predict, guide, nuts.seed, capacity, writer));
     }
-    let done = nuts.run(compiled, init, &mut sinks, control);
+    let done = match guide {
+        None => nuts.run(compiled, init, &mut sinks, control),
+        Some(map) => nuts.run(&Pullback { target: compiled, map }, init, &mut sinks, control),
+    };
     let chains = sinks.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
     let runs = done.map_err(|e| explain(model, compiled, nuts.seed, e))?;
     let (used, draws) = common(&chains.iter().map(|c| c.len()).collect::<Vec<_>>());
@@ -90,11 +139,23 @@ pub fn sample(
     })
 }
 
+/// Refuses what memory cannot hold.
+pub fn fits(draws: usize, values: usize, chains: usize) -> Result<(), WorkflowError> {
+    // What a chain or a row of values costs beside its numbers.
+    const EXTRA: usize = 8;
+    let per_chain = (values + EXTRA).checked_mul(draws.saturating_add(EXTRA));
+    let total = per_chain.and_then(|n| n.checked_mul(chains));
+    match total.map(|n| Vec::<f64>::new().try_reserve_exact(n)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(WorkflowError::Memory { draws, values, chains }),
+    }
+}
+
 /// Draws that each chain keeps.
 fn kept(nuts: &Nuts) -> usize {
     let every = nuts.thin.max(1);
     let warmup = if nuts.save_warmup { nuts.warmup.div_ceil(every) } else { 0 };
-    nuts.draws.div_ceil(every) + warmup
+    nuts.draws.div_ceil(every).saturating_add(warmup)
 }
 
 fn open(
@@ -126,14 +187,13 @@ fn explain(model: &Model, compiled: &Compiled, seed: u64, e: McmcError) -> Workf
     const SHOWN: usize = 8;
     let names = compiled.posterior.coordinate_names();
     let bad: Vec<&str> = coordinates.iter().take(SHOWN).filter_map(|&j| names.get(j)).map(|n| n.as_str()).collect();
-    let mut text =
-        format!("error: chain {}: no usable starting point in {tries} tries: the log density is {logp}", chain + 1);
+    let mut text = format!("chain {}: no usable starting point in {tries} tries: the log density is {logp}", chain + 1);
     if !bad.is_empty() {
         let more = coordinates.len().saturating_sub(SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("; its gradient is not finite in {}{more}", bad.join(", ")));
     }
-    if let Some(d) = super::locate::failure(model, &compiled.posterior, seed) {
+    if let Some(d) = super::locate::failure(model, compiled, seed) {
         text.push('\n');
         text.push_str(&d.render(&model.file, &model.source));
     } else {

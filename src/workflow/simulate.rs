@@ -8,19 +8,21 @@ use crate::base::rng::Stream;
 use crate::diagnostics::summary::{mean, quantile, sd};
 use crate::io::{StanCsv, read_stan_csv};
 use crate::model::data::DataFile;
+use crate::model::hidden::Hidden;
 use crate::model::lower::element;
-use crate::model::posterior::{Model, Settings};
+use crate::model::posterior::{Model, ModelError, Settings};
 use crate::model::simulate::{Drawn, Latents, Simulated};
 use crate::report::number::{decimals, fixed};
 use crate::report::table::Table;
 use crate::workflow::layout::Elements;
-use crate::workflow::sample::WorkflowError;
+use crate::workflow::sample::{WorkflowError, fits};
 
 /// Elements of one array that the table shows.
 const SHOWN: usize = 10;
 
 /// Posterior draws read back from their files.
 pub struct PosteriorDraws {
+    folder: PathBuf,
     chains: Vec<StanCsv>,
     arrays: Vec<Elements>,
 }
@@ -33,8 +35,17 @@ impl PosteriorDraws {
         while path(chains.len() + 1).exists() {
             chains.push(read_stan_csv(&path(chains.len() + 1))?);
         }
-        let arrays = Elements::group(&chains[0].names);
-        Ok(PosteriorDraws { chains, arrays })
+        let wrong = |problem| WorkflowError::Draws { folder: folder.into(), problem };
+        if let Some(c) = chains.iter().position(|c| c.names != chains[0].names) {
+            return Err(wrong(format!("chain_{}.csv has other columns than chain_1.csv", c + 1)));
+        }
+        let arrays = Elements::group(&chains[0].names)
+            .map_err(|name| wrong(format!("the column `{name}` has an index that is 0 or too large")))?;
+        Ok(PosteriorDraws { folder: folder.into(), chains, arrays })
+    }
+
+    fn wrong(&self, problem: String) -> WorkflowError {
+        WorkflowError::Draws { folder: self.folder.clone(), problem }
     }
 
     /// Number of draws of all chains.
@@ -108,45 +119,61 @@ impl Forwards<'_> {
     }
 
     fn all(&self) -> Result<Forward, WorkflowError> {
-        let first = self.one(0)?;
+        let hidden = self.hidden()?;
+        let hidden = hidden.as_ref();
+        let first = self.one(0, hidden)?;
         let mut groups = vec![];
         for d in first.latents.iter().chain(&first.reports) {
             groups.push((d.name.clone(), names(&d.name, &d.dims, d.values.len())));
         }
+        fits(self.draws, groups.iter().map(|g| g.1.len()).sum(), 1)?;
         let kept = groups.iter().map(|g| g.1.len()).sum();
         for key in &first.observed {
             if let Some(raw) = first.data.get(key) {
                 groups.push((key.clone(), names(key, &raw.dims, raw.values.len())));
             }
         }
-        let rows: Vec<Vec<f64>> = (0..self.draws).into_par_iter().map(|k| self.row(k)).collect::<Result<_, _>>()?;
+        let rows: Vec<Vec<f64>> =
+            (0..self.draws).into_par_iter().map(|k| self.row(k, hidden)).collect::<Result<_, _>>()?;
         Ok(Forward { groups, kept, rows })
     }
 
+    /// Draws of summed-out latents, where posterior draws of the others are given.
+    fn hidden(&self) -> Result<Option<Hidden>, WorkflowError> {
+        let Some(p) = self.posterior.filter(|p| !p.is_empty()) else { return Ok(None) };
+        let given = p.at(0);
+        let probe = self.model.predict(self.data, self.settings, &mut Stream::new(self.seed, "probe", 0), &given)?;
+        if probe.latents.iter().all(|l| given.contains_key(&l.name)) {
+            return Ok(None);
+        }
+        Ok(self.model.hidden(self.data, self.settings)?)
+    }
+
     /// Draw `k`; posterior draws are taken evenly over all of them.
-    fn one(&self, k: usize) -> Result<Simulated, WorkflowError> {
+    fn one(&self, k: usize, hidden: Option<&Hidden>) -> Result<Simulated, WorkflowError> {
         let mut rng = Stream::new(self.seed, "simulate", k as u64);
         let Some(p) = self.posterior else {
             return Ok(self.model.simulate(self.data, self.settings, &mut rng)?);
         };
         if p.is_empty() {
-            return Err(WorkflowError::Start(
-                "error: the posterior files have no draws; run `thalweg sample` to its end".into(),
-            ));
+            return Err(p.wrong("there are none; the run may have stopped before its first draw".into()));
         }
-        let given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
+        let mut given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
+        if let Some(h) = hidden {
+            h.draw(&mut given, &mut Stream::new(self.seed, "hidden", k as u64)).map_err(ModelError::from)?;
+        }
         let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
         match s.latents.iter().find(|l| !given.contains_key(&l.name)) {
-            Some(l) => Err(WorkflowError::Start(format!(
-                "error: the posterior files have no draws of `{}`: it is a discrete latent that was summed out, or they belong to another model",
-                l.name
-            ))),
+            Some(l) => {
+                let why = "the draws belong to another model";
+                Err(p.wrong(format!("no column for `{}`: {why}", l.name)))
+            }
             None => Ok(s),
         }
     }
 
-    fn row(&self, k: usize) -> Result<Vec<f64>, WorkflowError> {
-        let s = self.one(k)?;
+    fn row(&self, k: usize, hidden: Option<&Hidden>) -> Result<Vec<f64>, WorkflowError> {
+        let s = self.one(k, hidden)?;
         if let Some(folder) = self.folder {
             let path: PathBuf = folder.join(format!("data_{}.json", k + 1));
             std::fs::write(&path, s.data.to_json()).map_err(|source| crate::io::IoError::Write { path, source })?;

@@ -13,7 +13,7 @@ pub(super) fn read(text: &str) -> Result<DataFile, DataError> {
     let found = Found::default();
     let mut de = serde_json::Deserializer::from_str(text);
     Top(&found).deserialize(&mut de).and_then(|file| de.end().map(|()| file)).map_err(|e| {
-        let at = Position { line: e.line(), column: e.column() };
+        let at = Position { line: e.line(), column: e.column().max(1) };
         match found.take() {
             Some((name, problem)) => DataError::Value { at, name, problem },
             None => DataError::Syntax { at, message: syntax(&e) },
@@ -26,7 +26,7 @@ fn syntax(e: &serde_json::Error) -> String {
     let text = e.to_string();
     let bare = text.split(" at line ").next().unwrap_or(&text);
     format!(
-        "not JSON data: {bare}; the file is one object, as in {{\"N\": 2, \"y\": [1.5, null]}}, with \"Infinity\" in quotes"
+        "not JSON data: {bare}; the file is one object, as in {{\"N\": 2, \"y\": [1.5, null]}}, with null for what is missing and \"Infinity\" in quotes"
     )
 }
 

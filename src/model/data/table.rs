@@ -78,7 +78,7 @@ fn syntax(e: &csv::Error) -> DataError {
     let line = e.position().map_or(1, |p| p.line() as usize);
     let message = match e.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields, the header has {expected_len}; give every line as many")
+            format!("{len} of {expected_len} fields; give every line as many as the header has")
         }
         _ => format!("not CSV data: {e}; write one header line and then numbers"),
     };

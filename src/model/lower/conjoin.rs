@@ -6,8 +6,8 @@ use super::eliminate::{Net, Part};
 use super::{Lower, Res};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::graph::{Fold, Index, Shape, Var};
-use crate::model::level::{AxisId, NONE};
-use crate::model::site::{Factor, FactorKind, Term};
+use crate::model::level::{AxisId, LevelId, NONE};
+use crate::model::site::{Factor, FactorKind, Summed, Term};
 
 /// States of one row beyond which elimination is refused.
 pub const MAX_STATES: usize = 10_000;
@@ -22,6 +22,8 @@ pub struct Totals {
     pub log_likelihood: Var,
     /// The statements behind them, in order.
     pub terms: Vec<Term>,
+    /// What the terms with discrete latents have become.
+    pub sums: Vec<Summed>,
 }
 
 /// What rows of a term that read their elements in the same pattern have in common: their axes in the order of
@@ -37,14 +39,14 @@ impl Lower<'_> {
         let mut plain = self.g.scalar(0.0);
         let mut jacobian = self.g.scalar(0.0);
         let mut likelihood = self.g.scalar(0.0);
-        let (mut parts, mut terms) = (vec![], vec![]);
+        let (mut parts, mut terms, mut sums) = (vec![], vec![], vec![]);
         for f in std::mem::take(&mut self.factors).iter() {
             self.g.set_origin(f.span.start + 1);
             let states: usize =
                 self.levels.axes_of(f.value.level).iter().map(|a| self.levels.axis(*a).states).product();
             let count = self.levels.base(f.value.level).len * f.value.count();
             let node = self.node(&f.value);
-            terms.push(Term { kind: f.kind, span: f.span, about: f.about.clone(), node, count, states });
+            terms.push(self.term(f, node, count, states));
             if self.levels.axes_of(f.value.level).is_empty() {
                 let t = self.total(&f.value);
                 if matches!(f.kind, FactorKind::Likelihood | FactorKind::Factor) {
@@ -53,33 +55,46 @@ impl Lower<'_> {
                 let sum = if f.kind == FactorKind::Jacobian { &mut jacobian } else { &mut plain };
                 *sum = self.g.add(*sum, t);
             } else {
-                self.tables(f, &mut parts, &mut plain)?;
+                self.tables(f, &mut parts, &mut sums, &mut plain)?;
             }
         }
         let net = Net::new(&mut self.g, &self.discrete, parts);
-        let eliminated = net.eliminate()?;
+        let (eliminated, finished) = net.eliminate()?;
+        sums.extend(finished);
         let lp_nojac = self.g.add(plain, eliminated);
         let lp = self.g.add(lp_nojac, jacobian);
         let log_likelihood = self.g.add(likelihood, eliminated);
-        Ok(Totals { lp, lp_nojac, log_likelihood, terms })
+        Ok(Totals { lp, lp_nojac, log_likelihood, terms, sums })
+    }
+
+    /// What is kept of a term beside its node.
+    fn term(&self, f: &Factor, node: Var, count: usize, states: usize) -> Term {
+        let (kind, span, about) = (f.kind, f.span, f.about.clone());
+        let base = self.levels.base_id(f.value.level);
+        Term { kind, span, about, node, count, states, base, discrete: self.elements_read(f.value.level) }
+    }
+
+    /// The discrete sites that a level enumerates, with the element that each of its rows reads.
+    fn elements_read(&self, level: LevelId) -> Vec<(usize, Vec<u32>)> {
+        let base = self.levels.base_id(level);
+        let read = |a: &AxisId| {
+            let axis = self.levels.axis(*a);
+            let up = self.levels.ancestor_rows(axis.base, base);
+            (axis.site, (0..up.len()).map(|r| axis.elements[up.at(r)]).collect())
+        };
+        self.levels.axes_of(level).iter().map(read).collect()
     }
 
     /// A term as tables over elements; numbers of one event are summed.
-    fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, plain: &mut Var) -> Res<()> {
+    pub fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
-        let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;
         let axes: Vec<AxisId> = self.levels.axes_of(level).to_vec();
         let states: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).states).collect();
         let sites: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).site).collect();
         let joint: usize = states.iter().product();
         self.check_joint(f, &sites, joint)?;
-        let mut elements: Vec<Vec<u32>> = vec![];
-        for &a in &axes {
-            let axis = self.levels.axis(a).clone();
-            let up = self.levels.ancestor_rows(axis.base, base);
-            elements.push((0..rows).map(|r| axis.elements[up.at(r)]).collect());
-        }
+        let elements: Vec<Vec<u32>> = self.elements_read(level).into_iter().map(|e| e.1).collect();
         let node = self.node(&f.value);
         let value =
             self.g.fold_counts(Fold::Sum, node, (rows * joint, f.value.count(), 1), Shape::new(&[rows * joint]));
@@ -101,6 +116,7 @@ impl Lower<'_> {
             let part = self.g.gather(value, Index::from_table(table), Shape::new(&[rows.len() * offsets.len()]));
             if scope.is_empty() {
                 let sum = self.g.sum(part);
+                sums.push(Summed { node: part, elements: vec![] });
                 *plain = self.g.add(*plain, sum);
                 continue;
             }

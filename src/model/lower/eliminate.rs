@@ -8,7 +8,7 @@ use super::conjoin::{MAX_STATES, coalesced, names};
 use super::touch::{Lists, Row, Touch};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::graph::{Fold, Graph, Index, Shape, Var};
-use crate::model::site::Discrete;
+use crate::model::site::{Discrete, Summed};
 
 /// An element of a discrete site.
 pub type Element = (usize, u32);
@@ -27,6 +27,11 @@ impl Part {
     pub fn new(sites: Vec<usize>, tuples: Vec<u32>, value: Var, block: usize) -> Part {
         let live = vec![true; tuples.len() / sites.len()];
         Part { sites, tuples, value, block, live }
+    }
+
+    /// Sites, tuples of elements, tables, and numbers in a table.
+    pub fn into_table(self) -> (Vec<usize>, Vec<u32>, Var, usize) {
+        (self.sites, self.tuples, self.value, self.block)
     }
 
     /// Rows that are not used up.
@@ -53,13 +58,14 @@ pub struct Net<'a> {
     discrete: &'a [Discrete],
     parts: Vec<Part>,
     total: Var,
+    finished: Vec<Summed>,
 }
 
 impl<'a> Net<'a> {
     /// The net of these tables.
     pub fn new(g: &'a mut Graph, discrete: &'a [Discrete], parts: Vec<Part>) -> Self {
         let total = g.scalar(0.0);
-        let mut net = Net { g, discrete, parts: vec![], total };
+        let mut net = Net { g, discrete, parts: vec![], total, finished: vec![] };
         parts.into_iter().for_each(|p| net.push(p));
         net
     }
@@ -74,8 +80,8 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// log Σ over all states.
-    pub fn eliminate(mut self) -> Res<Var> {
+    /// log Σ over all states, and its addends.
+    pub fn eliminate(mut self) -> Res<(Var, Vec<Summed>)> {
         self.lone_sites();
         while self.parts.iter().any(|p| p.live.iter().any(|l| *l)) {
             let touch = Touch::new(&self.parts, self.discrete.len());
@@ -85,7 +91,7 @@ impl<'a> Net<'a> {
                 None => self.sequences(&touch)?,
             }
         }
-        Ok(self.total)
+        Ok((self.total, self.finished))
     }
 
     /// Sites that no other element meets, all in one table: the rows of a plate.
@@ -95,15 +101,17 @@ impl<'a> Net<'a> {
             let others = self.parts.iter().enumerate().any(|(j, p)| j != k && p.sites.contains(&site));
             if !others {
                 let (value, block) = (self.parts[k].value, self.parts[k].block);
-                self.finish(value, block);
+                let elements = self.parts[k].tuples.iter().map(|e| (site, *e)).collect();
+                self.finish(value, block, elements);
                 self.parts[k].live.fill(false);
             }
         }
     }
 
-    fn finish(&mut self, value: Var, states: usize) {
+    fn finish(&mut self, value: Var, states: usize, elements: Vec<Element>) {
         let n = self.g.shape(value).count() / states;
         let each = self.g.fold_counts(Fold::LogSumExp, value, (n, states, 1), Shape::new(&[n]));
+        self.finished.push(Summed { node: each, elements });
         let sum = self.g.sum(each);
         self.total = self.g.add(self.total, sum);
     }
@@ -157,16 +165,25 @@ impl<'a> Net<'a> {
             }
             let table = self.assemble(touch, &scopes, &rows);
             sites.pop();
-            self.fold_last(table, self.states(touch, group[0]), sites, outside);
+            let states = self.states(touch, group[0]);
+            let group = group.into_iter().map(|e| touch.elements[e as usize]).collect();
+            self.fold_last(table, states, sites, outside, group);
             self.consume(&rows);
         }
         Ok(())
     }
 
-    /// Sums the last axis of tables away; what is left is a part, or a term.
-    pub fn fold_last(&mut self, table: Var, states: usize, sites: Vec<usize>, tuples: Vec<u32>) {
+    /// Sums the last axis of tables away, to which these elements belong; what is left is a part, or a term.
+    pub fn fold_last(
+        &mut self,
+        table: Var,
+        states: usize,
+        sites: Vec<usize>,
+        tuples: Vec<u32>,
+        elements: Vec<Element>,
+    ) {
         if sites.is_empty() {
-            return self.finish(table, states);
+            return self.finish(table, states, elements);
         }
         let n = self.g.shape(table).count() / states;
         let value = self.g.fold_counts(Fold::LogSumExp, table, (n, states, 1), Shape::new(&[n]));

@@ -20,12 +20,15 @@ mod expr;
 mod fill;
 mod forward;
 mod functions;
+mod hidden;
 mod index;
 pub mod latent;
 mod matrix;
 mod observe;
+mod param;
 mod plate;
 mod reduce;
+mod rows;
 mod scan;
 mod sequence;
 mod standard;
@@ -39,10 +42,11 @@ mod types;
 use std::collections::HashMap;
 
 use super::level::{LevelId, Levels, ROOT};
+use super::posterior::Settings;
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
-use crate::dsl::ast;
+use crate::dsl::ast::{self, Ident};
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
 use crate::dsl::span::Span;
 use crate::graph::Graph;
@@ -90,6 +94,8 @@ pub struct Lower<'m> {
     pub discrete: Vec<super::site::Discrete>,
     /// Arrays that statements fill.
     pub filled: Vec<Filled>,
+    /// Plates outside loops, with their bases.
+    pub plates: Vec<(Ident, LevelId)>,
     /// Terms of the log density.
     pub factors: Vec<Factor>,
     /// Kept values.
@@ -104,6 +110,16 @@ pub struct Lower<'m> {
     pub set: &'m HashMap<String, f64>,
     /// Values for params instead of their initial ones.
     pub params: &'m HashMap<String, Vec<f64>>,
+    /// Seed of the initial weights of networks.
+    pub seed: u64,
+    /// Params become inputs of the graph.
+    pub trainable: bool,
+    /// Params in order of declaration.
+    pub held: Vec<super::site::Param>,
+    /// Indices of the enclosing plates and loops.
+    pub indices: Vec<&'m ast::Ident>,
+    /// Their values for each row of a statement, by its label in the graph.
+    pub rows: HashMap<u32, Vec<super::posterior::RowIndex>>,
     /// What each filled latent receives, from the first walk; empty in it.
     pub plan: HashMap<String, FillPlan>,
     /// What the fills of the first walk have shown.
@@ -118,22 +134,25 @@ pub struct Lower<'m> {
     pub reads: Vec<(usize, index::Positions, Span)>,
     /// Data that observes in plates and loops have as their targets.
     pub targets: Vec<(usize, index::Positions)>,
+    /// Data that statements read, not as an index, or observe: data, elements, and the term that observes them.
+    pub data_uses: Vec<(usize, index::Positions, Option<usize>)>,
+    /// Indices, ranges and reports around the expression being read: what they read informs no factor.
+    pub aside: usize,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
     /// Latents drawn or given, with plate axes in front (simulation only).
     pub latents: Vec<Report>,
     /// Observed data keep the values of the file (simulation only).
     pub keep_data: bool,
+    /// Latents enter the graph as their constrained values, without transforms.
+    pub constrained: bool,
+    /// Reports that read a summed-out latent (density only).
+    pub hidden_reports: Vec<String>,
 }
 
 impl<'m> Lower<'m> {
     /// A walk that has not begun.
-    pub fn new(
-        mode: Mode<'m>,
-        file: &'m DataFile,
-        set: &'m HashMap<String, f64>,
-        params: &'m HashMap<String, Vec<f64>>,
-    ) -> Self {
+    pub fn new(mode: Mode<'m>, file: &'m DataFile, settings: &'m Settings) -> Self {
         Lower {
             g: Graph::new(),
             levels: Levels::default(),
@@ -144,13 +163,19 @@ impl<'m> Lower<'m> {
             sites: vec![],
             discrete: vec![],
             filled: vec![],
+            plates: vec![],
             factors: vec![],
             reports: vec![],
             notes: vec![],
             data: vec![],
             file,
-            set,
-            params,
+            set: &settings.set,
+            params: &settings.params,
+            seed: settings.seed,
+            trainable: settings.trainable,
+            held: vec![],
+            indices: vec![],
+            rows: HashMap::new(),
             plan: HashMap::new(),
             planned: HashMap::new(),
             prefilled: vec![],
@@ -158,35 +183,33 @@ impl<'m> Lower<'m> {
             lets: false,
             reads: vec![],
             targets: vec![],
+            data_uses: vec![],
+            aside: 0,
             definitions: HashMap::new(),
             latents: vec![],
             keep_data: false,
+            constrained: false,
+            hidden_reports: vec![],
         }
     }
 
     /// Walks the whole model.
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
         self.check_set(file)?;
-        self.block(file)
+        self.block(file)?;
+        let params: Vec<&str> = self.held.iter().map(|p| p.name.as_str()).collect();
+        named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)
     }
 
     /// Every `--set` names a const of the model.
     fn check_set(&self, file: &ast::Block) -> Res<()> {
-        let consts = || {
-            file.stmts.iter().filter_map(|s| match &s.kind {
-                ast::StmtKind::Const { name, .. } => Some(name.name.as_str()),
-                _ => None,
-            })
-        };
-        let mut unknown: Vec<&String> = self.set.keys().filter(|k| consts().all(|c| c != k.as_str())).collect();
-        unknown.sort();
-        let Some(name) = unknown.first() else { return Ok(()) };
-        let d =
-            Diagnostic::new(Span { start: 0, end: 0 }, format!("`--set {name}`: the model has no const of this name"));
-        Err(match did_you_mean(name, consts()) {
-            Some(n) => d.help(format!("did you mean `{n}`?")),
-            None => d.help("declare it: `const NAME = VALUE`"),
-        })
+        let mut consts = vec![];
+        for s in &file.stmts {
+            if let ast::StmtKind::Const { name, .. } = &s.kind {
+                consts.push(name.name.as_str());
+            }
+        }
+        named("--set", "const", "declare it: `const NAME = VALUE`", self.set.keys(), &consts)
     }
 
     /// Keys of the data file that no data statement has asked for.
@@ -210,4 +233,21 @@ impl<'m> Lower<'m> {
         }
         Ok(v)
     }
+}
+
+/// Refuses keys of an option that the model does not declare.
+fn named<'k>(
+    option: &str,
+    kind: &str,
+    help: &str,
+    keys: impl Iterator<Item = &'k String>,
+    declared: &[&str],
+) -> Res<()> {
+    let Some(name) = keys.filter(|k| !declared.contains(&k.as_str())).min() else { return Ok(()) };
+    let start = Span { start: 0, end: 0 };
+    let d = Diagnostic::new(start, format!("`{option} {name}`: the model has no {kind} of this name"));
+    Err(match did_you_mean(name, declared.iter().copied()) {
+        Some(n) => d.help(format!("did you mean `{n}`?")),
+        None => d.help(help),
+    })
 }

@@ -19,6 +19,9 @@ impl<'m> Lower<'m> {
         let (from, counts) = self.range(range)?;
         let outer = self.here;
         let (level, i) = self.open_range(&from, &counts, BaseKind::Plate);
+        if !self.levels.below_loop(level) {
+            self.plates.push((index.clone(), level));
+        }
         let regular = self.levels.base(level).each.filter(|_| from.iter().all(|f| *f == 1));
         self.env.push();
         self.here = level;

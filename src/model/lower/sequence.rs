@@ -163,7 +163,8 @@ impl Net<'_> {
         let tuples = groups.iter().flat_map(|l| l.fixed.iter().map(|e| touch.elements[*e as usize].1)).collect();
         let count = self.g.shape(alpha).count();
         let flat = self.g.reshape(alpha, Shape::new(&[count]));
-        self.fold_last(flat, size[steps - 1], fixed, tuples);
+        let last = groups.iter().map(|l| touch.elements[l.layers.get(steps - 1)[0] as usize]).collect();
+        self.fold_last(flat, size[steps - 1], fixed, tuples, last);
         for l in groups {
             self.consume(&l.back);
             self.consume(&l.own);

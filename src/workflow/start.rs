@@ -1,47 +1,100 @@
-//! Starting points from the command line: a radius, or a file of values.
+//! Starting points of a run: random ones, or values of latents on their own scale.
 
 use std::path::Path;
 
 use crate::base::rng::Stream;
-use crate::cli::CliError;
 use crate::mcmc::init::Init;
 use crate::model::compiled::Compiled;
-use crate::model::data::DataFile;
-use crate::model::posterior::ModelError;
+use crate::model::data::{DataError, DataFile};
 use crate::model::site::Site;
 
 /// Bisections that take an interval of 1e3 to the spacing of doubles.
 const HALVINGS: usize = 64;
 
-/// Reads `--init`. The file holds values of latents by name, on their own scale, or all coordinates
-/// under the key `unconstrained`; coordinates not in it start at random within 2 of 0.
-pub fn read(text: &str, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, CliError> {
-    if let Ok(radius) = text.parse::<f64>() {
-        if !(radius >= 0.0 && radius.is_finite()) {
-            return Err(CliError::Other(format!("--init {text}: the radius must be a number from 0")));
-        }
-        return Ok(Init::Uniform { radius, tries: 100 });
-    }
-    let file = DataFile::load(Path::new(text)).map_err(ModelError::from)?;
-    let dim = compiled.posterior.dim;
-    let start = |c: usize| -> Result<Vec<f64>, CliError> {
-        let mut rng = Stream::new(seed, "init", c as u64);
-        let mut x: Vec<f64> = (0..dim).map(|_| 4.0 * rng.uniform() - 2.0).collect();
-        place(&file, compiled, &mut x)?;
-        Ok(x)
-    };
-    Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
+/// Random points tried for each chain.
+const TRIES: usize = 100;
+
+/// Where chains start.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// Each coordinate uniform within so far of 0.
+    Radius(f64),
+    /// Values of latents by name, or all coordinates under the key `unconstrained`; coordinates that are not
+    /// given start at random within 2 of 0.
+    Values(DataFile),
 }
 
-fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliError> {
+impl Default for Start {
+    fn default() -> Self {
+        Start::Radius(2.0)
+    }
+}
+
+/// What is wrong with starting points.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StartError {
+    /// A radius that is none.
+    #[error(
+        "--init {text}: a radius is a finite number from 0; give one (--init 2), or a .json file with values of latents"
+    )]
+    Radius { text: String },
+    /// The file cannot be used.
+    #[error("--init: {0}")]
+    File(#[from] DataError),
+    /// A name that is no latent.
+    #[error("--init: the model has no latent `{name}`; give values for any of: {known}")]
+    Unknown { name: String, known: String },
+    /// Too many or too few numbers.
+    #[error("--init: `{name}` has {found} numbers; give {expected}")]
+    Count { name: String, found: usize, expected: usize },
+    /// A transform that mixes elements.
+    #[error("--init: `{name}` has no elementwise transform; give all coordinates under the key `unconstrained`")]
+    Joint { name: String },
+    /// A value that the latent cannot have.
+    #[error("--init: {element} cannot be {value}: it has to be inside {support}")]
+    Outside { element: String, value: f64, support: String },
+}
+
+impl Start {
+    /// A radius, or the path of a JSON file.
+    pub fn read(text: &str) -> Result<Start, StartError> {
+        match text.parse::<f64>() {
+            Ok(radius) if radius >= 0.0 && radius.is_finite() => Ok(Start::Radius(radius)),
+            Ok(_) => Err(StartError::Radius { text: text.into() }),
+            Err(_) => Ok(Start::Values(DataFile::load(Path::new(text))?)),
+        }
+    }
+
+    /// The starting points of `chains` chains.
+    pub fn init(&self, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, StartError> {
+        let file = match self {
+            Start::Radius(radius) => return Ok(Init::Uniform { radius: *radius, tries: TRIES }),
+            Start::Values(file) => file,
+        };
+        let start = |c: usize| -> Result<Vec<f64>, StartError> {
+            let mut rng = Stream::new(seed, "init", c as u64);
+            let mut x: Vec<f64> = (0..compiled.posterior.dim).map(|_| 4.0 * rng.uniform() - 2.0).collect();
+            place(file, compiled, &mut x)?;
+            Ok(x)
+        };
+        Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The unconstrained coordinates at which latents have the values of `file`; 0 for those that it does not hold.
+pub fn coordinates(file: &DataFile, compiled: &Compiled) -> Result<Vec<f64>, StartError> {
+    let mut x = vec![0.0; compiled.posterior.dim];
+    place(file, compiled, &mut x)?;
+    Ok(x)
+}
+
+fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), StartError> {
     let sites = &compiled.posterior.sites;
     for key in file.keys() {
         if key != "unconstrained" && !sites.iter().any(|s| s.name == key) {
             let names: Vec<&str> = sites.iter().map(|s| s.name.as_str()).collect();
-            return Err(CliError::Other(format!(
-                "--init: the model has no latent `{key}`; it has {}",
-                names.join(", ")
-            )));
+            return Err(StartError::Unknown { name: key.into(), known: names.join(", ") });
         }
     }
     if let Some(raw) = file.get("unconstrained") {
@@ -71,10 +124,10 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), CliE
     Ok(())
 }
 
-fn check(name: &str, found: usize, expected: usize) -> Result<(), CliError> {
+fn check(name: &str, found: usize, expected: usize) -> Result<(), StartError> {
     match found == expected {
         true => Ok(()),
-        false => Err(CliError::Other(format!("--init: `{name}` has {found} numbers; expected {expected}"))),
+        false => Err(StartError::Count { name: name.into(), found, expected }),
     }
 }
 
@@ -87,12 +140,9 @@ fn invert(
     base: usize,
     at: &[usize],
     values: &[f64],
-) -> Result<(), CliError> {
+) -> Result<(), StartError> {
     if !site.elementwise || site.free != values.len() {
-        let name = &site.name;
-        return Err(CliError::Other(format!(
-            "--init: `{name}` has no elementwise transform; give all coordinates under the key `unconstrained`"
-        )));
+        return Err(StartError::Joint { name: site.name.clone() });
     }
     let n = values.len();
     let (mut out, mut scratch) = (vec![0.0; compiled.width()], vec![]);
@@ -121,8 +171,8 @@ fn invert(
         let scale = 1.0 + values[k].abs();
         let close = (reached[k] - values[k]).abs() <= 1e-8 * scale;
         if !close {
-            let name = &site.value_names()[k];
-            return Err(CliError::Other(format!("--init: {name} cannot be {}; is it inside its bounds?", values[k])));
+            let element = site.value_names()[k].clone();
+            return Err(StartError::Outside { element, value: values[k], support: site.constraint.clone() });
         }
     }
     Ok(())

@@ -1,0 +1,221 @@
+//! Bounds and their gradients from a number of draws, shared out to threads in chunks of a fixed size.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::objective::{Draws, Estimator, Objective};
+use crate::base::rng::Stream;
+use crate::density::Gradient;
+use crate::guide::{Batch, Family};
+
+/// Draws that one task treats; a multiple of a group.
+const CHUNK: usize = 32;
+
+/// Where a step met a number that is not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Step of the training.
+    pub step: usize,
+    /// Draw of that step.
+    pub draw: usize,
+    /// `log p`, `log q`, or the gradient of either.
+    pub quantity: String,
+    /// Its value.
+    pub value: String,
+    /// The draw, in unconstrained coordinates.
+    pub point: Vec<f64>,
+}
+
+/// A mean with its standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Mean.
+    pub value: f64,
+    /// Standard error.
+    pub se: f64,
+}
+
+/// Everything that gradients of one family and one target need.
+pub struct Engine<'a, T: ?Sized> {
+    target: &'a T,
+    batch: Batch,
+    objective: Objective,
+    chunks: Vec<Chunk>,
+    gradient: Vec<f64>,
+}
+
+/// Buffers of a task. Points lie point after point, but for what the target sees (coordinate after coordinate).
+struct Chunk {
+    u: Vec<f64>,
+    x: Vec<f64>,
+    log_q: Vec<f64>,
+    log_p: Vec<f64>,
+    log_p_grad: Vec<f64>,
+    score: Vec<f64>,
+    x_bar: Vec<f64>,
+    q_bar: Vec<f64>,
+    columns: Vec<f64>,
+    column_grad: Vec<f64>,
+    gradient: Vec<f64>,
+    total: f64,
+    noise: Vec<f64>,
+    ws: Vec<f64>,
+    target_ws: Vec<f64>,
+    trouble: Option<(usize, &'static str, f64)>,
+}
+
+impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
+    /// At least `draws` draws a step.
+    pub fn new(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize) -> Engine<'a, T> {
+        let k = objective.particles();
+        let n = k * CHUNK.div_ceil(k);
+        let (dim, len) = (family.dim(), family.flow.len());
+        let chunk = |_| Chunk {
+            u: vec![0.0; n * dim],
+            x: vec![0.0; n * dim],
+            log_q: vec![0.0; n],
+            log_p: vec![0.0; n],
+            log_p_grad: vec![0.0; n * dim],
+            score: vec![0.0; n * dim],
+            x_bar: vec![0.0; n * dim],
+            q_bar: vec![0.0; n],
+            columns: vec![0.0; n * dim],
+            column_grad: vec![0.0; n * dim],
+            gradient: vec![0.0; len],
+            total: 0.0,
+            noise: vec![0.0; n * family.base.noise(dim)],
+            ws: vec![],
+            target_ws: vec![0.0; target.lanes_scratch()],
+            trouble: None,
+        };
+        let chunks = (0..draws.div_ceil(n).max(1)).map(chunk).collect();
+        Engine { target, batch: Batch::new(family, n), objective, chunks, gradient: vec![0.0; len] }
+    }
+
+    /// Draws of a step.
+    pub fn draws(&self) -> usize {
+        self.chunks.len() * self.batch.len()
+    }
+
+    /// The mean bound at `theta` and its gradient, with the noise of the stream (seed, "vi/step", step).
+    pub fn gradient(&mut self, theta: &[f64], seed: u64, step: usize) -> Result<(f64, &[f64]), Trouble> {
+        let (target, batch, objective) = (self.target, &self.batch, self.objective);
+        self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
+            chunk.draw(batch, theta, &mut noise_stream(seed, "vi/step", step, c, chunk.noise.len()));
+            chunk.evaluate(target, batch.family().dim());
+            chunk.back(batch, theta, objective);
+        });
+        if let Some(trouble) = self.trouble(step) {
+            return Err(trouble);
+        }
+        let groups = (self.draws() / self.objective.particles()) as f64;
+        self.gradient.fill(0.0);
+        let mut total = 0.0;
+        for chunk in &self.chunks {
+            total += chunk.total;
+            self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups);
+        }
+        Ok((total / groups, &self.gradient))
+    }
+
+    /// The bound on fresh draws: `rounds` steps' worth from the stream (seed, stage, index), gradients not needed.
+    /// A draw of zero density makes it `-inf`, a failed one NaN.
+    pub fn bound(&mut self, theta: &[f64], seed: u64, stage: &str, index: usize, rounds: usize) -> Bound {
+        let k = self.objective.particles();
+        let mut groups: Vec<f64> = vec![];
+        for log_w in self.log_weights(theta, seed, stage, index, rounds).chunks_exact(k) {
+            groups.push(crate::base::stats::log_mean_exp(log_w));
+        }
+        let n = groups.len() as f64;
+        Bound { value: crate::base::stats::mean(&groups), se: (crate::base::stats::variance(&groups) / n).sqrt() }
+    }
+
+    /// log p - log q at fresh draws, as for [`Engine::bound`].
+    pub fn log_weights(&mut self, theta: &[f64], seed: u64, stage: &str, index: usize, rounds: usize) -> Vec<f64> {
+        let (target, batch) = (self.target, &self.batch);
+        let mut out = vec![];
+        for round in 0..rounds {
+            self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
+                let step = index * rounds + round;
+                chunk.draw(batch, theta, &mut noise_stream(seed, stage, step, c, chunk.noise.len()));
+                chunk.transpose(batch.family().dim());
+                target.logp_lanes(&chunk.columns, &mut chunk.log_p, &mut chunk.target_ws);
+            });
+            for chunk in &self.chunks {
+                out.extend(chunk.log_p.iter().zip(&chunk.log_q).map(|(p, q)| p - q));
+            }
+        }
+        out
+    }
+
+    fn trouble(&self, step: usize) -> Option<Trouble> {
+        let (n, dim) = (self.batch.len(), self.batch.family().dim());
+        let (c, (i, quantity, value)) =
+            self.chunks.iter().enumerate().find_map(|(c, chunk)| Some((c, chunk.trouble?)))?;
+        let point = self.chunks[c].x[i * dim..(i + 1) * dim].to_vec();
+        Some(Trouble { step, draw: c * n + i, quantity: quantity.into(), value: value.to_string(), point })
+    }
+}
+
+/// The noise of a chunk: a stretch of the step's stream that depends on nothing but its number.
+fn noise_stream(seed: u64, stage: &str, step: usize, chunk: usize, len: usize) -> Stream {
+    Stream::at(seed, stage, step as u64, (chunk * len) as u64)
+}
+
+impl Chunk {
+    fn draw(&mut self, batch: &Batch, theta: &[f64], rng: &mut Stream) {
+        let family = batch.family();
+        let dim = family.dim();
+        rng.fill_normal(&mut self.noise);
+        let per = family.base.noise(dim);
+        for (u, noise) in self.u.chunks_exact_mut(dim).zip(self.noise.chunks_exact(per)) {
+            family.base.draw(noise, u);
+        }
+        batch.draw(theta, &self.u, &mut self.x, &mut self.log_q, &mut self.ws);
+    }
+
+    /// Points coordinate after coordinate, as targets want them.
+    fn transpose(&mut self, dim: usize) {
+        let n = self.log_q.len();
+        for (p, x) in self.x.chunks_exact(dim).enumerate() {
+            x.iter().enumerate().for_each(|(j, v)| self.columns[j * n + p] = *v);
+        }
+    }
+
+    fn evaluate<T: Gradient + ?Sized>(&mut self, target: &T, dim: usize) {
+        self.transpose(dim);
+        let n = self.log_q.len();
+        target.logp_grad_lanes(&self.columns, &mut self.log_p, &mut self.column_grad, &mut self.target_ws);
+        for (p, g) in self.log_p_grad.chunks_exact_mut(dim).enumerate() {
+            g.iter_mut().enumerate().for_each(|(j, v)| *v = self.column_grad[j * n + p]);
+        }
+        let bad = |x: &f64| !x.is_finite();
+        let gradient = |g: &[f64]| g.iter().copied().find(|x| !x.is_finite());
+        self.trouble = (0..n).find_map(|i| {
+            let in_gradient = gradient(&self.log_p_grad[i * dim..(i + 1) * dim]);
+            Some((self.log_q[i], "log q"))
+                .filter(|(v, _)| bad(v))
+                .or(Some((self.log_p[i], "log p")).filter(|(v, _)| bad(v)))
+                .or(in_gradient.map(|v| (v, "the gradient of log p")))
+                .map(|(v, what)| (i, what, v))
+        });
+    }
+
+    fn back(&mut self, batch: &Batch, theta: &[f64], objective: Objective) {
+        if self.trouble.is_some() {
+            return;
+        }
+        if objective.estimator() == Estimator::Path {
+            batch.score(theta, &self.x, &mut self.log_q, &mut self.score, &mut self.ws);
+        }
+        let draws =
+            Draws { log_p: &self.log_p, log_p_grad: &self.log_p_grad, log_q: &self.log_q, log_q_grad: &self.score };
+        self.total = objective.cotangents(&draws, &mut self.x_bar, &mut self.q_bar);
+        batch.draw_back(theta, &self.u, &self.x_bar, &self.q_bar, &mut self.gradient, &mut self.ws);
+        if let Some(v) = self.gradient.iter().find(|v| !v.is_finite()) {
+            self.trouble = Some((0, "the gradient of the bound", *v));
+        }
+    }
+}

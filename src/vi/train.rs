@@ -1,0 +1,286 @@
+//! The training loop: a short race of learning rates, Adam, a stop on a plateau of fresh-draw bounds, a decay to the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::adam::Adam;
+use super::objective::{Estimator, Objective};
+use super::step::{Bound, Engine, Trouble};
+use crate::density::Gradient;
+use crate::flow::FlowError;
+use crate::guide::{Family, Guide};
+
+/// Learning rates that race.
+const RATES: [f64; 4] = [0.05, 0.02, 0.005, 0.001];
+/// Steps of each racer.
+const RACE: usize = 40;
+/// Steps between two looks at the bound.
+const LOOK: usize = 50;
+/// Looks without a gain that end the plateau.
+const PATIENCE: usize = 4;
+/// Standard errors by which a look has to gain.
+const GAIN: f64 = 1.0;
+/// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
+const DECAY: f64 = 0.25;
+const FLOOR: f64 = 0.01;
+/// Troubles that are kept for the report.
+const KEPT: usize = 5;
+
+/// Settings of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What to raise.
+    pub objective: Objective,
+    /// Draws of a step, at least.
+    pub draws: usize,
+    /// Steps at most.
+    pub steps: usize,
+    /// Learning rate; by a race where none is given.
+    pub rate: Option<f64>,
+    /// Seed of all noise.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// What serves a family well: path gradients unless its inverse is sequential, more draws and steps for flows.
+    pub fn of(family: &Family, seed: u64) -> Settings {
+        let path = if family.is_autoregressive() { Estimator::Full } else { Estimator::Path };
+        let (draws, steps) = if family.is_gaussian() { (64, 2000) } else { (128, 6000) };
+        Settings { objective: Objective::Elbo(path), draws, steps, rate: None, seed }
+    }
+}
+
+/// Where a training is: everything that its rest depends on, so that a stored state goes on to the same bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Steps done.
+    pub step: usize,
+    /// Parameters.
+    pub theta: Vec<f64>,
+    /// Learning rate before decay.
+    pub rate: f64,
+    adam: Adam,
+    /// Step at which the decay begins, and its length.
+    decay: Option<(usize, usize)>,
+    /// Best bound of the plateau, with the look at which it was.
+    best: Option<(Bound, usize)>,
+    /// Parameters at that look.
+    best_theta: Vec<f64>,
+    /// Fresh-draw bounds, with their steps.
+    pub history: Vec<(usize, Bound)>,
+    /// Steps left out because of a number that is not finite.
+    pub skipped: usize,
+    /// The first of them.
+    pub troubles: Vec<Trouble>,
+}
+
+/// How a caller watches, stores and stops a training.
+#[derive(Default)]
+pub struct Control<'a> {
+    /// Called after each look with the state.
+    pub progress: Option<&'a (dyn Fn(&State) + Sync)>,
+    /// Set it to end early; the state is returned as it is.
+    pub cancel: Option<&'a AtomicBool>,
+    /// A state to go on from.
+    pub resume: Option<State>,
+}
+
+/// A trained guide.
+pub struct Trained {
+    /// The guide.
+    pub guide: Guide,
+    /// Its bound on fresh draws.
+    pub bound: Bound,
+    /// Where the training ended.
+    pub state: State,
+}
+
+/// Why a training gave no guide.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Steps fail one after another.
+    #[error("training stopped at step {step}: {quantity} is {value} at draw {draw} and so were {skipped} steps before; start elsewhere (--seed), or look for overflow in the model", step = .0.step, quantity = .0.quantity, value = .0.value, draw = .0.draw, skipped = .1)]
+    NotFinite(Trouble, usize),
+    /// The state to go on from is of another family.
+    #[error(
+        "the stored training has {found} parameters, `{flow}` has {wanted}; go on with its own architecture, or start anew"
+    )]
+    OtherFamily {
+        /// Parameters of the state.
+        found: usize,
+        /// Parameters of the family.
+        wanted: usize,
+        /// The family's flow.
+        flow: String,
+    },
+    /// The architecture cannot be built for this target.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+}
+
+/// Trains `family` from `theta` towards `target`.
+///
+/// # Errors
+/// Where too many steps meet numbers that are not finite, or the state to resume is of another family.
+pub fn train<T: Gradient + ?Sized>(
+    target: &T,
+    family: &Arc<Family>,
+    theta: Vec<f64>,
+    settings: &Settings,
+    control: &Control<'_>,
+) -> Result<Trained, TrainError> {
+    let mut engine = Engine::new(target, family.clone(), settings.objective, settings.draws);
+    let wanted = family.flow.len();
+    let mut state = match &control.resume {
+        Some(state) if !state.fits(wanted) => {
+            return Err(TrainError::OtherFamily { found: state.theta.len(), wanted, flow: family.flow.to_string() });
+        }
+        Some(state) => state.clone(),
+        None => begin(&mut engine, theta, settings),
+    };
+    while !state.is_done(settings) && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+        state.advance(&mut engine, settings)?;
+        if state.step.is_multiple_of(LOOK)
+            && let Some(progress) = control.progress
+        {
+            progress(&state);
+        }
+    }
+    let (theta, bound) = state.finish(&mut engine, settings.seed);
+    Ok(Trained { guide: Guide::new(family.clone(), theta), bound, state })
+}
+
+/// Draws behind a look and behind the final bound.
+const FRESH: usize = 256;
+const FINAL: usize = 4096;
+
+fn rounds<T: Gradient + ?Sized>(engine: &Engine<'_, T>, draws: usize) -> usize {
+    draws.div_ceil(engine.draws())
+}
+
+/// The state at the start, with the learning rate that won the race.
+fn begin<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, theta: Vec<f64>, settings: &Settings) -> State {
+    let rate = settings.rate.unwrap_or_else(|| race(engine, &theta, settings.seed));
+    State {
+        step: 0,
+        adam: Adam::new(theta.len()),
+        theta,
+        rate,
+        decay: None,
+        best: None,
+        best_theta: vec![],
+        history: vec![],
+        skipped: 0,
+        troubles: vec![],
+    }
+}
+
+/// The learning rate with the best bound after a few steps from the same point with the same noise.
+fn race<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, start: &[f64], seed: u64) -> f64 {
+    let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
+    for rate in RATES {
+        let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
+        for step in 0..RACE {
+            if let Ok((_, gradient)) = engine.gradient(&theta, seed ^ RACING, step) {
+                adam.step(&mut theta, gradient, rate);
+            }
+        }
+        let rounds = rounds(engine, FRESH);
+        let bound = engine.bound(&theta, seed, "vi/race", 0, rounds);
+        if bound.value - bound.se > best.0 {
+            best = (bound.value - bound.se, rate);
+        }
+    }
+    best.1
+}
+
+/// Keeps the noise of the race apart from that of the training.
+const RACING: u64 = 0x7261_6365;
+
+impl State {
+    /// Whether the training is at its end.
+    pub fn is_done(&self, settings: &Settings) -> bool {
+        self.step >= settings.steps || self.decay.is_some_and(|(from, len)| self.step >= from + len)
+    }
+
+    /// The learning rate of the next step: constant, then down a half cosine.
+    fn rate_now(&self) -> f64 {
+        let Some((from, len)) = self.decay else {
+            return self.rate;
+        };
+        let done = (self.step - from) as f64 / len as f64;
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.rate * (FLOOR + (1.0 - FLOOR) * cosine)
+    }
+
+    fn advance<T: Gradient + ?Sized>(
+        &mut self,
+        engine: &mut Engine<'_, T>,
+        settings: &Settings,
+    ) -> Result<(), TrainError> {
+        let rate = self.rate_now();
+        match engine.gradient(&self.theta, settings.seed, self.step) {
+            Ok((_, gradient)) => self.adam.step(&mut self.theta, gradient, rate),
+            Err(trouble) => self.skip(trouble)?,
+        }
+        self.step += 1;
+        let last = settings.steps - (DECAY * settings.steps as f64) as usize;
+        if self.decay.is_none() && self.step >= last {
+            self.decay = Some((self.step, settings.steps - last));
+        }
+        if self.step.is_multiple_of(LOOK) {
+            self.look(engine, settings);
+        }
+        Ok(())
+    }
+
+    /// The last parameters, or those of the best look where the end is worse on the same fresh draws (a training that was
+    /// cancelled, or lost its way), with their bound.
+    fn finish<T: Gradient + ?Sized>(&self, engine: &mut Engine<'_, T>, seed: u64) -> (Vec<f64>, Bound) {
+        let rounds = rounds(engine, FINAL);
+        let mut bound = |theta: &[f64]| engine.bound(theta, seed, "vi/final", 0, rounds);
+        let last = bound(&self.theta);
+        if !self.best_theta.is_empty() && self.best_theta != self.theta {
+            let best = bound(&self.best_theta);
+            if best.value > last.value || last.value.is_nan() {
+                return (self.best_theta.clone(), best);
+            }
+        }
+        (self.theta.clone(), last)
+    }
+
+    /// Whether the state is of a training with `len` parameters.
+    fn fits(&self, len: usize) -> bool {
+        self.theta.len() == len && self.adam.len() == len && [0, len].contains(&self.best_theta.len())
+    }
+
+    /// Leaves a step out; many among few end the training.
+    fn skip(&mut self, trouble: Trouble) -> Result<(), TrainError> {
+        self.skipped += 1;
+        if self.troubles.len() < KEPT {
+            self.troubles.push(trouble.clone());
+        }
+        let limit = 20 + self.step / 2;
+        if self.skipped > limit { Err(TrainError::NotFinite(trouble, self.skipped - 1)) } else { Ok(()) }
+    }
+
+    /// Looks at the bound; a plateau starts the decay.
+    fn look<T: Gradient + ?Sized>(&mut self, engine: &mut Engine<'_, T>, settings: &Settings) {
+        let look = self.step / LOOK;
+        let rounds = rounds(engine, FRESH);
+        let bound = engine.bound(&self.theta, settings.seed, "vi/look", look, rounds);
+        self.history.push((self.step, bound));
+        let gains = |b: &(Bound, usize)| bound.value > b.0.value + GAIN * (bound.se.powi(2) + b.0.se.powi(2)).sqrt();
+        if self.best.as_ref().is_none_or(gains) {
+            self.best = Some((bound, look));
+            self.best_theta.clone_from(&self.theta);
+        }
+        let since = self.best.as_ref().map_or(0, |b| look - b.1);
+        if self.decay.is_none() && since >= PATIENCE {
+            let len = ((self.step as f64) * DECAY / (1.0 - DECAY)).ceil() as usize;
+            self.decay = Some((self.step, len.max(2 * LOOK)));
+        }
+    }
+}

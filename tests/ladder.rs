@@ -1,0 +1,113 @@
+//! The ladder: where a climb ends, which guide it keeps, and what it says when nothing holds.
+
+use std::sync::Mutex;
+
+use thalweg::density::{Gradient, LogDensity};
+use thalweg::diagnostics::psis::psis;
+use thalweg::guide::{Base, Family, Start};
+use thalweg::testing::targets::{Banana, DenseNormal, DiagNormal};
+use thalweg::vi::{Ladder, Report, Rung, climb, rungs};
+
+/// A density that fails everywhere.
+struct Failing {
+    dim: usize,
+}
+
+impl LogDensity for Failing {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn logp(&self, _: &[f64], _: &mut [f64]) -> f64 {
+        f64::NAN
+    }
+}
+
+impl Gradient for Failing {
+    fn logp_grad(&self, _: &[f64], g: &mut [f64], _: &mut [f64]) -> f64 {
+        g.fill(0.0);
+        f64::NAN
+    }
+}
+
+fn ladder<'a>(khat: &'a (dyn Fn(&[f64]) -> f64 + Sync), start: Start, rungs: Vec<Rung>) -> Ladder<'a> {
+    Ladder { asked: false, rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
+}
+
+fn small() -> Vec<Rung> {
+    let mut all = rungs(2);
+    all[2].nonlinear = Some("realnvp(4, hidden=[8])".into());
+    all.truncate(3);
+    all
+}
+
+fn khat(w: &[f64]) -> f64 {
+    psis(w).khat
+}
+
+#[test]
+fn the_ladder_ends_where_the_guide_is_good() {
+    // A correlation of 0.95: mean field misses half the variance, full rank is exact.
+    let target = DenseNormal::equicorrelated(2, 0.95).unwrap();
+    let seen = Mutex::new(vec![]);
+    let progress = |r: &Report| seen.lock().unwrap().push(r.name.clone());
+    let l = Ladder { progress: Some(&progress), ..ladder(&khat, Start::isotropic(vec![0.1; 2], 1.0), small()) };
+    let c = climb(&target, &l).unwrap();
+    let names: Vec<&str> = c.reports.iter().map(|r| r.name.as_str()).collect();
+    assert!(names == ["mean field", "full rank"] && c.best == 1, "{:?}", c.reports);
+    assert_eq!(*seen.lock().unwrap(), names);
+    // log Z of exp(-x'P x / 2) is log 2π + log(1 − 0.95²) / 2; at the exact posterior every weight is near it.
+    let log_z = (2.0 * std::f64::consts::PI).ln() + 0.5 * (1.0f64 - 0.95 * 0.95).ln();
+    assert!((c.trained.bound.value - log_z).abs() < 1e-3, "{} {log_z}", c.trained.bound.value);
+    assert!(c.reports[1].bound.value > c.reports[0].bound.value + 0.5);
+    assert_eq!(c.log_weights.len(), 8192);
+}
+
+#[test]
+fn the_ladder_climbs_to_a_flow_where_normals_fail() {
+    let target = Banana { curvature: 1.0, width: 0.5 };
+    let c = climb(&target, &ladder(&khat, Start::isotropic(vec![0.0; 2], 0.5), small())).unwrap();
+    assert_eq!((c.reports.len(), c.best), (3, 2), "{:?}", c.reports);
+    let b = |k: usize| c.reports[k].bound;
+    assert!(b(2).value > b(1).value + 3.0 * (b(1).se.powi(2) + b(2).se.powi(2)).sqrt(), "{:?}", c.reports);
+    // The bound is below log Z = log(2π · 0.5), up to noise (5 standard errors: 3e-7).
+    assert!(b(2).value < (2.0 * std::f64::consts::PI * 0.5).ln() + 5.0 * b(2).se);
+}
+
+#[test]
+fn the_ladder_goes_by_the_k_hat_it_is_given() {
+    let target = DiagNormal::standard(2);
+    let start = || Start::isotropic(vec![1.0; 2], 0.5);
+    let affine = || rungs(2)[..2].to_vec();
+    // A good k-hat ends the climb at once, one that is no number does not; equal weights end it whatever k-hat says.
+    let c = climb(&target, &ladder(&|_| 0.1, start(), affine())).unwrap();
+    assert_eq!(c.reports.len(), 1);
+    let c = climb(&Banana { curvature: 0.3, width: 1.0 }, &ladder(&|_| f64::NAN, start(), affine())).unwrap();
+    assert_eq!(c.reports.len(), 2);
+    let c = climb(&target, &ladder(&|_| f64::INFINITY, start(), small()[1..].to_vec())).unwrap();
+    assert_eq!(c.reports.len(), 1, "{:?}", c.reports);
+}
+
+#[test]
+fn a_ladder_without_a_rung_that_holds_says_why() {
+    let start = Start::isotropic(vec![0.0; 2], 1.0);
+    let target = Failing { dim: 2 };
+    let reports = Mutex::new(vec![]);
+    let progress = |r: &Report| reports.lock().unwrap().push(r.to_string());
+    let l = Ladder { progress: Some(&progress), ..ladder(&khat, start, rungs(2)[..2].to_vec()) };
+    let failed = climb(&target, &l).err().unwrap();
+    assert!(failed.to_string().contains("log p is NaN"), "{failed}");
+    assert!(reports.lock().unwrap().iter().all(|r| r.contains("training stopped")));
+    let nothing = climb(&Failing { dim: 0 }, &ladder(&khat, Start::isotropic(vec![], 1.0), rungs(2))).err().unwrap();
+    assert!(nothing.to_string().contains("nothing to transform"), "{nothing}");
+}
+
+#[test]
+fn rungs_exist_for_every_dimension() {
+    for dim in [1, 2, 10, 201] {
+        let built = rungs(dim)
+            .iter()
+            .map(|r| Family::new(dim, Base::Normal, r.nonlinear.as_deref(), r.scale).unwrap().flow.len())
+            .collect::<Vec<_>>();
+        assert!(built.len() >= 3 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
+    }
+}
