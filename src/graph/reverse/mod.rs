@@ -13,6 +13,7 @@
 pub(in crate::graph) mod activity;
 pub(in crate::graph) mod adjoint;
 pub(in crate::graph) mod array;
+pub(in crate::graph) mod blocks;
 pub(in crate::graph) mod linalg;
 pub(in crate::graph) mod partial;
 pub(in crate::graph) mod scan;

@@ -1,7 +1,7 @@
 //! Cotangents of loops: one loop in the opposite direction.
 
 use super::activity::{ScanActivity, useful_carries};
-use super::reverse;
+use super::{blocks, reverse};
 use crate::graph::Graph;
 use crate::graph::op::{Fold, Op, Scan, Spread, Var};
 use crate::graph::shape::Shape;
@@ -46,7 +46,8 @@ const LARGEST_STACK: usize = 1 << 22;
 /// The adjoint loop runs against the direction of `scan`. It carries the cotangents of the carries,
 /// reads the carry-in traces, and recomputes the body; cotangents of slices and of values that every
 /// step reads are its per-step outputs, the latter summed afterwards (or in a carry, where large).
-pub(super) fn cotangents(
+/// Where the traces are large, the loop is run again in blocks instead.
+pub(in crate::graph) fn cotangents(
     g: &mut Graph,
     scan: &Scan,
     (at, args): (Var, &[Var]),
@@ -54,6 +55,9 @@ pub(super) fn cotangents(
     on: &[bool],
     guarded: bool,
 ) -> Vec<(usize, Var)> {
+    if blocks::is_long(scan) {
+        return blocks::in_blocks(g, scan, args, outputs, on, guarded);
+    }
     let n = scan.next.len();
     let activity = ScanActivity::new(scan, on);
     let used: Vec<bool> = outputs.iter().map(Option::is_some).collect();

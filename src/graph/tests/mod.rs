@@ -1,6 +1,7 @@
 //! Laws of derivatives and rewrites, on every operation and loop.
 
 mod batch;
+mod blocks;
 mod branches;
 mod broken;
 mod edges;

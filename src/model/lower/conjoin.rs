@@ -26,9 +26,12 @@ pub struct Totals {
     pub sums: Vec<Summed>,
 }
 
-/// The rows of a term that read their elements in the same pattern: which axes they have, in which
-/// order of (site, element), and which of them are one element read twice.
-type Pattern = Vec<Vec<usize>>;
+/// What rows of a term that read their elements in the same pattern have in common: their axes in the order of
+/// (site, element), and which of them are the element of the axis before once more.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Pattern {
+    axes: Vec<(usize, bool)>,
+}
 
 impl Lower<'_> {
     /// Sums all terms.
@@ -96,10 +99,16 @@ impl Lower<'_> {
         let value =
             self.g.fold_counts(Fold::Sum, node, (rows * joint, f.value.count(), 1), Shape::new(&[rows * joint]));
         let mut groups: BTreeMap<Pattern, Vec<usize>> = BTreeMap::new();
+        let mut found = Pattern::default();
         for r in 0..rows {
-            groups.entry(pattern(&sites, &elements, r)).or_default().push(r);
+            found.read(&sites, &elements, r);
+            match groups.get_mut(&found) {
+                Some(group) => group.push(r),
+                None => _ = groups.insert(found.clone(), vec![r]),
+            }
         }
         for (pattern, rows) in groups {
+            let pattern = pattern.axes();
             let scope: Vec<usize> = pattern.iter().map(|axes| sites[axes[0]]).collect();
             let sizes: Vec<usize> = pattern.iter().map(|axes| states[axes[0]]).collect();
             let offsets = offsets(&pattern, &states, &sizes);
@@ -111,8 +120,11 @@ impl Lower<'_> {
                 *plain = self.g.add(*plain, sum);
                 continue;
             }
-            let tuples = rows.iter().flat_map(|&r| pattern.iter().map(|axes| elements[axes[0]][r]).collect::<Vec<_>>());
-            parts.push(coalesced(&mut self.g, scope, tuples.collect(), part));
+            let mut tuples = Vec::with_capacity(rows.len() * scope.len());
+            for r in rows {
+                tuples.extend(pattern.iter().map(|axes| elements[axes[0]][r]));
+            }
+            parts.push(coalesced(&mut self.g, scope, tuples, part));
         }
         Ok(())
     }
@@ -141,24 +153,33 @@ pub fn names(discrete: &[crate::model::site::Discrete], sites: &[usize]) -> Stri
     names.join(" and ")
 }
 
-/// Axes of one row by the element they read, elements in order.
-fn pattern(sites: &[usize], elements: &[Vec<u32>], row: usize) -> Pattern {
-    let mut found: Vec<((usize, u32), usize)> =
-        (0..sites.len()).filter(|&k| elements[k][row] != NONE).map(|k| ((sites[k], elements[k][row]), k)).collect();
-    found.sort_unstable();
-    let mut out: Pattern = vec![];
-    for (j, (element, axis)) in found.iter().enumerate() {
-        if j > 0 && found[j - 1].0 == *element {
-            out.last_mut().expect("an element before").push(*axis);
-        } else {
-            out.push(vec![*axis]);
+impl Pattern {
+    /// The pattern of one row.
+    fn read(&mut self, sites: &[usize], elements: &[Vec<u32>], row: usize) {
+        let element = |k: usize| (sites[k], elements[k][row]);
+        self.axes.clear();
+        self.axes.extend((0..sites.len()).filter(|&k| elements[k][row] != NONE).map(|k| (k, false)));
+        self.axes.sort_unstable_by_key(|a| (element(a.0), a.0));
+        for j in 1..self.axes.len() {
+            self.axes[j].1 = element(self.axes[j - 1].0) == element(self.axes[j].0);
         }
     }
-    out
+
+    /// Axes by the element they read.
+    fn axes(&self) -> Vec<Vec<usize>> {
+        let mut out: Vec<Vec<usize>> = vec![];
+        for &(axis, again) in &self.axes {
+            match out.last_mut().filter(|_| again) {
+                Some(last) => last.push(axis),
+                None => out.push(vec![axis]),
+            }
+        }
+        out
+    }
 }
 
 /// For each joint state of a pattern: its place in a row of the term. Axes without an element stay at 0.
-fn offsets(pattern: &Pattern, states: &[usize], sizes: &[usize]) -> Vec<usize> {
+fn offsets(pattern: &[Vec<usize>], states: &[usize], sizes: &[usize]) -> Vec<usize> {
     let strides: Vec<usize> = (0..states.len()).map(|k| states[k + 1..].iter().product()).collect();
     let joint: usize = sizes.iter().product();
     let at = |mut j: usize| {
@@ -177,8 +198,7 @@ pub fn coalesced(g: &mut crate::graph::Graph, sites: Vec<usize>, tuples: Vec<u32
     let arity = sites.len();
     let rows = tuples.len() / arity;
     let block = g.shape(value).count() / rows.max(1);
-    let sorted = arity == 1 && tuples.windows(2).all(|w| w[0] < w[1]);
-    if sorted {
+    if tuples.chunks(arity).is_sorted_by(|a, b| a < b) {
         return Part::new(sites, tuples, value, block);
     }
     let mut known: HashMap<&[u32], u32> = HashMap::with_capacity(rows);

@@ -1,19 +1,17 @@
 //! Elimination of discrete latents on the graph of factors (rule R27): elements that do not touch one
 //! another are summed out side by side, sequences by a scan.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use super::Res;
 use super::conjoin::{MAX_STATES, coalesced, names};
+use super::touch::{Lists, Row, Touch};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::graph::{Fold, Graph, Index, Shape, Var};
 use crate::model::site::{Discrete, Summed};
 
 /// An element of a discrete site.
 pub type Element = (usize, u32);
-
-/// Rows of tables: part and row.
-pub type Rows = Vec<(usize, usize)>;
 
 /// Tables over the states of elements, one for each tuple of elements: `[rows, states of each…]`.
 pub struct Part {
@@ -36,7 +34,18 @@ impl Part {
         (self.sites, self.tuples, self.value, self.block)
     }
 
-    fn elements(&self, row: usize) -> impl Iterator<Item = Element> {
+    /// Rows that are not used up.
+    pub fn live_rows(&self) -> impl Iterator<Item = usize> {
+        (0..self.live.len()).filter(|r| self.live[*r])
+    }
+
+    /// Number of elements of a table.
+    pub fn arity(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Elements of a table.
+    pub fn elements(&self, row: usize) -> impl Iterator<Item = Element> {
         let n = self.sites.len();
         self.sites.iter().copied().zip(self.tuples[row * n..(row + 1) * n].iter().copied())
     }
@@ -50,14 +59,6 @@ pub struct Net<'a> {
     parts: Vec<Part>,
     total: Var,
     finished: Vec<Summed>,
-}
-
-/// Who touches whom.
-pub struct Touch {
-    /// Tables of each element.
-    pub rows: BTreeMap<Element, Rows>,
-    /// Neighbours of each element.
-    pub near: HashMap<Element, BTreeSet<Element>>,
 }
 
 impl<'a> Net<'a> {
@@ -83,8 +84,8 @@ impl<'a> Net<'a> {
     pub fn eliminate(mut self) -> Res<(Var, Vec<Summed>)> {
         self.lone_sites();
         while self.parts.iter().any(|p| p.live.iter().any(|l| *l)) {
-            let touch = self.touch();
-            let batch = self.narrow_site(&touch).or_else(|| leaves(&touch));
+            let touch = Touch::new(&self.parts, self.discrete.len());
+            let batch = self.narrow_site(&touch).or_else(|| touch.leaves());
             match batch {
                 Some(elements) => self.sum_out(&touch, &elements)?,
                 None => self.sequences(&touch)?,
@@ -115,61 +116,58 @@ impl<'a> Net<'a> {
         self.total = self.g.add(self.total, sum);
     }
 
-    fn touch(&self) -> Touch {
-        let mut rows: BTreeMap<Element, Rows> = BTreeMap::new();
-        let mut near: HashMap<Element, BTreeSet<Element>> = HashMap::new();
-        for (k, p) in self.parts.iter().enumerate() {
-            for r in (0..p.live.len()).filter(|r| p.live[*r]) {
-                for a in p.elements(r) {
-                    rows.entry(a).or_default().push((k, r));
-                    let set = near.entry(a).or_default();
-                    set.extend(p.elements(r).filter(|b| *b != a));
-                }
-            }
-        }
-        Touch { rows, near }
-    }
-
     /// Number of states of an element.
-    pub fn states(&self, e: Element) -> usize {
-        self.discrete[e.0].states
+    pub fn states(&self, touch: &Touch, e: u32) -> usize {
+        self.discrete[touch.site(e)].states
     }
 
     /// Joint states of elements.
-    pub fn joint<'e>(&self, elements: impl IntoIterator<Item = &'e Element>) -> usize {
-        elements.into_iter().fold(1, |n: usize, e| n.saturating_mul(self.states(*e)))
+    pub fn joint(&self, touch: &Touch, elements: &[u32]) -> usize {
+        elements.iter().fold(1, |n: usize, e| n.saturating_mul(self.states(touch, *e)))
     }
 
     /// The site that is cheapest to sum out, where its elements touch none of their own and few others.
-    fn narrow_site(&self, touch: &Touch) -> Option<Vec<Element>> {
+    fn narrow_site(&self, touch: &Touch) -> Option<Vec<u32>> {
         let mut cost: BTreeMap<usize, Option<usize>> = BTreeMap::new();
-        for &e in touch.rows.keys() {
-            let near = &touch.near[&e];
-            let narrow = near.len() <= 2 && near.iter().all(|n| n.0 != e.0);
-            let c = narrow.then(|| self.joint(near).saturating_mul(self.states(e))).filter(|c| *c <= MAX_STATES);
-            let worst = cost.entry(e.0).or_insert(Some(0));
+        let all = 0..touch.elements.len() as u32;
+        for e in all.clone() {
+            let (site, near) = (touch.site(e), touch.near(e));
+            let worst = cost.entry(site).or_insert(Some(0));
+            let narrow = worst.is_some() && near.len() <= 2 && near.iter().all(|n| touch.site(*n) != site);
+            let joint = || self.joint(touch, near).saturating_mul(self.states(touch, e));
+            let c = narrow.then(joint).filter(|c| *c <= MAX_STATES);
             *worst = worst.zip(c).map(|(a, b)| a.max(b));
         }
         // The later site first: it is the inner one.
         let best = cost.into_iter().filter_map(|(s, c)| c.map(|c| (c, std::cmp::Reverse(s)))).min()?.1.0;
-        Some(touch.rows.keys().filter(|e| e.0 == best).copied().collect())
+        Some(all.filter(|e| touch.site(*e) == best).collect())
     }
 
     /// Sums out elements that do not touch one another.
-    fn sum_out(&mut self, touch: &Touch, elements: &[Element]) -> Res<()> {
-        let mut groups: BTreeMap<Vec<usize>, Vec<Element>> = BTreeMap::new();
+    fn sum_out(&mut self, touch: &Touch, elements: &[u32]) -> Res<()> {
+        let mut groups: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
+        let mut key = vec![];
         for &e in elements {
-            let key = touch.near[&e].iter().map(|n| n.0).chain([e.0]).collect();
-            groups.entry(key).or_default().push(e);
+            key.clear();
+            key.extend(touch.near(e).iter().chain([&e]).map(|n| touch.site(*n)));
+            match groups.get_mut(&key[..]) {
+                Some(group) => group.push(e),
+                None => _ = groups.insert(key.clone(), vec![e]),
+            }
         }
         for (mut sites, group) in groups {
-            let scopes: Vec<Vec<Element>> =
-                group.iter().map(|e| touch.near[e].iter().copied().chain([*e]).collect()).collect();
-            let rows: Vec<Rows> = group.iter().map(|e| touch.rows[e].clone()).collect();
-            let table = self.assemble(&scopes, &rows);
+            let (mut scopes, mut rows) = (Lists::default(), Lists::default());
+            let mut outside = vec![];
+            for &e in &group {
+                scopes.push(touch.near(e).iter().copied().chain([e]));
+                rows.push(touch.rows.get(e as usize).iter().copied());
+                outside.extend(touch.near(e).iter().map(|n| touch.elements[*n as usize].1));
+            }
+            let table = self.assemble(touch, &scopes, &rows);
             sites.pop();
-            let outside = scopes.iter().flat_map(|s| s[..s.len() - 1].iter().map(|e| e.1)).collect();
-            self.fold_last(table, self.states(group[0]), sites, outside, group);
+            let states = self.states(touch, group[0]);
+            let group = group.into_iter().map(|e| touch.elements[e as usize]).collect();
+            self.fold_last(table, states, sites, outside, group);
             self.consume(&rows);
         }
         Ok(())
@@ -194,58 +192,79 @@ impl<'a> Net<'a> {
     }
 
     /// These tables are used up.
-    pub fn consume(&mut self, rows: &[Rows]) {
-        for (k, r) in rows.iter().flatten() {
-            self.parts[*k].live[*r] = false;
+    pub fn consume(&mut self, rows: &Lists<Row>) {
+        for (k, r) in rows.items() {
+            self.parts[*k as usize].live[*r as usize] = false;
         }
     }
 
-    /// Elements of a table.
-    pub fn elements(&self, (k, r): (usize, usize)) -> impl Iterator<Item = Element> {
-        self.parts[k].elements(r)
+    /// Places of the elements of a table.
+    pub fn places(&self, touch: &Touch, (k, r): Row) -> impl Iterator<Item = u32> {
+        self.parts[k as usize].elements(r as usize).map(|e| touch.place(e))
+    }
+
+    /// Scopes whose tables are of the same parts with their elements at the same places of the scope:
+    /// parts and places of each, one after another, and the scopes.
+    fn signatures(&self, touch: &Touch, scopes: &Lists<u32>, rows: &Lists<Row>) -> BTreeMap<Vec<u32>, Vec<u32>> {
+        let mut groups: BTreeMap<Vec<u32>, Vec<u32>> = BTreeMap::new();
+        let mut key = vec![];
+        for i in 0..scopes.len() {
+            let scope = scopes.get(i);
+            key.clear();
+            for &row in rows.get(i) {
+                key.push(row.0);
+                let place = |e: u32| scope.iter().position(|s| *s == e).expect("within the scope") as u32;
+                key.extend(self.places(touch, row).map(place));
+            }
+            match groups.get_mut(&key[..]) {
+                Some(group) => group.push(i as u32),
+                None => _ = groups.insert(key.clone(), vec![i as u32]),
+            }
+        }
+        groups
     }
 
     /// Sums of tables over scopes of elements, of the same sites in each scope: `[scopes, states…]`.
-    pub fn assemble(&mut self, scopes: &[Vec<Element>], rows: &[Rows]) -> Var {
-        type Signature = Vec<(usize, Vec<usize>)>;
-        let block = self.joint(&scopes[0]);
-        let mut groups: BTreeMap<Signature, Vec<usize>> = BTreeMap::new();
-        for (i, (scope, rows)) in scopes.iter().zip(rows).enumerate() {
-            let place = |e: Element| scope.iter().position(|s| *s == e).expect("within the scope");
-            let signature = rows.iter().map(|r| (r.0, self.elements(*r).map(place).collect())).collect();
-            groups.entry(signature).or_default().push(i);
-        }
-        let sizes: Vec<usize> = scopes[0].iter().map(|e| self.states(*e)).collect();
+    pub fn assemble(&mut self, touch: &Touch, scopes: &Lists<u32>, rows: &Lists<Row>) -> Var {
+        let sizes: Vec<usize> = scopes.get(0).iter().map(|e| self.states(touch, *e)).collect();
+        let block: usize = sizes.iter().product();
+        let groups = self.signatures(touch, scopes, rows);
+        let shape = Shape::new(&[scopes.len() * block]);
         let mut tables = vec![];
-        let mut order = vec![0u32; scopes.len()];
-        let mut done = 0;
-        for (signature, items) in groups {
+        let mut order: Vec<u32> = vec![];
+        for (signature, items) in &groups {
             let shape = Shape::new(&[items.len() * block]);
             let mut sum = None;
-            for (j, (part, places)) in signature.iter().enumerate() {
-                let (value, width) = (self.parts[*part].value, self.parts[*part].block);
+            let (mut rest, mut j) = (&signature[..], 0);
+            while let [part, tail @ ..] = rest {
+                let part = &self.parts[*part as usize];
+                let (places, tail) = tail.split_at(part.arity());
+                let (value, width) = (part.value, part.block);
                 let offsets = spread(places, &sizes);
-                let row = |i: &usize| rows[*i][j].1 * width;
+                let row = |i: &u32| rows.get(*i as usize)[j].1 as usize * width;
                 let table = items.iter().flat_map(|i| offsets.iter().map(move |o| (row(i) + o) as u32)).collect();
                 let x = self.g.gather(value, Index::from_table(table), shape);
                 sum = Some(sum.map_or(x, |s| self.g.add(s, x)));
+                (rest, j) = (tail, j + 1);
             }
-            let sum = sum.unwrap_or_else(|| self.g.filled(0.0, shape));
-            tables.push(sum);
-            for i in items {
-                order[i] = done;
-                done += 1;
-            }
+            tables.push(sum.unwrap_or_else(|| self.g.filled(0.0, shape)));
+            order.extend(items);
         }
-        let shape = Shape::new(&[scopes.len() * block]);
+        if let [only] = tables[..] {
+            return self.g.reshape(only, shape);
+        }
+        let mut place = vec![0u32; order.len()];
+        for (k, i) in order.iter().enumerate() {
+            place[*i as usize] = k as u32;
+        }
         let all = self.g.concat(&tables, shape);
-        let table = order.iter().flat_map(|o| (0..block as u32).map(move |j| o * block as u32 + j)).collect();
+        let table = place.iter().flat_map(|o| (0..block as u32).map(move |j| o * block as u32 + j)).collect();
         self.g.gather(all, Index::from_table(table), shape)
     }
 
     /// The refusal of a pattern that has too many joint states.
-    pub fn too_wide(&self, elements: &[Element]) -> Diagnostic {
-        let mut sites: Vec<usize> = elements.iter().map(|e| e.0).collect();
+    pub fn too_wide(&self, touch: &Touch, elements: &[u32]) -> Diagnostic {
+        let mut sites: Vec<usize> = elements.iter().map(|e| touch.site(*e)).collect();
         sites.sort_unstable();
         sites.dedup();
         let span = self.discrete[sites[0]].span;
@@ -261,10 +280,10 @@ impl<'a> Net<'a> {
 }
 
 /// For each joint state of a scope: its place in a table of the axes at `places`.
-fn spread(places: &[usize], sizes: &[usize]) -> Vec<usize> {
+fn spread(places: &[u32], sizes: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; sizes.len()];
     let mut stride = 1;
-    for &p in places.iter().rev() {
+    for p in places.iter().rev().map(|p| *p as usize) {
         strides[p] += stride;
         stride *= sizes[p];
     }
@@ -278,38 +297,4 @@ fn spread(places: &[usize], sizes: &[usize]) -> Vec<usize> {
         place
     };
     (0..joint).map(at).collect()
-}
-
-/// Connected elements, without those that are held fixed.
-pub fn components(touch: &Touch, fixed: &BTreeSet<Element>) -> Vec<Vec<Element>> {
-    let mut seen: BTreeSet<Element> = fixed.clone();
-    let mut out = vec![];
-    for &e in touch.rows.keys() {
-        if !seen.insert(e) {
-            continue;
-        }
-        let mut group = vec![e];
-        let mut next = 0;
-        while next < group.len() {
-            let near = touch.near[&group[next]].iter().copied().filter(|n| seen.insert(*n)).collect::<Vec<_>>();
-            group.extend(near);
-            next += 1;
-        }
-        group.sort_unstable();
-        out.push(group);
-    }
-    out
-}
-
-/// Leaves of the trees that are not mere paths.
-fn leaves(touch: &Touch) -> Option<Vec<Element>> {
-    let mut out = vec![];
-    for group in components(touch, &BTreeSet::new()) {
-        let degree = |e: &Element| touch.near[e].len();
-        let edges = group.iter().map(degree).sum::<usize>() / 2;
-        if edges + 1 == group.len() && group.iter().any(|e| degree(e) > 2) {
-            out.extend(group.iter().filter(|e| degree(e) == 1));
-        }
-    }
-    (!out.is_empty()).then_some(out)
 }

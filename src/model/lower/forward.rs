@@ -1,6 +1,6 @@
 //! The forward algorithm of hidden Markov chains, on logs and on scaled probabilities.
 
-use crate::graph::{Binary, Fold, Graph, Index, Op, Scan, Shape, Spread, Var};
+use crate::graph::{Fold, Graph, Index, Op, Scan, Shape, Spread, Unary, Var};
 
 fn input(g: &mut Graph, name: &str, shape: Shape) -> Var {
     g.input(name, shape, Spread::Particle)
@@ -49,18 +49,29 @@ pub fn may_vanish(g: &Graph, transition: Var) -> bool {
     false
 }
 
-/// The block that a transition table repeats at each step.
-fn same_each_step(g: &mut Graph, transition: Var) -> Option<Var> {
-    let shape = step_shape(g, transition);
-    let block = shape.count();
-    let Op::Gather(index) = &g.node(transition).op else { return None };
+/// What a transition table repeats: its block of one row at each step and row, or its block of all rows at
+/// each step.
+enum Repeated {
+    Everywhere(Var),
+    EachStep(Var),
+    Nowhere,
+}
+
+fn repeated(g: &mut Graph, transition: Var) -> Repeated {
+    let [_, rows, before, states] = *g.shape(transition).dims() else { return Repeated::Nowhere };
+    let Op::Gather(index) = &g.node(transition).op else { return Repeated::Nowhere };
     let index = index.clone();
-    if !(0..index.len()).all(|j| index.at(j) == index.at(j % block)) {
-        return None;
-    }
     let src = g.node(transition).args[0];
-    let first = Index::from_table((0..block).map(|j| index.at(j) as u32).collect());
-    Some(g.gather(src, first, shape))
+    let repeats = |block: usize| (0..index.len()).all(|j| index.at(j) == index.at(j % block));
+    let first = |block: usize| Index::from_table((0..block).map(|j| index.at(j) as u32).collect());
+    let one = before * states;
+    if repeats(one) {
+        return Repeated::Everywhere(g.gather(src, first(one), Shape::new(&[before, states])));
+    }
+    if repeats(rows * one) {
+        return Repeated::EachStep(g.gather(src, first(rows * one), Shape::new(&[rows, before, states])));
+    }
+    Repeated::Nowhere
 }
 
 /// All steps on probabilities that are scaled to sum to 1 after each of them (Rabiner 1989, section V.A); the logs
@@ -77,42 +88,52 @@ pub fn run_scaled(g: &mut Graph, start: Var, back: Var, own: Var) -> Var {
     let wide = g.broadcast_trailing(largest, Shape::new(&[len, rows, states]));
     let likely = g.sub(own, wide);
     let likely = g.exp(likely);
-    let once = same_each_step(g, back);
-    let probability = g.exp(once.unwrap_or(back));
-    let (body, next, scale) = scaled_body(rows, before, states);
-    let xs = if once.is_some() { 1 } else { 2 };
-    let scan = Scan { body, len, xs, next: vec![next], ys: vec![scale], reverse: false };
-    let node = match once {
-        Some(_) => g.scan(scan, &[from], &[likely], &[probability]),
-        None => g.scan(scan, &[from], &[likely, probability], &[]),
+    let (log, same) = match repeated(g, back) {
+        Repeated::Everywhere(v) | Repeated::EachStep(v) => (v, true),
+        Repeated::Nowhere => (back, false),
+    };
+    let probability = g.exp(log);
+    let shape = if same { g.shape(probability) } else { step_shape(g, probability) };
+    let (body, next, scale) = scaled_body(rows, before, states, shape);
+    let scan = Scan { body, len, xs: if same { 1 } else { 2 }, next: vec![next], ys: vec![scale], reverse: false };
+    let node = match same {
+        true => g.scan(scan, &[from], &[likely], &[probability]),
+        false => g.scan(scan, &[from], &[likely, probability], &[]),
     };
     let (last, scales) = (g.proj(node, 0), g.proj(node, 2));
+    let scales = g.reshape(scales, Shape::new(&[len, rows]));
     let logs = g.log(scales);
     let logs = g.add(logs, largest);
     let sums = g.fold(Fold::Sum, logs, 0);
     let sums = g.add(sums, first);
     let wide = g.broadcast_trailing(sums, Shape::new(&[rows, states]));
-    let least = g.scalar(f64::MIN_POSITIVE);
-    let last = g.binary(Binary::Max, last, least);
+    let last = g.shift(last, f64::MIN_POSITIVE);
     let last = g.log(last);
     g.add(last, wide)
 }
 
-/// alpha'_j = Σ_i alpha_i P_ij e_j / c with c the sum over j.
-fn scaled_body(rows: usize, before: usize, states: usize) -> (Graph, Var, Var) {
+/// alpha'_j = Σ_i alpha_i P_ij e_j / c with c the sum over j. P is one matrix, or one for each row.
+///
+/// The least positive number beside c changes nothing but a c of 0, whose log is -inf: the next state is then 0
+/// instead of NaN. (A maximum would do the same, but adjoints below a branch cost more.)
+fn scaled_body(rows: usize, before: usize, states: usize, transition: Shape) -> (Graph, Var, Var) {
     let mut g = Graph::new();
+    let full = Shape::new(&[rows, states]);
     let alpha = input(&mut g, "alpha", Shape::new(&[rows, before]));
-    let likely = input(&mut g, "likelihood", Shape::new(&[rows, states]));
-    let p = input(&mut g, "probability", Shape::new(&[rows, before, states]));
-    let wide = g.broadcast_trailing(alpha, Shape::new(&[rows, before, states]));
-    let joint = g.mul(wide, p);
-    let moved = g.fold(Fold::Sum, joint, 1);
+    let likely = input(&mut g, "likelihood", full);
+    let p = input(&mut g, "probability", transition);
+    let moved = if transition.rank() == 2 {
+        g.matmul(alpha, p, false, false)
+    } else {
+        let each = g.reshape(alpha, Shape::new(&[rows, 1, before]));
+        let moved = g.matmul(each, p, false, false);
+        g.reshape(moved, full)
+    };
     let mass = g.mul(moved, likely);
-    let c = g.fold(Fold::Sum, mass, 1);
-    // Nothing is left: c is 0, its log -inf, and the next state stays 0 instead of NaN.
-    let least = g.scalar(f64::MIN_POSITIVE);
-    let divisor = g.binary(Binary::Max, c, least);
-    let wide = g.broadcast_trailing(divisor, Shape::new(&[rows, states]));
-    let next = g.div(mass, wide);
+    let c = if rows == 1 { g.fold_all(Fold::Sum, mass) } else { g.fold(Fold::Sum, mass, 1) };
+    let divisor = g.shift(c, f64::MIN_POSITIVE);
+    let factor = g.unary(Unary::Recip, divisor);
+    let factor = if rows == 1 { factor } else { g.broadcast_trailing(factor, full) };
+    let next = g.mul(mass, factor);
     (g, next, c)
 }

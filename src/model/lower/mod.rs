@@ -35,6 +35,7 @@ mod standard;
 mod step;
 mod stmt;
 mod target;
+mod touch;
 mod track;
 mod types;
 
