@@ -116,7 +116,14 @@ fn check_without_data_says_what_is_needed() {
 #[test]
 fn gradients_and_plan() {
     let text = out(&["check", &schools(), "--gradient", "--plan"]);
-    for part in ["all 33 derivatives agree", "likelihood  y      8      11:3", "jacobian    tau", "16 lanes"] {
+    for part in [
+        "all 33 derivatives agree",
+        "likelihood  y      8      11:3",
+        "j      9:7",
+        "yes        vector of 2",
+        "jacobian    tau",
+        "a batch of points: ",
+    ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
 }

@@ -107,16 +107,37 @@ fn a_density_that_is_no_number_is_located() {
 }
 
 #[test]
-fn a_report_of_a_summed_out_latent_is_named() {
+fn the_row_and_the_operation_that_fail_are_named() {
+    let dir = folder("nan_row");
+    let text = "data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nplate n in 1:N {\n  observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)\n}\n";
+    let (model, data) =
+        (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"N\": 12, \"y\": [1,1,1,1,1,1,1,1,1,1,1,1]}"));
+    let (code, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert_eq!(code, 1);
+    let message = text[text.find("\nerror: ").map_or(0, |k| k + 1)..].replace(&model, "m.thal");
+    assert_eq!(message.trim_end(), GOLDEN, "{text}");
+}
+
+const GOLDEN: &str = "\
+error: sqrt(-0.3267) is NaN in the law of `y`, at n = 6
+ --> m.thal:5:3
+  |
+5 |   observe y[n] ~ normal(sqrt(a^2 + 5 - n), 1)
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the log density is not finite because of this
+  = help: keep arguments inside their domain: a bound on the latent (`real<lower=0>`), a proper law, or other initial values (--init)";
+
+#[test]
+fn reports_of_a_summed_out_latent_are_drawn() {
     let dir = folder("discrete");
     let text = "data y: real\nlatent m: ordered[2] ~ normal(0, 5)\nlatent z: int<lower=1, upper=2> ~ categorical([0.5, 0.5])\n\
         observe y ~ normal(m[z], 1)\nreport last = z\nreport n ~ normal(m[z], 1)\n";
     let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": 1}"));
-    let text = ok(&["sample", &model, "--data", &data, "--draws", "50", "--warmup", "100"]);
-    assert!(
-        text.contains("report `last` reads a discrete latent") && text.contains("drawn reports are left out"),
-        "{text}"
-    );
+    let out = dir.join("draws").display().to_string();
+    let text = ok(&["sample", &model, "--data", &data, "--draws", "50", "--warmup", "100", "--out", &out]);
+    assert!(text.lines().any(|l| l.trim().starts_with("last ")), "{text}");
+    assert!(text.lines().any(|l| l.trim().starts_with("n ")), "{text}");
+    let text = ok(&["simulate", &model, "--data", &data, "--posterior", &out, "--draws", "20"]);
+    assert!(text.lines().any(|l| l.trim().starts_with("z ")), "{text}");
 }
 
 #[test]
@@ -220,6 +241,19 @@ fn run_gives_a_verdict() {
     let bad = file(&dir, "bad.thal", "latent m ~ mixture([0.5, 0.5], [normal(-30, 1), normal(30, 1)])\n");
     let text = ok(&["run", &bad, "--init", "40", "--draws", "200", "--warmup", "200"]);
     assert!(text.contains("verdict: do not use") && text.contains("R-hat"), "{text}");
+}
+
+#[test]
+fn the_instruction_set_can_be_chosen() {
+    let quick = ["sample", SCHOOLS, "--draws", "20", "--warmup", "50", "--json"];
+    let with = |more: &[&str]| ok(&[&quick[..], more].concat());
+    // The same level twice gives the same bits; the option may stand before or behind the command.
+    let plain = with(&["--isa", "baseline"]);
+    let before = ok(&[&["--isa", "baseline"], &quick[..]].concat());
+    let strip = |t: &str| t.lines().filter(|l| !l.contains("seconds")).collect::<Vec<_>>().join("\n");
+    assert_eq!(strip(&plain), strip(&before));
+    let (code, text) = fails(&["check", SCHOOLS, "--isa", "z80"]);
+    assert!(code == 2 && text.contains("baseline") && text.contains("avx2"), "{text}");
 }
 
 #[test]

@@ -30,12 +30,12 @@ impl Gradient for Failing {
 }
 
 fn ladder<'a>(khat: &'a (dyn Fn(&[f64]) -> f64 + Sync), start: Start, rungs: Vec<Rung>) -> Ladder<'a> {
-    Ladder { rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
+    Ladder { asked: false, rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
 }
 
 fn small() -> Vec<Rung> {
     let mut all = rungs(2);
-    all[2].nonlinear = Some("realnvp(4, hidden=[8])");
+    all[2].nonlinear = Some("realnvp(4, hidden=[8])".into());
     all.truncate(3);
     all
 }
@@ -49,10 +49,10 @@ fn the_ladder_ends_where_the_guide_is_good() {
     // A correlation of 0.95: mean field misses half the variance, full rank is exact.
     let target = DenseNormal::equicorrelated(2, 0.95).unwrap();
     let seen = Mutex::new(vec![]);
-    let progress = |r: &Report| seen.lock().unwrap().push(r.name);
+    let progress = |r: &Report| seen.lock().unwrap().push(r.name.clone());
     let l = Ladder { progress: Some(&progress), ..ladder(&khat, Start::isotropic(vec![0.1; 2], 1.0), small()) };
     let c = climb(&target, &l).unwrap();
-    let names: Vec<&str> = c.reports.iter().map(|r| r.name).collect();
+    let names: Vec<&str> = c.reports.iter().map(|r| r.name.as_str()).collect();
     assert!(names == ["mean field", "full rank"] && c.best == 1, "{:?}", c.reports);
     assert_eq!(*seen.lock().unwrap(), names);
     // log Z of exp(-x'P x / 2) is log 2π + log(1 − 0.95²) / 2; at the exact posterior every weight is near it.
@@ -106,7 +106,7 @@ fn rungs_exist_for_every_dimension() {
     for dim in [1, 2, 10, 201] {
         let built = rungs(dim)
             .iter()
-            .map(|r| Family::new(dim, Base::Normal, r.nonlinear, r.scale).unwrap().flow.len())
+            .map(|r| Family::new(dim, Base::Normal, r.nonlinear.as_deref(), r.scale).unwrap().flow.len())
             .collect::<Vec<_>>();
         assert!(built.len() >= 3 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
     }

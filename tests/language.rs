@@ -8,12 +8,16 @@ mod fill;
 mod growth;
 #[path = "language/hand.rs"]
 mod hand;
+#[path = "language/hidden.rs"]
+mod hidden;
 #[path = "language/laws.rs"]
 mod laws;
 #[path = "language/loops.rs"]
 mod loops;
 #[path = "language/observe.rs"]
 mod observe;
+#[path = "language/params.rs"]
+mod params;
 #[path = "language/plates.rs"]
 mod plates;
 #[path = "language/values.rs"]

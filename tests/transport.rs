@@ -11,7 +11,7 @@ use thalweg::mcmc::hmc::Hmc;
 use thalweg::mcmc::init::Init;
 use thalweg::mcmc::kernel::{Info, Kernel};
 use thalweg::mcmc::metric::Metric;
-use thalweg::mcmc::pullback::Pullback;
+use thalweg::mcmc::pullback::{Pullback, Pushing};
 use thalweg::mcmc::run::Samples;
 use thalweg::mcmc::sink::Memory;
 use thalweg::mcmc::state::State;
@@ -121,11 +121,16 @@ fn a_funnel_through_its_map_is_sampled_as_a_normal() {
     let starts = pullback.starts(&start);
     let init = Init::Draw { draw: &starts, tries: 10 };
     let config = Nuts { seed: 5, ..Nuts::default() };
-    let s = config.sample(&pullback, &init, &Control::default()).unwrap();
+    let mut sinks: Vec<_> = (0..4).map(|_| Pushing::new(&map, Memory::default())).collect();
+    let chains = config.run(&pullback, &init, &mut sinks, &Control::default()).unwrap();
+    let s = Samples { draws: sinks.into_iter().map(Pushing::into_inner).collect(), chains };
+    let last = s.draws[0].len() - 1;
+    let logp = target.logp(s.draws[0].position(last), &mut []);
+    assert!((s.draws[0].stats()[last].logp - logp).abs() < 1e-11 * (1.0 + logp.abs()));
     let leapfrogs: u64 = s.chains.iter().map(|c| c.gradients).sum();
     // On a standard normal trajectories have 3 to 7 steps; on the funnel itself hundreds.
     assert!(leapfrogs < 4 * 1000 * 8 && s.chains.iter().all(|c| c.divergent == 0), "{leapfrogs}");
-    let chains: Vec<Vec<f64>> = s.draws.iter().map(|d| d.coordinate(0).iter().map(|u| 3.0 * u).collect()).collect();
+    let chains: Vec<Vec<f64>> = s.draws.iter().map(|d| d.coordinate(0)).collect();
     let squares: Vec<Vec<f64>> = chains.iter().map(|c| c.iter().map(|v| v * v).collect()).collect();
     // E v = 0 with sd 3, E v^2 = 9 with sd 9 sqrt 2.
     for (terms, mean, sd) in [(&chains, 0.0, 3.0), (&squares, 9.0, 9.0 * 2f64.sqrt())] {

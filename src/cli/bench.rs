@@ -50,7 +50,7 @@ struct Timing {
 /// Runs the benchmark.
 pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
     let text = args.load()?;
-    let (data, settings) = (args.load_data()?, args.settings()?);
+    let (data, settings) = (args.load_data()?, args.settings(0)?);
     let begin = cpu();
     let posterior = Model::from_text(&text.file, &text.source)?.bind_with(&data, &settings)?;
     let bind_ms = 1e3 * (cpu() - begin);

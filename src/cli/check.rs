@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::common::{CliError, ModelArgs};
-use super::{bench, points};
+use super::{bench, plates, points};
 use crate::dsl::ast::{Ident, StmtKind, Type};
 use crate::model::compiled::Compiled;
 use crate::model::posterior::{Model, Posterior};
@@ -51,7 +51,7 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
     if !missing.is_empty() && args.model.data.is_none() {
         return unbound(args, &model, &missing);
     }
-    let posterior = model.bind_with(&data, &args.model.settings()?)?;
+    let posterior = model.bind_with(&data, &args.model.settings(0)?)?;
     if let Some(path) = &args.at {
         return points::at(&Compiled::new(posterior), path, args.json);
     }
@@ -140,6 +140,7 @@ fn plan(model: &Model, p: &Posterior) -> String {
     let compiled = Compiled::new(p.clone());
     let mut out = "factors\n".to_string();
     out += &columns(&["kind", "of", "terms", "line", ""], &rows);
+    out += &plates::plates(model, p);
     let _ = writeln!(out, "graph: {} nodes, {} with the gradient", p.graph.nodes().len(), compiled.nodes());
     for (name, program) in [("one point", compiled.gradient_program()), ("a batch of points", compiled.lane_program())]
     {

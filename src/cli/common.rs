@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::guide::GuideFileError;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
 use crate::optimize::OptimizeError;
+use crate::workflow::evidence::SpreadError;
 use crate::workflow::gradient::NoPoint;
+use crate::workflow::ladder::GuideError;
 use crate::workflow::sample::WorkflowError;
 
 /// Why a command ended without its result.
@@ -36,6 +39,21 @@ pub enum CliError {
     /// A check that needs data.
     #[error("{model} needs data for this; give --data FILE")]
     NeedsData { model: String },
+    /// An instruction set that the machine lacks.
+    #[error("--isa {0}: this machine does not have it; leave the option out")]
+    Isa(&'static str),
+    /// A guide that cannot be fitted.
+    #[error("{0}")]
+    Guide(#[from] GuideError),
+    /// A guide file.
+    #[error("{0}")]
+    GuideFile(#[from] GuideFileError),
+    /// Replicates of an estimate.
+    #[error("{0}")]
+    Spread(#[from] SpreadError),
+    /// A model without evidence.
+    #[error("no evidence for {model}: {why}")]
+    NoEvidence { model: String, why: String },
     /// A configuration that cannot be run again.
     #[error("--config {path}: {problem}; give a config.json that `thalweg sample --out` has written", path = path.display())]
     Config { path: PathBuf, problem: String },
@@ -88,8 +106,8 @@ impl ModelArgs {
         Ok(path.map_or_else(|| Ok(DataFile::default()), DataFile::load).map_err(ModelError::from)?)
     }
 
-    /// The settings of the binding.
-    pub fn settings(&self) -> Result<Settings, CliError> {
+    /// The settings of the binding; `seed` is that of the initial weights of networks.
+    pub fn settings(&self, seed: u64) -> Result<Settings, CliError> {
         let mut params = HashMap::new();
         if let Some(path) = &self.params {
             let file = DataFile::load(path).map_err(ModelError::from)?;
@@ -99,11 +117,11 @@ impl ModelArgs {
                 }
             }
         }
-        Ok(Settings { set: self.set.iter().cloned().collect(), params })
+        Ok(Settings { set: self.set.iter().cloned().collect(), params, seed, ..Settings::default() })
     }
 
     /// Reads and binds.
     pub fn bind(&self) -> Result<Posterior, CliError> {
-        Ok(self.load()?.bind_with(&self.load_data()?, &self.settings()?)?)
+        Ok(self.load()?.bind_with(&self.load_data()?, &self.settings(0)?)?)
     }
 }

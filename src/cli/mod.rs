@@ -3,7 +3,10 @@
 mod bench;
 mod check;
 mod common;
+mod evidence;
+mod fit;
 mod optimize;
+mod plates;
 mod points;
 mod run;
 mod sample;
@@ -11,7 +14,9 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::base::simd::Isa;
 
 pub use common::CliError;
 
@@ -19,8 +24,34 @@ pub use common::CliError;
 #[derive(Parser)]
 #[command(name = "thalweg", version, arg_required_else_help = true)]
 struct Cli {
+    /// Instruction set: results of different ones differ in their last bits [default: the machine's best]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    isa: Option<IsaArg>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Levels by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IsaArg {
+    /// What every processor has
+    Baseline,
+    /// AVX2 with fused multiply-add
+    Avx2,
+}
+
+impl IsaArg {
+    /// Makes it the level of this process.
+    fn fix(self) -> Result<(), CliError> {
+        let (isa, name) = match self {
+            IsaArg::Baseline => (Isa::Baseline, "baseline"),
+            IsaArg::Avx2 => (Isa::Avx2Fma, "avx2"),
+        };
+        if isa.fix() {
+            return Ok(());
+        }
+        Err(CliError::Isa(name))
+    }
 }
 
 #[derive(Subcommand)]
@@ -32,7 +63,14 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Draws from the priors, data from them, or predictions from posterior draws
     Simulate(simulate::SimulateArgs),
-    /// Checks the model, samples, and says whether the draws can be trusted
+    Fit(fit::FitArgs),
+    /// The marginal likelihood as an interval, by several estimators
+    #[command(args_override_self = true)]
+    Evidence(evidence::EvidenceArgs),
+    /// The log Bayes factor of two models with its error
+    #[command(args_override_self = true)]
+    Compare(evidence::CompareArgs),
+    /// Checks the model, fits a guide, samples, estimates the evidence, and says whether the draws can be trusted
     #[command(args_override_self = true)]
     Run(run::RunArgs),
 }
@@ -54,11 +92,15 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), CliError> {
+    cli.isa.map_or(Ok(()), IsaArg::fix)?;
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Optimize(args) => optimize::run(&args),
         Command::Sample(a) => a.run(),
         Command::Simulate(a) => a.run(),
+        Command::Fit(a) => a.run(),
+        Command::Evidence(a) => a.run(),
+        Command::Compare(a) => a.run(),
         Command::Run(a) => a.run(),
     }
 }

@@ -1,8 +1,9 @@
-//! `thalweg run`: check the model, sample, then say whether the draws can be trusted and what to do next.
+//! `thalweg run`: check the model, fit a guide, sample, estimate the evidence, then say what can be trusted.
 
 use clap::Args;
 
 use super::common::CliError;
+use super::evidence::Particles;
 use super::sample::SampleArgs;
 use crate::workflow::run::Check;
 
@@ -11,6 +12,8 @@ use crate::workflow::run::Check;
 pub struct RunArgs {
     #[command(flatten)]
     pub sample: SampleArgs,
+    #[command(flatten)]
+    pub evidence: Particles,
 }
 
 impl RunArgs {
@@ -21,7 +24,7 @@ impl RunArgs {
                 super::out(&format!("{}\n", check.text()));
             }
         };
-        let done = self.sample.sample(true, &checked)?;
+        let done = self.sample.sample(true, Some(self.evidence.settings()), &checked)?;
         if self.sample.json {
             super::out(&format!("{:#}\n", done.json()));
             return Ok(());

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, ValueEnum};
 
 use super::common::{CliError, ModelArgs, positive};
+use crate::evidence::run::Settings as Evidence;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::metric::MetricKind;
+use crate::workflow::ladder::{Choice, Options};
+use crate::workflow::method::Method;
 use crate::workflow::run::{Check, Job, Run, run};
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::start::Start;
@@ -26,6 +29,17 @@ pub enum MetricArg {
     Dense,
     /// A diagonal and a few directions
     LowRank,
+}
+
+/// How to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    /// Chosen from what the guide shows
+    Auto,
+    /// NUTS in the model's coordinates
+    Nuts,
+    /// NUTS behind the map of a fitted guide
+    Transport,
 }
 
 /// Settings of `sample`.
@@ -54,6 +68,15 @@ pub struct SampleArgs {
     /// Radius of the random starts, or a JSON file with values of latents
     #[arg(long, default_value = "2", value_name = "RADIUS|FILE", allow_negative_numbers = true)]
     pub init: String,
+    /// How to draw: nuts, transport (NUTS behind the map of a fitted guide), or auto, which looks at the guide
+    #[arg(long, value_enum, default_value = "nuts")]
+    pub method: MethodArg,
+    /// The same as --method transport
+    #[arg(long)]
+    pub transport: bool,
+    /// Guide to fit: auto, mean-field, full-rank, or a flow such as 'realnvp(8)' or 'iaf(3)'; or a file of `fit --out`
+    #[arg(long, default_value = "auto", value_name = "GUIDE")]
+    pub guide: String,
     /// Keep every n-th draw
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub thin: usize,
@@ -102,12 +125,25 @@ impl SampleArgs {
     }
 
     /// Binds, checks, samples; `checked` is told what is known before the first draw.
-    pub fn sample(&self, test_gradient: bool, checked: &dyn Fn(&Check)) -> Result<Run, CliError> {
+    pub fn sample(
+        &self,
+        test_gradient: bool,
+        evidence: Option<Evidence>,
+        checked: &dyn Fn(&Check),
+    ) -> Result<Run, CliError> {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
         let job = Job {
-            settings: self.model.settings()?,
+            settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
+            method: match (self.transport, self.method) {
+                (true, _) | (_, MethodArg::Transport) => Method::Transport,
+                (_, MethodArg::Auto) => Method::Auto,
+                (_, MethodArg::Nuts) => Method::Nuts,
+            },
+            guide: Options { choice: Choice::read(&self.guide), ..Options::default() },
+            guide_file: Some(PathBuf::from(&self.guide)).filter(|p| p.is_file()),
+            evidence,
             test_gradient,
             folder: self.out.clone(),
             config: config::arguments(self),
@@ -124,7 +160,7 @@ impl SampleArgs {
 
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
-        let done = self.sample(false, &|_| ())?;
+        let done = self.sample(false, None, &|_| ())?;
         if self.json {
             super::out(&format!("{:#}\n", done.json()));
             return Ok(());

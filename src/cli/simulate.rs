@@ -37,7 +37,8 @@ pub struct SimulateArgs {
 impl SimulateArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
-        let (model, data, settings) = (self.model.load()?, self.model.load_data()?, self.model.settings()?);
+        let (model, data) = (self.model.load()?, self.model.load_data()?);
+        let settings = self.model.settings(self.seed)?;
         let posterior = self.posterior.as_deref().map(PosteriorDraws::read).transpose()?;
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder).map_err(|source| WorkflowError::Folder { path: folder.clone(), source })?;

@@ -31,6 +31,9 @@ pub struct Bridge {
 /// Largest error of the root in log Z.
 const TOLERANCE: f64 = 1e-12;
 
+/// The search for the root ends where it is not within this distance.
+const LARGEST_STEP: f64 = 1e6;
+
 /// Largest error that the first-order formula is believed at.
 const LARGEST_ERROR: f64 = 0.5;
 
@@ -38,7 +41,7 @@ const LARGEST_ERROR: f64 = 0.5;
 ///
 /// The optimal bridge solves r = [mean_q w / (s1 w + s2 r)] / [mean_p 1 / (s1 w + s2 r)] (Meng & Wong 1996, eq 4.1), with
 /// s1 = N1 / (N1 + N2), s2 = 1 - s1 and N1 the effective number of posterior draws (Gronau et al. 2017, section 3). The logarithm of
-/// right side over left side decreases in r, so the root is found by bisection rather than by iteration. Error: the
+/// right side over left side decreases in r, so the root is found by Newton's method inside a shrinking interval. Error: the
 /// relative mean squared error of Frühwirth-Schnatter (2004, eq 16), the posterior's part with the
 /// effective sample size of its own terms.
 pub fn bridge(posterior: &PosteriorWeights, proposal: &Weights, draws: Draws) -> Result<Bridge, EvidenceError> {
@@ -102,30 +105,55 @@ impl<'a> Problem<'a> {
         self.chains.iter().map(|c| c.iter().map(term).collect()).collect()
     }
 
-    /// log of the right side over the left side.
-    fn gap(&self, r: f64) -> f64 {
-        stats::mean(&self.above(r)).ln() - stats::mean(&self.below(r).concat()).ln()
+    /// log of the right side over the left side, and its derivative in log r (always negative).
+    fn gap(&self, r: f64) -> (f64, f64) {
+        let (above, below) = (self.above(r), self.below(r).concat());
+        let slope = |x: &[f64], s: f64| stats::sum_by(x.len(), |i| x[i] * (1.0 - s * x[i])) / stats::sum(x);
+        let gap = stats::mean(&above).ln() - stats::mean(&below).ln();
+        (gap, -slope(&above, self.s1) - slope(&below, self.s2))
     }
 
+    /// Newton's method, by bisection where it would leave the interval that holds the root.
     fn root(&self) -> Option<f64> {
-        let finite = self.chains.iter().flatten().chain(self.proposal).copied().filter(|w| w.is_finite());
-        let (mut low, mut high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), w| (l.min(w), h.max(w)));
-        if !(low <= high) {
-            return None;
-        }
+        let middle = self.middle()?;
+        let (mut low, mut high) = (middle - 1.0, middle + 1.0);
         let mut step = 1.0;
-        while !(self.gap(low) >= 0.0 && self.gap(high) <= 0.0) {
-            (low, high) = (low - step, high + step);
-            step *= 2.0;
-            if step > f64::MAX.ln() {
+        while !(self.gap(low).0 >= 0.0 && self.gap(high).0 <= 0.0) {
+            if step > LARGEST_STEP {
                 return None;
             }
+            (low, high) = (low - step, high + step);
+            step *= 2.0;
         }
-        while high - low > TOLERANCE * (1.0 + low.abs()) {
-            let middle = 0.5 * (low + high);
-            if self.gap(middle) > 0.0 { low = middle } else { high = middle }
+        let tolerance = TOLERANCE * (1.0 + middle.abs());
+        let mut r = middle;
+        while high - low > tolerance {
+            let (gap, slope) = self.gap(r);
+            if gap > 0.0 {
+                low = r
+            } else {
+                high = r
+            }
+            let newton = r - gap / slope;
+            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            if (next - r).abs() < tolerance {
+                return Some(next);
+            }
+            r = next;
         }
-        Some(0.5 * (low + high))
+        Some(r)
+    }
+
+    /// Median of the finite log weights at posterior draws, or of those at the proposal's: extreme weights say nothing
+    /// about where the root is.
+    fn middle(&self) -> Option<f64> {
+        let median = |all: &mut dyn Iterator<Item = f64>| {
+            let mut finite: Vec<f64> = all.filter(|w| w.is_finite()).collect();
+            let half = finite.len() / 2;
+            (!finite.is_empty()).then(|| *finite.select_nth_unstable_by(half, f64::total_cmp).1)
+        };
+        let posterior = median(&mut self.chains.iter().flatten().copied());
+        posterior.or_else(|| median(&mut self.proposal.iter().copied()))
     }
 
     /// Root of the relative mean squared error.

@@ -123,7 +123,7 @@ fn one_sample(log: &[f64]) -> Estimate {
 /// and targets cut out of the proposal).
 fn shape(log: &[f64], smooth: &Psis) -> f64 {
     let length = tail_length(log.len(), 1.0);
-    if smooth.khat.is_nan() || log.len() <= length {
+    if smooth.log_total.is_nan() || log.len() <= length {
         return smooth.khat;
     }
     let mut sorted = log.to_vec();

@@ -4,6 +4,7 @@ use crate::density::{LogDensity, Proposal};
 use crate::evidence::bounds::{Bound, lower, upper};
 use crate::evidence::bridge::{Bridge, Draws, bridge};
 use crate::evidence::error::EvidenceError;
+use crate::evidence::estimate::ROUNDING;
 use crate::evidence::importance::{Importance, importance, replicated};
 use crate::evidence::sandwich::{Row, Sandwich, sandwich};
 use crate::evidence::weights::{PosteriorWeights, Weights, at, drawn};
@@ -72,7 +73,7 @@ where
     let lower_bounds = lower(&weights)?;
     let mut table = vec![Row::importance(&importance, replicates)];
     table.extend(lower_bounds.iter().map(|b| Row::lower(b, weights.fault())));
-    let (mut upper_bounds, mut bridged) = (vec![], None);
+    let (mut upper_bounds, mut bridged, mut doubt) = (vec![], None, None);
     if let Some(posterior) = posterior {
         let log: Vec<Vec<f64>> = posterior.chains.iter().map(|c| at(target, proposal, c)).collect::<Result<_, _>>()?;
         let all = PosteriorWeights::new(log)?;
@@ -83,6 +84,26 @@ where
         upper_bounds = upper(&fresh, &weights)?;
         let fault = fresh.fault().or(weights.fault());
         table.extend(upper_bounds.iter().map(|b| Row::upper(b, fault.clone())));
+        doubt = unreached(&fresh, &weights);
     }
-    Ok(Evidence { sandwich: sandwich(table), importance, lower_bounds, upper_bounds, bridge: bridged })
+    Ok(Evidence { sandwich: sandwich(table, doubt), importance, lower_bounds, upper_bounds, bridge: bridged })
+}
+
+/// Largest share of posterior draws that may weigh more than every particle. Under a proposal whose weights have a
+/// finite variance the expected share is about that of the largest weight in their sum.
+const UNREACHED: f64 = 0.05;
+
+/// Why the estimates cannot be trusted although their limits agree: posterior draws where the proposal never drew.
+fn unreached(posterior: &PosteriorWeights, weights: &Weights) -> Option<String> {
+    let largest = weights.log().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let all = posterior.chains().iter().flatten();
+    let share = all.clone().filter(|w| **w > largest + ROUNDING).count() as f64 / all.count() as f64;
+    (share > UNREACHED).then(|| {
+        format!(
+            "{:.0} % of the posterior draws weigh more than any of {} particles: the proposal misses a mode, or chains are \
+             stuck in one of no mass",
+            100.0 * share,
+            weights.log().len()
+        )
+    })
 }

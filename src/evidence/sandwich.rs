@@ -127,7 +127,7 @@ pub struct Sandwich {
     pub lower: f64,
     /// The smallest of the upper limits.
     pub upper: f64,
-    /// k-hat of its weights.
+    /// k-hat of its weights; where it has none (bridge sampling, bounds), the largest in the table.
     pub khat: f64,
     /// Its effective sample size.
     pub ess: f64,
@@ -150,8 +150,8 @@ pub fn bonferroni(limits: usize) -> f64 {
     -inv_phi(ALPHA / limits.max(1) as f64)
 }
 
-/// Joins the estimators.
-pub fn sandwich(table: Vec<Row>) -> Sandwich {
+/// Joins the estimators. `doubt` is a reason outside the table for which limits in order are not enough.
+pub fn sandwich(table: Vec<Row>, doubt: Option<String>) -> Sandwich {
     let usable = || table.iter().filter(|r| r.standing.usable() && !r.estimate.value.is_nan());
     let z = bonferroni(usable().map(|r| if r.kind == Kind::Both { 2 } else { 1 }).sum());
     let lowest = |best: Option<(f64, String)>, x: f64, name: &str| match best {
@@ -168,10 +168,14 @@ pub fn sandwich(table: Vec<Row>) -> Sandwich {
     let verdict = match above - below {
         _ if !bounded => Verdict::NotTrusted,
         gap if gap < -rounding(below) => Verdict::Contradiction,
+        _ if doubt.is_some() => Verdict::NotTrusted,
         gap if gap > WIDE => Verdict::Wide,
         _ => Verdict::Agree,
     };
-    let reason = reason(verdict, (below, &lower_by), (above, &upper_by), &table);
+    let reason = match doubt.filter(|_| bounded && verdict == Verdict::NotTrusted) {
+        Some(doubt) => doubt,
+        None => reason(verdict, (below, &lower_by), (above, &upper_by), &table),
+    };
     let middle = || Row {
         method: format!("{lower_by} to {upper_by}"),
         kind: Kind::Both,
@@ -191,7 +195,7 @@ pub fn sandwich(table: Vec<Row>) -> Sandwich {
         mcse: head.estimate.mcse,
         lower: below,
         upper: above,
-        khat: head.estimate.khat,
+        khat: if head.estimate.khat.is_nan() { worst_khat(&table) } else { head.estimate.khat },
         ess: head.estimate.ess,
         method: head.method,
         verdict,
@@ -200,6 +204,10 @@ pub fn sandwich(table: Vec<Row>) -> Sandwich {
         z,
         table,
     }
+}
+
+fn worst_khat(table: &[Row]) -> f64 {
+    table.iter().map(|r| r.estimate.khat).fold(f64::NAN, f64::max)
 }
 
 /// Limits of exact estimators, whose errors are zero, may cross by the rounding of log densities.

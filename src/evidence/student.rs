@@ -3,6 +3,7 @@
 use crate::base::special::lgamma;
 use crate::density::{LogDensity, Proposal};
 use crate::evidence::error::EvidenceError;
+use crate::guide::Start;
 use std::f64::consts::PI;
 
 /// Degrees of freedom: variances are finite, tails polynomial.
@@ -51,8 +52,10 @@ impl StudentT {
     }
 
     /// Around an affine start m + L u: the same location, the scale [`INFLATION`] times larger.
-    pub fn around(location: Vec<f64>, mut scale: Vec<f64>) -> Result<StudentT, EvidenceError> {
-        scale.iter_mut().for_each(|l| *l *= INFLATION);
+    pub fn around(start: &Start) -> Result<StudentT, EvidenceError> {
+        let Start { location, factor } = start.stretched(INFLATION);
+        let d = location.len();
+        let scale = (0..d).flat_map(|i| &factor[i * d..=i * d + i]).copied().collect();
         StudentT::new(location, scale)
     }
 

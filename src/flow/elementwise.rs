@@ -16,7 +16,7 @@ pub enum Elementwise {
     /// A rational-quadratic spline on [-limit, limit], the identity outside (Durkan et al. 2019). Slopes at inner
     /// knots are above 0.001, and bins have at least 0.001 of the box in either direction.
     Spline {
-        /// Number of bins.
+        /// Number of bins, 2 to 500.
         bins: usize,
         /// Half the side of the box.
         limit: f64,
@@ -24,23 +24,18 @@ pub enum Elementwise {
 }
 
 impl Elementwise {
-    /// Parameters of one coordinate, by part. Part p of m coordinates is an array `[m, parts[p]]`; parts follow
-    /// one another.
-    pub(super) fn parts(&self) -> Vec<usize> {
-        match self {
-            Elementwise::Affine { .. } => vec![1, 1],
-            Elementwise::Spline { bins, .. } => vec![*bins, *bins, bins - 1],
-        }
-    }
-
-    /// Parameters of one coordinate.
+    /// Parameters of one coordinate: shift and log-scale, or widths, heights and inner slopes. Those of m
+    /// coordinates are an array `[width, m]`.
     pub fn width(&self) -> usize {
-        self.parts().iter().sum()
+        match self {
+            Elementwise::Affine { .. } => 2,
+            Elementwise::Spline { bins, .. } => 3 * bins - 1,
+        }
     }
 
     /// For each of the `m * width` parameters, the coordinate that it belongs to.
     pub(super) fn owners(&self, m: usize) -> Vec<usize> {
-        self.parts().iter().flat_map(|&n| (0..m * n).map(move |k| k / n)).collect()
+        (0..m * self.width()).map(|k| k % m).collect()
     }
 
     /// Values and log-derivatives at x, each `[m]`, for the parameters `raw [m * width]`.

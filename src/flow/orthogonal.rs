@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Parameters};
 use crate::base::rng::Stream;
-use crate::graph::{Graph, Index, Shape, Var};
+use crate::graph::{Binary, Graph, Index, Shape, Var};
 
 /// `0..dim` in the random order that `seed` names (Fisher-Yates).
 pub(super) fn shuffled(dim: usize, seed: u64) -> Vec<usize> {
@@ -71,7 +71,7 @@ impl Layer for Permutation {
 /// A product of reflections x − 2 v (vᵀx) / (vᵀv) (Tomczak & Welling 2016, eq. 9): orthogonal, log |det| 0.
 /// Parameter `v [reflections, d]`. At the start neighbours are equal in pairs, so that an even number of
 /// reflections is the identity; where their number is odd, the last one stays a random reflection, which keeps
-/// a standard normal.
+/// a standard normal. A v of 0 gives NaN.
 #[derive(Clone, Debug)]
 pub struct Householder {
     dim: usize,
@@ -90,7 +90,7 @@ impl Householder {
         order.fold(x, |x, k| {
             let v = g.gather(all, Index::Stride { start: k * self.dim, stride: 1, len: self.dim }, shape);
             let (along, length) = (g.dot(v, x), g.dot(v, v));
-            let by = g.binary(crate::graph::Binary::Div, along, length);
+            let by = g.binary(Binary::Div, along, length);
             let by = g.scale(2.0, by);
             let step = g.mul(by, v);
             g.sub(x, step)

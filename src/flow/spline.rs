@@ -20,7 +20,7 @@ struct Bin {
     right: Var,
 }
 
-/// The spline of m coordinates; arrays `[m, bins]`.
+/// The spline of m coordinates; arrays `[bins, m]`, so that what runs over coordinates is contiguous.
 struct Spline {
     bins: usize,
     limit: f64,
@@ -35,10 +35,10 @@ struct Spline {
 }
 
 impl Spline {
-    /// Parameters: widths `[m, bins]`, heights `[m, bins]`, inner slopes `[m, bins - 1]`.
+    /// Parameters: widths `[bins, m]`, heights `[bins, m]`, inner slopes `[bins - 1, m]`.
     fn new(g: &mut Graph, raw: Var, m: usize, bins: usize, limit: f64) -> Spline {
         let part = |g: &mut Graph, start: usize, n: usize| {
-            g.gather(raw, Index::Stride { start: start * m, stride: 1, len: m * n }, Shape::new(&[m, n]))
+            g.gather(raw, Index::Stride { start: start * m, stride: 1, len: m * n }, Shape::new(&[n, m]))
         };
         let (w, h) = (part(g, 0, bins), part(g, bins, bins));
         let (x, width) = partition(g, w, limit);
@@ -49,37 +49,25 @@ impl Spline {
         let inner = g.unary(Unary::Softplus, inner);
         let inner = g.shift(inner, LEAST_SLOPE);
         // Slope 1 at both ends of the box meets the identity outside.
-        let one = g.filled(1.0, Shape::new(&[1]));
-        let all = g.concat(&[inner, one], Shape::new(&[m * (bins - 1) + 1]));
-        let end = m * (bins - 1);
-        let slopes = |g: &mut Graph, first: usize| {
-            let knot = |k: usize| (k % bins + first).checked_sub(1).filter(|&j| j < bins - 1);
-            let at = |k: usize| knot(k).map_or(end, |j| k / bins * (bins - 1) + j) as u32;
-            g.gather(all, Index::from_table((0..m * bins).map(at).collect()), Shape::new(&[m, bins]))
-        };
-        let (left, right) = (slopes(g, 0), slopes(g, 1));
+        let (one, shape) = (g.filled(1.0, Shape::new(&[1, m])), Shape::new(&[bins, m]));
+        let (left, right) = (g.concat(&[one, inner], shape), g.concat(&[inner, one], shape));
         Spline { bins, limit, x, width, y, height, left, right }
     }
 
     /// The bin of each coordinate, by the position of `v [m]` among the lower edges of all bins.
     fn bin(&self, g: &mut Graph, v: Var, edges: Var) -> Bin {
         let m = g.shape(v).count();
-        let shape = Shape::new(&[m, self.bins]);
-        let v = g.broadcast_trailing(v, shape);
+        let (shape, inner) = (Shape::new(&[self.bins, m]), Shape::new(&[self.bins - 1, m]));
+        let edges = g.gather(edges, Index::Stride { start: m, stride: 1, len: (self.bins - 1) * m }, inner);
+        let v = g.broadcast(v, inner);
         let above = g.binary(Binary::Le, edges, v);
         // 1 in the bin itself: above its edge, not above the next one. Inside the box every value is above the first.
-        let flat = g.reshape(above, Shape::new(&[m * self.bins]));
-        let ends = g.constant(vec![1.0, 0.0], Shape::new(&[2]));
-        let all = g.concat(&[flat, ends], Shape::new(&[m * self.bins + 2]));
-        let (one, zero) = (m * self.bins, m * self.bins + 1);
-        let this = |k: usize| if k.is_multiple_of(self.bins) { one } else { k } as u32;
-        let next = |k: usize| if k % self.bins + 1 == self.bins { zero } else { k + 1 } as u32;
-        let this = g.gather(all, Index::from_table((0..m * self.bins).map(this).collect()), shape);
-        let next = g.gather(all, Index::from_table((0..m * self.bins).map(next).collect()), shape);
+        let (one, zero) = (g.filled(1.0, Shape::new(&[1, m])), g.filled(0.0, Shape::new(&[1, m])));
+        let (this, next) = (g.concat(&[one, above], shape), g.concat(&[above, zero], shape));
         let chosen = g.sub(this, next);
         let mut pick = |values: Var| {
             let p = g.mul(chosen, values);
-            g.fold(Fold::Sum, p, 1)
+            g.fold(Fold::Sum, p, 0)
         };
         Bin {
             x: pick(self.x),
@@ -106,18 +94,20 @@ impl Spline {
     }
 }
 
-/// Lower edges and sizes `[m, bins]` of the bins that softmax makes of [-limit, limit].
+/// Lower edges and sizes `[bins, m]` of the bins that softmax makes of [-limit, limit].
 fn partition(g: &mut Graph, raw: Var, limit: f64) -> (Var, Var) {
     let shape = g.shape(raw);
-    let bins = shape.dims()[1];
-    let total = g.fold(Fold::LogSumExp, raw, 1);
-    let total = g.broadcast_trailing(total, shape);
+    let bins = shape.dims()[0];
+    let total = g.fold(Fold::LogSumExp, raw, 0);
+    let total = g.broadcast(total, shape);
     let share = g.sub(raw, total);
     let share = g.exp(share);
     let free = g.scale(2.0 * limit * (1.0 - LEAST_BIN * bins as f64), share);
     let size = g.shift(free, 2.0 * limit * LEAST_BIN);
-    let upper = g.cumsum(size, false);
-    let lower = g.sub(upper, size);
+    // Running sums over bins, as a product with the strict lower triangle.
+    let before = (0..bins * bins).map(|k| f64::from(u8::from(k % bins < k / bins))).collect::<Vec<f64>>();
+    let before = g.constant(before, Shape::new(&[bins, bins]));
+    let lower = g.matmul(before, size, false, false);
     (g.shift(lower, -limit), size)
 }
 

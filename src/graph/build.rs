@@ -79,6 +79,15 @@ impl Graph {
         &self.inputs
     }
 
+    /// The node at a place of the list.
+    ///
+    /// # Panics
+    /// Where the list is shorter.
+    pub fn var(&self, place: usize) -> Var {
+        assert!(place < self.nodes.len(), "node {place} of {}", self.nodes.len());
+        Var(place as u32)
+    }
+
     /// The node of `v`.
     pub fn node(&self, v: Var) -> &Node {
         &self.nodes[v.index()]

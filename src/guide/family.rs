@@ -23,6 +23,8 @@ pub struct Family {
     pub base: Base,
     /// The map, base → target.
     pub flow: Flow,
+    /// Its layers before the affine one, as they were asked for.
+    pub nonlinear: Option<String>,
     scale: Scale,
 }
 
@@ -38,7 +40,13 @@ impl Family {
             Scale::Full => "affine(full)",
         };
         let text = nonlinear.map_or_else(|| affine.to_string(), |n| format!("{n} -> {affine}"));
-        Ok(Family { base, flow: Flow::parse(&text, dim, 0)?, scale })
+        let flow = Flow::parse(&text, dim, 0)?;
+        Ok(Family { base, flow, nonlinear: nonlinear.map(str::to_string), scale })
+    }
+
+    /// The affine layer.
+    pub fn scale(&self) -> Scale {
+        self.scale
     }
 
     /// Number of coordinates.

@@ -1,9 +1,10 @@
 //! An affine start: a location and a scale from which a family sets out.
 
 use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
 
 /// Location m and lower triangular factor L of the covariance L Lᵀ.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// Location, `[dim]`.
     pub location: Vec<f64>,

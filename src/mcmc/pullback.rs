@@ -4,6 +4,8 @@
 
 use crate::base::rng::Stream;
 use crate::density::{Gradient, LogDensity, Transport};
+use crate::mcmc::sink::{Draw, Sink};
+use std::io;
 
 /// The density of u where x = T(u) has the target's: log p(T(u)) + log |det dT/du|.
 ///
@@ -62,5 +64,32 @@ impl<T: Gradient + ?Sized, M: Transport + ?Sized> Gradient for Pullback<'_, T, M
         let logp = self.target.logp_grad(x, gx, ws);
         self.map.pull(u, gx, grad, ws);
         logp + log_det
+    }
+}
+
+/// Hands draws in u on as draws in x: position T(u) and log density log p(x). Gradient and energy stay those in u.
+pub struct Pushing<'a, M: ?Sized, S> {
+    map: &'a M,
+    inner: S,
+    x: Vec<f64>,
+    ws: Vec<f64>,
+}
+
+impl<'a, M: Transport + ?Sized, S> Pushing<'a, M, S> {
+    /// In front of `inner`.
+    pub fn new(map: &'a M, inner: S) -> Self {
+        Pushing { map, inner, x: vec![0.0; map.dim()], ws: vec![0.0; map.scratch()] }
+    }
+
+    /// The sink behind.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<M: Transport + ?Sized, S: Sink> Sink for Pushing<'_, M, S> {
+    fn draw(&mut self, d: &Draw<'_>) -> io::Result<()> {
+        let log_det = self.map.forward(d.x, &mut self.x, &mut self.ws);
+        self.inner.draw(&Draw { x: &self.x, logp: d.logp - log_det, ..*d })
     }
 }

@@ -144,6 +144,11 @@ impl Levels {
         &self.bases[b]
     }
 
+    /// All bases.
+    pub fn bases(&self) -> &[Base] {
+        &self.bases
+    }
+
     /// Base of a level.
     pub fn base(&self, l: LevelId) -> &Base {
         &self.bases[self.base_id(l)]
@@ -289,13 +294,7 @@ impl Levels {
 
     /// Row of `above` for each row of base `below`.
     pub fn ancestor_rows(&self, above: BaseId, below: BaseId) -> Index {
-        let mut index = Index::Stride { start: 0, stride: 1, len: self.bases[below].len };
-        let mut b = below;
-        while b != above {
-            index = index.then(&self.bases[b].parent_row);
-            b = self.bases[b].parent;
-        }
-        index
+        rows_above(&self.bases, above, below).expect("a base lies in the other")
     }
 
     /// Stored event of `from` for each stored event of `to`, a level at or below it.
@@ -340,4 +339,18 @@ impl Levels {
         }
         Index::from_table(table)
     }
+}
+
+/// Row of `above` for each row of base `below`; `None` where it does not lie in `above`.
+pub fn rows_above(bases: &[Base], above: BaseId, below: BaseId) -> Option<Index> {
+    let mut index = Index::Stride { start: 0, stride: 1, len: bases[below].len };
+    let mut b = below;
+    while b != above {
+        if b == 0 {
+            return None;
+        }
+        index = index.then(&bases[b].parent_row);
+        b = bases[b].parent;
+    }
+    Some(index)
 }

@@ -2,6 +2,7 @@
 
 pub mod compiled;
 pub mod data;
+pub mod hidden;
 pub mod level;
 pub mod lower;
 pub mod posterior;

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::data::{DataError, DataFile};
+use super::hidden::{Hidden, HiddenError};
+use super::level::Base;
 use super::lower::{Lower, Mode};
 use super::separable::Plate;
-use super::site::{FactorKind, Note, Site, Summed, Term};
+use super::site::{BoundData, DataUse, FactorKind, Note, Param, Site, Summed, Term};
 use crate::dsl::ast::Block;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::parser::parse;
@@ -46,6 +49,9 @@ pub enum ModelError {
     /// The data file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Summed-out latents cannot be drawn.
+    #[error(transparent)]
+    Hidden(#[from] HiddenError),
 }
 
 /// Settings of a binding beside the data.
@@ -55,6 +61,11 @@ pub struct Settings {
     pub set: HashMap<String, f64>,
     /// Values of params instead of their initial ones.
     pub params: HashMap<String, Vec<f64>>,
+    /// Seed of the initial weights of networks.
+    pub seed: u64,
+    /// Params become inputs of the graph, for a trainer, instead of constants. Programs then have more inputs than
+    /// the latents, so [`super::compiled::Compiled`] is for bindings without it.
+    pub trainable: bool,
 }
 
 impl Model {
@@ -84,11 +95,27 @@ impl Model {
         self.lower(data, settings).map_err(|d| wrong(&self.file, &self.source, d))
     }
 
-    fn lower(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, Diagnostic> {
-        let walk = || Lower::new(Mode::Density, data, &settings.set, &settings.params);
-        let mut first = walk();
-        first.run(&self.tree)?;
-        let mut l = first;
+    /// Exact draws of the summed-out latents given the others; `None` where the model has none.
+    pub fn hidden(&self, data: &DataFile, settings: &Settings) -> Result<Option<Hidden>, ModelError> {
+        let wrap = |d| wrong(&self.file, &self.source, d);
+        let mut l = self.walked(data, settings, true).map_err(wrap)?;
+        if l.discrete.is_empty() {
+            return Ok(None);
+        }
+        let (tables, nodes) = l.hidden_tables().map_err(wrap)?;
+        Ok(Some(Hidden::new(&l.g, &l.sites, l.hidden_sites(), &tables, &nodes)?))
+    }
+
+    /// Walks the model, twice where statements fill latents.
+    fn walked<'m>(
+        &'m self,
+        data: &'m DataFile,
+        settings: &'m Settings,
+        constrained: bool,
+    ) -> Result<Lower<'m>, Diagnostic> {
+        let walk = || Lower { constrained, ..Lower::new(Mode::Density, data, settings) };
+        let mut l = walk();
+        l.run(&self.tree)?;
         if !l.planned.is_empty() {
             let mut plan = std::mem::take(&mut l.planned);
             plan.values_mut().for_each(|p| p.elements.sort_unstable());
@@ -97,21 +124,33 @@ impl Model {
             l.run(&self.tree)?;
             l.close_sites()?;
         }
+        Ok(l)
+    }
+
+    fn lower(&self, data: &DataFile, settings: &Settings) -> Result<Posterior, Diagnostic> {
+        let mut l = self.walked(data, settings, false)?;
         let totals = l.totals()?;
         let unused = l.unused_keys();
         let nodes = l.report_nodes();
         let reports = l.reports.iter().map(|r| r.name.clone()).zip(nodes).collect();
+        let plates = l.plate_list(&totals.terms);
         Ok(Posterior {
             dim: l.sites.iter().map(|s| s.free).sum(),
             sites: std::mem::take(&mut l.sites),
             notes: std::mem::take(&mut l.notes),
             reports,
+            rows: std::mem::take(&mut l.rows),
+            params: std::mem::take(&mut l.held),
+            hidden_reports: std::mem::take(&mut l.hidden_reports),
             unused,
             lp: totals.lp,
             lp_nojac: totals.lp_nojac,
             log_likelihood: totals.log_likelihood,
-            plates: l.plate_list(&totals.terms),
+            plates,
             discrete: l.discrete.iter().map(|d| (d.name.clone(), d.span)).collect(),
+            bases: l.levels.bases().to_vec(),
+            uses: l.data_read(),
+            data: l.bound_data(),
             terms: totals.terms,
             sums: totals.sums,
             graph: l.g,
@@ -133,6 +172,9 @@ pub struct Kept {
     pub node: Var,
 }
 
+/// An index of a plate or loop and its value in each row of a statement.
+pub type RowIndex = (String, Arc<[f64]>);
+
 /// A model with its data.
 #[derive(Clone, Debug)]
 pub struct Posterior {
@@ -142,6 +184,12 @@ pub struct Posterior {
     pub sites: Vec<Site>,
     /// Kept derived values.
     pub reports: Vec<(String, Kept)>,
+    /// Params in order of declaration.
+    pub params: Vec<Param>,
+    /// Reports that read a summed-out latent: they need a draw of it, from [`Model::hidden`].
+    pub hidden_reports: Vec<String>,
+    /// Rows of the statements inside plates and loops, by the label that their nodes have in the graph.
+    pub rows: HashMap<u32, Vec<RowIndex>>,
     /// Remarks about lines of the model.
     pub notes: Vec<Note>,
     /// Keys of the data file that the model does not use.
@@ -162,6 +210,12 @@ pub struct Posterior {
     pub discrete: Vec<(String, Span)>,
     /// Plates outside loops.
     pub plates: Vec<Plate>,
+    /// Index spaces of plates, loops and branches; see [`super::level`].
+    pub bases: Vec<Base>,
+    /// What of the data the statements read and observe.
+    pub uses: Vec<DataUse>,
+    /// The data that the model declares.
+    pub data: Vec<BoundData>,
 }
 
 impl Posterior {

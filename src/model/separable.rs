@@ -1,5 +1,6 @@
 //! Plates and what lies in their rows; which of them are separable (rule R37).
 
+use super::level::BaseId;
 use super::posterior::Posterior;
 use super::row::labels::{Tags, forward, join};
 use super::site::Term;
@@ -27,6 +28,8 @@ pub struct Plate {
     pub name: String,
     /// Place of the index variable.
     pub span: Span,
+    /// Its base.
+    pub base: BaseId,
     /// Number of rows.
     pub rows: usize,
     /// Latents with coordinates declared in it.

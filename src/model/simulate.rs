@@ -54,7 +54,7 @@ impl Model {
         settings: &Settings,
         rng: &mut Stream,
     ) -> Result<DataFile, ModelError> {
-        let mut l = Lower::new(Mode::Simulate { rng, given: None }, data, &settings.set, &settings.params);
+        let mut l = Lower::new(Mode::Simulate { rng, given: None }, data, settings);
         l.run(&self.tree).map_err(|d| wrong(&self.file, &self.source, d))?;
         let mut out = DataFile::default();
         for key in data.keys() {
@@ -106,7 +106,7 @@ impl Model {
         keep_data: bool,
     ) -> Result<Simulated, ModelError> {
         let wrap = |d| wrong(&self.file, &self.source, d);
-        let mut l = Lower::new(Mode::Simulate { rng, given }, data, &settings.set, &settings.params);
+        let mut l = Lower::new(Mode::Simulate { rng, given }, data, settings);
         l.keep_data = keep_data;
         l.run(&self.tree).map_err(wrap)?;
         l.keep_filled_latents();

@@ -1,5 +1,7 @@
 //! What a lowered model is made of: sites, factors, reports, notes.
 
+use std::sync::Arc;
+
 use super::level::{BaseId, LevelId};
 use super::value::Val;
 use crate::dsl::span::Span;
@@ -79,8 +81,6 @@ pub struct Term {
     /// The discrete latents it reads: site, and element for each row of its base ([`super::level::NONE`]: none). A
     /// term with any enters the density through sums over their states.
     pub discrete: Vec<(usize, Vec<u32>)>,
-    /// The observed data, with an element for each of its own (or for each of its rows a few).
-    pub target: Option<Observed>,
 }
 
 /// Addends of the log density that are left of terms with discrete latents, once these are summed out.
@@ -93,13 +93,55 @@ pub struct Summed {
     pub elements: Vec<(usize, u32)>,
 }
 
-/// Elements of a data variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// Name of the data variable.
+/// A data variable with its values.
+#[derive(Clone, Debug)]
+pub struct BoundData {
+    /// Name in the model.
     pub name: String,
-    /// Its elements, rows of the level first.
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Values, row-major.
+    pub values: Arc<[f64]>,
+}
+
+/// Elements of data that a statement reads other than as an index, or observes.
+#[derive(Clone, Debug)]
+pub struct DataUse {
+    /// Place in [`super::posterior::Posterior::data`].
+    pub data: usize,
+    /// Base of the rows that read them.
+    pub base: BaseId,
+    /// The elements, rows of the base first.
     pub elements: Vec<u32>,
+    /// The term that observes them; none where they are read.
+    pub term: Option<usize>,
+}
+
+/// A param: maximised by a trainer, held at a value by everything else.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Name; the layers of a network `f` are `f.W1`, `f.b1`, `f.W2`, …
+    pub name: String,
+    /// Place of its declaration.
+    pub span: Span,
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Where the value lies, for people: an interval, or a type.
+    pub constraint: String,
+    /// The value, row-major: initial, or from the parameter file.
+    pub value: Vec<f64>,
+    /// The input of the graph, where a trainer has asked for it; otherwise the value is folded into the graph.
+    pub input: Option<ParamInput>,
+}
+
+/// A param as an input of the graph.
+#[derive(Clone, Debug)]
+pub struct ParamInput {
+    /// Input with its free coordinates (the transforms of section 13 of the manual), the same for all particles. The
+    /// inputs of latents and params are in order of declaration.
+    pub node: Var,
+    /// Free coordinates of the value.
+    pub start: Vec<f64>,
 }
 
 /// A kept value.

@@ -3,11 +3,12 @@
 //! | mutant | what is wrong | killed by |
 //! |---|---|---|
 //! | [`WrongSign`] | the log-determinant has the other sign | log-determinant of the Jacobian |
-//! | [`SwappedMask`] | the inverse splits the coordinates the other way | round trip |
+//! | [`SwappedMask`] | the inverse has the mask of the other half, or of the reversed order | round trip |
 //! | [`missing_permutation`] | every coupling moves the same half | every coordinate is transformed |
 //! | [`DroppedContext`] | the context is accepted and not used | the context counts |
 
 use crate::base::rng::Stream;
+use crate::flow::autoregressive::Autoregressive;
 use crate::flow::coupling::Coupling;
 use crate::flow::elementwise::Elementwise;
 use crate::flow::mlp::{Activation, Network};
@@ -56,21 +57,28 @@ impl Layer for WrongSign {
     }
 }
 
-/// A coupling whose inverse keeps what the forward direction moves.
+/// A layer whose inverse has another mask than its forward direction.
 #[derive(Debug)]
 pub struct SwappedMask {
-    there: Coupling,
-    back: Coupling,
+    there: Box<dyn Layer>,
+    back: Box<dyn Layer>,
 }
 
 impl SwappedMask {
-    /// On an even number of coordinates, so that both ways have the same parameters.
-    pub fn new(dim: usize) -> SwappedMask {
+    /// A coupling whose inverse keeps what forward moves; on an even number of coordinates, so that both have the
+    /// same parameters.
+    pub fn coupling(dim: usize) -> SwappedMask {
         let coupling = |half: bool| {
             let moves: Vec<bool> = (0..dim).map(|k| (k < dim / 2) == half).collect();
-            Coupling::new(&moves, 0, MAP, &network())
+            Box::new(Coupling::new(&moves, 0, MAP, &network()))
         };
         SwappedMask { there: coupling(true), back: coupling(false) }
+    }
+
+    /// An autoregressive layer whose inverse has the reversed order.
+    pub fn autoregressive(dim: usize) -> SwappedMask {
+        let layer = |reversed: bool| Box::new(Autoregressive::new(dim, 0, reversed, MAP, &network()));
+        SwappedMask { there: layer(false), back: layer(true) }
     }
 }
 

@@ -29,9 +29,9 @@ const TRIAL: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rung {
     /// Name in the table.
-    pub name: &'static str,
+    pub name: String,
     /// Layers before the affine one, in the grammar of [`crate::flow::Flow::parse`].
-    pub nonlinear: Option<&'static str>,
+    pub nonlinear: Option<String>,
     /// The affine layer.
     pub scale: Scale,
 }
@@ -44,17 +44,24 @@ pub fn rungs(dim: usize) -> Vec<Rung> {
         _ => ("realnvp(4)", "realnvp(8)"),
     };
     let scale = if dim > LARGE { Scale::Diagonal } else { Scale::Full };
-    let mut rungs = vec![Rung { name: "mean field", nonlinear: None, scale: Scale::Diagonal }];
+    let rung = |name: &str, nonlinear: Option<&str>, scale| Rung {
+        name: name.into(),
+        nonlinear: nonlinear.map(String::from),
+        scale,
+    };
+    let mut rungs = vec![rung("mean field", None, Scale::Diagonal)];
     if dim > 1 && dim <= LARGE {
-        rungs.push(Rung { name: "full rank", nonlinear: None, scale });
+        rungs.push(rung("full rank", None, scale));
     }
-    rungs.push(Rung { name: "small flow", nonlinear: Some(four), scale });
-    rungs.push(Rung { name: "large flow", nonlinear: Some(eight), scale });
+    rungs.push(rung(four, Some(four), scale));
+    rungs.push(rung(eight, Some(eight), scale));
     rungs
 }
 
 /// How to climb.
 pub struct Ladder<'a> {
+    /// Whether every rung was asked for: then all are trained, and the last one that is airworthy is taken.
+    pub asked: bool,
     /// Families in order.
     pub rungs: Vec<Rung>,
     /// Base of all of them.
@@ -75,7 +82,7 @@ pub struct Ladder<'a> {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Name of the rung.
-    pub name: &'static str,
+    pub name: String,
     /// The flow.
     pub architecture: String,
     /// Number of parameters.
@@ -143,9 +150,9 @@ pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Cl
     let (mut best, mut failure): (Option<(usize, Tried)>, Option<TrainError>) = (None, None);
     for rung in &ladder.rungs {
         let began = Instant::now();
-        let family = Arc::new(Family::new(target.dim(), ladder.base, rung.nonlinear, rung.scale)?);
+        let family = Arc::new(Family::new(target.dim(), ladder.base, rung.nonlinear.as_deref(), rung.scale)?);
         let tried = attempt(target, &family, &starts, ladder);
-        let report = Report::new(rung.name, &family, &tried, began.elapsed().as_secs_f64());
+        let report = Report::new(&rung.name, &family, &tried, began.elapsed().as_secs_f64());
         if let Some(progress) = ladder.progress {
             progress(&report);
         }
@@ -159,8 +166,8 @@ pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Cl
                 if family.is_affine() {
                     starts.push(family.affine(&tried.trained.guide.theta));
                 }
-                more = tried.asks_for_more(last);
-                let better = last.is_none_or(|l| bound.value > l.value);
+                more = ladder.asked || tried.asks_for_more(last);
+                let better = ladder.asked || last.is_none_or(|l| bound.value > l.value);
                 if better && (tried.airworthiness.passed() || best.is_none()) {
                     best = Some((reports.len() - 1, tried));
                 }
@@ -209,7 +216,7 @@ fn attempt<T: Gradient + ?Sized>(
 }
 
 impl Report {
-    fn new(name: &'static str, family: &Family, tried: &Result<Tried, TrainError>, seconds: f64) -> Report {
+    fn new(name: &str, family: &Family, tried: &Result<Tried, TrainError>, seconds: f64) -> Report {
         let nan = Bound { value: f64::NAN, se: f64::NAN };
         let (bound, khat, steps, skipped) = match tried {
             Ok(t) => (t.trained.bound, t.khat, t.trained.state.step, t.trained.state.skipped),
@@ -218,7 +225,18 @@ impl Report {
         let failure = tried.as_ref().err().map(|e| e.to_string());
         let (architecture, parameters) = (family.flow.to_string(), family.flow.len());
         let airworthiness = tried.as_ref().ok().map(|t| t.airworthiness.clone());
-        Report { name, architecture, parameters, bound, khat, steps, skipped, seconds, airworthiness, failure }
+        Report {
+            name: name.into(),
+            architecture,
+            parameters,
+            bound,
+            khat,
+            steps,
+            skipped,
+            seconds,
+            airworthiness,
+            failure,
+        }
     }
 }
 

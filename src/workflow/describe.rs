@@ -128,7 +128,7 @@ impl Description {
 
 impl Remark {
     /// Place and text.
-    fn placed(&self) -> String {
+    pub fn placed(&self) -> String {
         self.place.iter().map(|p| format!("{p}: ")).chain([self.text.clone()]).collect()
     }
 }

@@ -1,9 +1,10 @@
-//! Reports that are drawn (`report n ~ law`), for each posterior draw.
+//! Reports that are drawn for each posterior draw: `report n ~ law`, and those that read a summed-out latent.
 
 use crate::base::rng::Stream;
 use crate::dsl::ast::{Block, ReportKind, StmtKind};
 use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
+use crate::model::hidden::Hidden;
 use crate::model::lower::element;
 use crate::model::posterior::{Model, ModelError, Settings};
 use crate::model::simulate::{Drawn, Latents};
@@ -15,6 +16,9 @@ pub struct Predict<'a> {
     data: &'a DataFile,
     settings: &'a Settings,
     latents: Vec<Elements>,
+    hidden: Option<Hidden>,
+    /// Names of reports that the density computes.
+    computed: Vec<String>,
     /// Drawn reports with their element names.
     pub reports: Vec<(String, Vec<String>)>,
 }
@@ -38,14 +42,19 @@ impl<'a> Predict<'a> {
         compiled: &Compiled,
         layout: &Layout,
     ) -> Drawable<'a> {
-        if !draws_reports(&model.tree) {
+        if !draws_reports(&model.tree) && compiled.posterior.hidden_reports.is_empty() {
             return Drawable::Nothing;
         }
         let latents = match Elements::group(&layout.names[..layout.latents]) {
             Ok(latents) => latents,
             Err(name) => return Drawable::No(format!("drawn reports are left out: `{name}` is too large")),
         };
-        let mut predict = Predict { model, data, settings, latents, reports: vec![] };
+        let hidden = match model.hidden(data, settings) {
+            Ok(hidden) => hidden,
+            Err(why) => return Drawable::No(format!("drawn reports are left out: {why}")),
+        };
+        let computed = compiled.posterior.reports.iter().map(|r| r.0.clone()).collect();
+        let mut predict = Predict { model, data, settings, latents, hidden, computed, reports: vec![] };
         let mut values = vec![0.0; layout.width];
         compiled.values(&vec![0.0; compiled.posterior.dim], &mut values, &mut vec![]);
         let row: Vec<f64> = layout.positions.iter().map(|&p| values[p]).collect();
@@ -59,12 +68,12 @@ impl<'a> Predict<'a> {
     }
 
     fn reports_at(&self, known: &[f64], rng: &mut Stream) -> Result<Vec<Drawn>, String> {
-        let given: Latents = self.latents.iter().map(|e| (e.name.clone(), e.collect(known))).collect();
-        let s = self.model.predict_reports(self.data, self.settings, rng, &given).map_err(text)?;
-        if let Some(l) = s.latents.iter().find(|l| !given.contains_key(&l.name)) {
-            return Err(format!("the discrete latent `{}` is summed out and has no draws to predict from", l.name));
+        let mut given: Latents = self.latents.iter().map(|e| (e.name.clone(), e.collect(known))).collect();
+        if let Some(h) = &self.hidden {
+            h.draw(&mut given, rng).map_err(|e| e.to_string())?;
         }
-        Ok(s.reports.into_iter().filter(|r| r.drawn).collect())
+        let s = self.model.predict_reports(self.data, self.settings, rng, &given).map_err(text)?;
+        Ok(s.reports.into_iter().filter(|r| !self.computed.contains(&r.name)).collect())
     }
 
     /// Draws the reports for one row of kept values; stream ("report", `index`) of the seed.

@@ -5,14 +5,21 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::base::simd::Isa;
+use crate::evidence::run::{Evidence, Settings as EvidenceSettings};
 use crate::mcmc::config::{Control, Nuts};
+use crate::mcmc::init::Init;
+use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Settings};
 use crate::workflow::describe::Description;
+use crate::workflow::evidence::estimate;
 use crate::workflow::fit::Fit;
 use crate::workflow::gradient::{Extent, GradientTest, NoPoint};
+use crate::workflow::guide_file;
+use crate::workflow::ladder::{self, Fitted};
 use crate::workflow::layout::Layout;
+use crate::workflow::method::{Method, choose, prior_points};
 use crate::workflow::predict::{Drawable, Predict};
 use crate::workflow::sample::{Output, WorkflowError, sample};
 use crate::workflow::start::Start;
@@ -30,6 +37,14 @@ pub struct Job<'a> {
     pub nuts: Nuts,
     /// Where chains start.
     pub start: Start,
+    /// How to draw.
+    pub method: Method,
+    /// The guide to fit, where the method or the evidence needs one.
+    pub guide: ladder::Options,
+    /// A file with a guide for this posterior, instead.
+    pub guide_file: Option<PathBuf>,
+    /// Whether log p(x) is estimated, and how.
+    pub evidence: Option<EvidenceSettings>,
     /// Whether the gradient is tested before.
     pub test_gradient: bool,
     /// Folder for draws, `config.json` and `summary.json`; nothing is written without.
@@ -49,6 +64,22 @@ pub struct Check {
     pub gradient: Option<Result<GradientTest, NoPoint>>,
 }
 
+/// A fitted guide and the method that follows from it.
+pub struct Guided {
+    /// How the draws were made.
+    pub method: Method,
+    /// Why.
+    pub reason: String,
+    fitted: Fitted,
+}
+
+impl Guided {
+    /// The guide with the way to it.
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
+    }
+}
+
 /// A finished run.
 pub struct Run {
     /// The programs of the posterior.
@@ -57,6 +88,10 @@ pub struct Run {
     pub check: Check,
     /// Draws, summaries, accounts.
     pub fit: Fit,
+    /// The guide, where one was fitted.
+    pub guided: Option<Guided>,
+    /// log p(x), where it was asked for and can be had.
+    pub evidence: Option<Evidence>,
     /// What was left out, and why.
     pub notes: Vec<String>,
     /// What the diagnostics say.
@@ -74,6 +109,10 @@ impl<'a> Job<'a> {
             settings: Settings::default(),
             nuts: Nuts::default(),
             start: Start::default(),
+            method: Method::default(),
+            guide: ladder::Options::default(),
+            guide_file: None,
+            evidence: None,
             test_gradient: true,
             folder: None,
             config: Value::Null,
@@ -101,6 +140,42 @@ impl<'a> Job<'a> {
         write(&folder.join("config.json"), &json!({ "version": version, "arguments": self.config, "nuts": self.nuts }))
     }
 
+    /// The guide and what follows from it; `None` where neither method nor evidence needs one.
+    fn guided(
+        &self,
+        compiled: &Compiled,
+        check: &Check,
+        control: &Control<'_>,
+    ) -> Result<(Option<Guided>, Vec<String>), WorkflowError> {
+        let mut notes = vec![];
+        let normalised = check.description.up_to_constant.is_empty();
+        if self.evidence.is_some() && !normalised {
+            notes.push("the evidence is not estimated: the density is known up to a constant only".into());
+        }
+        let evidence = self.evidence.is_some() && normalised;
+        if compiled.posterior.dim == 0 || (self.method == Method::Nuts && !evidence) {
+            return Ok((None, notes));
+        }
+        let options = ladder::Options { seed: self.nuts.seed, ..self.guide.clone() };
+        let fitted = match &self.guide_file {
+            Some(path) => Ok(guide_file::load(path, compiled, self.data, self.nuts.seed)?),
+            None => ladder::fit(compiled, &options, control.cancel),
+        };
+        let fitted = match fitted {
+            Ok(fitted) => fitted,
+            Err(e) if self.method == Method::Transport => return Err(e.into()),
+            Err(e) => {
+                notes.push(format!("no guide, so no evidence: {e}"));
+                return Ok((None, notes));
+            }
+        };
+        let (method, reason) = match self.method {
+            Method::Auto => choose(&fitted),
+            asked => (asked, "asked for".into()),
+        };
+        Ok((Some(Guided { method, reason, fitted }), notes))
+    }
+
     fn check(&self, compiled: &Compiled) -> Check {
         let test = || GradientTest::new(compiled, self.nuts.seed, Extent::QUICK);
         Check {
@@ -111,13 +186,25 @@ impl<'a> Job<'a> {
 }
 
 /// Does a job; `checked` is told what is known before the first draw.
+///
+/// ```
+/// use thalweg::mcmc::config::Control;
+/// use thalweg::model::{data::DataFile, posterior::Model};
+/// use thalweg::workflow::run::{Job, run};
+///
+/// let model = Model::from_text("coin", "data y: int\nlatent p ~ beta(1, 1)\nobserve y ~ binomial(10, p)\n")?;
+/// let data = DataFile::from_json("{\"y\": 7}")?;
+/// let done = run(&Job::new(&model, &data), &Control::default(), &|check| println!("{}", check.text()))?;
+/// println!("{}verdict: {}", done.text(false), done.verdict.text());
+/// assert!((done.fit.get("p").map_or(0.0, |s| s.mean) - 8.0 / 12.0).abs() < 0.05);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Result<Run, WorkflowError> {
     job.nuts.check()?;
     let compiled = Compiled::with_isa(job.model.bind_with(job.data, &job.settings)?, job.isa);
     let check = job.check(&compiled);
     checked(&check);
-    let init = job.start.init(&compiled, job.nuts.chains, job.nuts.seed)?;
-    let mut notes = vec![];
+    let (guided, mut notes) = job.guided(&compiled, &check, control)?;
     let predict = match Predict::find(job.model, job.data, &job.settings, &compiled, &Layout::new(&compiled)) {
         Drawable::Nothing => None,
         Drawable::Yes(p) => Some(p),
@@ -129,18 +216,67 @@ pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Re
     if let Some(folder) = &job.folder {
         job.prepare(folder)?;
     }
-    let output = Output { folder: job.folder.clone(), header: job.header() };
-    let fit = sample(job.model, &compiled, &job.nuts, &init, predict.as_deref(), &output, control)?;
+    let fit = draw(job, &compiled, guided.as_ref(), predict.as_deref(), control)?;
     let mut findings = findings(job.model, &compiled, &fit);
     findings.splice(0..0, check.finding());
-    let done = Run { verdict: Verdict::of(&findings), check, fit, notes, findings, compiled };
+    let evidence = match (&guided, job.evidence) {
+        (Some(g), Some(settings)) if !fit.interrupted() => {
+            let chains: Vec<Vec<f64>> = fit.used.iter().map(|&c| fit.chains[c].positions.clone()).collect();
+            let settings = EvidenceSettings { seed: job.nuts.seed, ..settings };
+            Some(estimate(&compiled, g.fitted(), Some(&chains), &settings)?)
+        }
+        _ => None,
+    };
+    findings.extend(evidence.as_ref().and_then(doubt));
+    let done = Run { verdict: Verdict::of(&findings), check, fit, guided, evidence, notes, findings, compiled };
     if let Some(folder) = &job.folder {
         let mut json = done.json();
-        // The one number that is not the same for equal settings and seeds.
+        // What is not the same for equal settings and seeds.
         json.as_object_mut().map(|o| o.remove("seconds"));
+        json["guide"]["rungs"].as_array_mut().into_iter().flatten().for_each(|r| {
+            r.as_object_mut().map(|o| o.remove("seconds"));
+        });
         write(&folder.join("summary.json"), &json)?;
     }
     Ok(done)
+}
+
+/// The draws: behind the guide's map, where that is the method.
+fn draw(
+    job: &Job<'_>,
+    compiled: &Compiled,
+    guided: Option<&Guided>,
+    predict: Option<&Predict<'_>>,
+    control: &Control<'_>,
+) -> Result<Fit, WorkflowError> {
+    let output = Output { folder: job.folder.clone(), header: job.header() };
+    let Some(guide) = guided.filter(|g| g.method == Method::Transport).map(|g| &g.fitted.guide) else {
+        let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
+        return sample(job.model, compiled, &job.nuts, &init, predict, None, &output, control);
+    };
+    let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
+    let pullback = Pullback { target: compiled, map: guide };
+    let starts = pullback.starts(&points);
+    let init = Init::Draw { draw: &starts, tries: TRIES };
+    sample(job.model, compiled, &job.nuts, &init, predict, Some(guide), &output, control)
+}
+
+/// Points tried for each chain.
+const TRIES: usize = 100;
+/// Prior draws among which chains behind a map choose their starts.
+const PRIOR_POINTS: usize = 100;
+
+/// A verdict on the evidence that a reader has to know of.
+fn doubt(e: &Evidence) -> Option<Finding> {
+    use crate::evidence::sandwich::Verdict as Word;
+    let next = match e.sandwich.verdict {
+        Word::Agree => return None,
+        Word::Wide => "more particles (--particles), or a freer guide (--guide 'realnvp(8)')",
+        Word::Contradiction => "look at the posterior draws first (R-hat, several modes), then at the guide",
+        Word::NotTrusted => "fit a freer guide (--guide 'realnvp(8)'), or draw more particles (--particles)",
+    };
+    let text = format!("evidence: {}: {}", e.sandwich.verdict.word(), e.sandwich.reason);
+    Some(Finding { serious: false, text, next: next.into() })
 }
 
 impl Check {
@@ -185,12 +321,28 @@ impl Run {
         let remarks = self.check.description.remarks.iter().map(|r| r.to_string());
         json["notes"] = remarks.chain(self.notes.iter().cloned()).collect();
         json["verdict"] = self.verdict.name().into();
+        if let Some(g) = &self.guided {
+            json["method"] = json!({ "name": g.method, "reason": g.reason });
+            json["guide"] = g.fitted.json();
+            let points = self.fit.used.iter().flat_map(|&c| &self.fit.chains[c].divergent);
+            json["divergent_base_points"] = points.cloned().collect();
+        }
+        if let Some(e) = &self.evidence {
+            json["evidence"] = crate::workflow::evidence::json(e);
+        }
         json
     }
 
     /// Table, accounts and warnings.
     pub fn text(&self, all: bool) -> String {
-        let mut text = format!("{}\n{}\n", self.fit.table(all), self.fit.accounts());
+        let mut text = String::new();
+        if let Some(g) = &self.guided {
+            text.push_str(&format!("{}method: {}\n\n", g.fitted.text(), g.reason));
+        }
+        text.push_str(&format!("{}\n{}\n", self.fit.table(all), self.fit.accounts()));
+        if let Some(e) = &self.evidence {
+            text.push_str(&crate::workflow::evidence::text(e));
+        }
         self.notes.iter().for_each(|n| text.push_str(&format!("note: {n}\n")));
         for f in &self.findings {
             text.push_str(&format!("warning: {}\n  next: {}\n", f.text, f.next));

@@ -6,10 +6,12 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::diagnostics::summary::summarize_all;
+use crate::guide::Guide;
 use crate::io::{IoError, NUTS_COLUMNS, StanCsvWriter, dotted};
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
+use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
 use crate::model::posterior::{Model, ModelError};
 use crate::workflow::fit::Fit;
@@ -64,6 +66,15 @@ pub enum WorkflowError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No guide.
+    #[error("{0}")]
+    Guide(#[from] crate::workflow::ladder::GuideError),
+    /// No guide in a file.
+    #[error("{0}")]
+    GuideFile(#[from] crate::guide::GuideFileError),
+    /// No evidence.
+    #[error("{0}")]
+    Evidence(#[from] crate::evidence::error::EvidenceError),
 }
 
 /// Where a run writes.
@@ -77,16 +88,18 @@ pub struct Output {
 
 /// Samples a posterior from random starts and keeps the draws in memory alone.
 pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
-    sample(model, compiled, nuts, &Init::default(), None, &Output::default(), &Control::default())
+    sample(model, compiled, nuts, &Init::default(), None, None, &Output::default(), &Control::default())
 }
 
-/// Samples a posterior and summarises the draws.
+/// Samples a posterior and summarises the draws. With a guide, NUTS works in the coordinates of its map (neural transport), and
+/// so does `init`.
 pub fn sample(
     model: &Model,
     compiled: &Compiled,
     nuts: &Nuts,
     init: &Init<'_>,
     predict: Option<&Predict<'_>>,
+    guide: Option<&Guide>,
     output: &Output,
     control: &Control<'_>,
 ) -> Result<Fit, WorkflowError> {
@@ -100,9 +113,12 @@ pub fn sample(
     let mut sinks = vec![];
     for c in 0..nuts.chains {
         let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout)).transpose()?;
-        sinks.push(ChainStore::new(compiled, &layout, predict, nuts.seed, capacity, writer));
+        sinks.push(ChainStore::new(compiled, &layout, predict, guide, nuts.seed, capacity, writer));
     }
-    let done = nuts.run(compiled, init, &mut sinks, control);
+    let done = match guide {
+        None => nuts.run(compiled, init, &mut sinks, control),
+        Some(map) => nuts.run(&Pullback { target: compiled, map }, init, &mut sinks, control),
+    };
     let chains = sinks.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
     let runs = done.map_err(|e| explain(model, compiled, nuts.seed, e))?;
     let (used, draws) = common(&chains.iter().map(|c| c.len()).collect::<Vec<_>>());
@@ -177,7 +193,7 @@ fn explain(model: &Model, compiled: &Compiled, seed: u64, e: McmcError) -> Workf
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("; its gradient is not finite in {}{more}", bad.join(", ")));
     }
-    if let Some(d) = super::locate::failure(model, &compiled.posterior, seed) {
+    if let Some(d) = super::locate::failure(model, compiled, seed) {
         text.push('\n');
         text.push_str(&d.render(&model.file, &model.source));
     } else {

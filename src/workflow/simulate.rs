@@ -8,8 +8,9 @@ use crate::base::rng::Stream;
 use crate::diagnostics::summary::{mean, quantile, sd};
 use crate::io::{StanCsv, read_stan_csv};
 use crate::model::data::DataFile;
+use crate::model::hidden::Hidden;
 use crate::model::lower::element;
-use crate::model::posterior::{Model, Settings};
+use crate::model::posterior::{Model, ModelError, Settings};
 use crate::model::simulate::{Drawn, Latents, Simulated};
 use crate::report::number::{decimals, fixed};
 use crate::report::table::Table;
@@ -118,7 +119,9 @@ impl Forwards<'_> {
     }
 
     fn all(&self) -> Result<Forward, WorkflowError> {
-        let first = self.one(0)?;
+        let hidden = self.hidden()?;
+        let hidden = hidden.as_ref();
+        let first = self.one(0, hidden)?;
         let mut groups = vec![];
         for d in first.latents.iter().chain(&first.reports) {
             groups.push((d.name.clone(), names(&d.name, &d.dims, d.values.len())));
@@ -130,12 +133,24 @@ impl Forwards<'_> {
                 groups.push((key.clone(), names(key, &raw.dims, raw.values.len())));
             }
         }
-        let rows: Vec<Vec<f64>> = (0..self.draws).into_par_iter().map(|k| self.row(k)).collect::<Result<_, _>>()?;
+        let rows: Vec<Vec<f64>> =
+            (0..self.draws).into_par_iter().map(|k| self.row(k, hidden)).collect::<Result<_, _>>()?;
         Ok(Forward { groups, kept, rows })
     }
 
+    /// Draws of summed-out latents, where posterior draws of the others are given.
+    fn hidden(&self) -> Result<Option<Hidden>, WorkflowError> {
+        let Some(p) = self.posterior.filter(|p| !p.is_empty()) else { return Ok(None) };
+        let given = p.at(0);
+        let probe = self.model.predict(self.data, self.settings, &mut Stream::new(self.seed, "probe", 0), &given)?;
+        if probe.latents.iter().all(|l| given.contains_key(&l.name)) {
+            return Ok(None);
+        }
+        Ok(self.model.hidden(self.data, self.settings)?)
+    }
+
     /// Draw `k`; posterior draws are taken evenly over all of them.
-    fn one(&self, k: usize) -> Result<Simulated, WorkflowError> {
+    fn one(&self, k: usize, hidden: Option<&Hidden>) -> Result<Simulated, WorkflowError> {
         let mut rng = Stream::new(self.seed, "simulate", k as u64);
         let Some(p) = self.posterior else {
             return Ok(self.model.simulate(self.data, self.settings, &mut rng)?);
@@ -143,19 +158,22 @@ impl Forwards<'_> {
         if p.is_empty() {
             return Err(p.wrong("there are none; the run may have stopped before its first draw".into()));
         }
-        let given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
+        let mut given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
+        if let Some(h) = hidden {
+            h.draw(&mut given, &mut Stream::new(self.seed, "hidden", k as u64)).map_err(ModelError::from)?;
+        }
         let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
         match s.latents.iter().find(|l| !given.contains_key(&l.name)) {
             Some(l) => {
-                let why = "a discrete latent that was summed out, or the draws belong to another model";
+                let why = "the draws belong to another model";
                 Err(p.wrong(format!("no column for `{}`: {why}", l.name)))
             }
             None => Ok(s),
         }
     }
 
-    fn row(&self, k: usize) -> Result<Vec<f64>, WorkflowError> {
-        let s = self.one(k)?;
+    fn row(&self, k: usize, hidden: Option<&Hidden>) -> Result<Vec<f64>, WorkflowError> {
+        let s = self.one(k, hidden)?;
         if let Some(folder) = self.folder {
             let path: PathBuf = folder.join(format!("data_{}.json", k + 1));
             std::fs::write(&path, s.data.to_json()).map_err(|source| crate::io::IoError::Write { path, source })?;

@@ -82,6 +82,13 @@ impl Start {
     }
 }
 
+/// The unconstrained coordinates at which latents have the values of `file`; 0 for those that it does not hold.
+pub fn coordinates(file: &DataFile, compiled: &Compiled) -> Result<Vec<f64>, StartError> {
+    let mut x = vec![0.0; compiled.posterior.dim];
+    place(file, compiled, &mut x)?;
+    Ok(x)
+}
+
 fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), StartError> {
     let sites = &compiled.posterior.sites;
     for key in file.keys() {

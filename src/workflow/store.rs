@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::density::Transport;
+use crate::guide::Guide;
 use crate::io::{IoError, NutsRow, StanCsvWriter};
 use crate::mcmc::sink::{Draw, Sink};
 use crate::model::compiled::Compiled;
@@ -18,6 +20,13 @@ pub struct ChainStore<'a> {
     compiled: &'a Compiled,
     layout: &'a Layout,
     predict: Option<&'a Predict<'a>>,
+    /// The map behind which the sampler works.
+    guide: Option<&'a Guide>,
+    /// Positions in the posterior's coordinates, and in the map's, row after row.
+    positions: Vec<f64>,
+    base: Vec<f64>,
+    /// Positions in the map's coordinates where trajectories diverged.
+    divergent: Vec<Vec<f64>>,
     seed: u64,
     scratch: Vec<f64>,
     values: Vec<f64>,
@@ -36,6 +45,7 @@ impl<'a> ChainStore<'a> {
         compiled: &'a Compiled,
         layout: &'a Layout,
         predict: Option<&'a Predict<'a>>,
+        guide: Option<&'a Guide>,
         seed: u64,
         capacity: usize,
         writer: Option<StanCsvWriter<File>>,
@@ -44,6 +54,10 @@ impl<'a> ChainStore<'a> {
             compiled,
             layout,
             predict,
+            guide,
+            positions: vec![],
+            base: vec![],
+            divergent: vec![],
             seed,
             scratch: vec![],
             values: vec![0.0; layout.width],
@@ -71,13 +85,28 @@ impl<'a> ChainStore<'a> {
         if let Some(w) = self.writer {
             w.finish()?;
         }
-        Ok(Columns { data: self.columns, capacity: self.capacity, len: self.len })
+        let (positions, base, divergent) = (self.positions, self.base, self.divergent);
+        Ok(Columns { data: self.columns, capacity: self.capacity, len: self.len, positions, base, divergent })
     }
 }
 
 impl Sink for ChainStore<'_> {
     fn draw(&mut self, d: &Draw<'_>) -> io::Result<()> {
-        self.compiled.values(d.x, &mut self.values, &mut self.scratch);
+        let mut lp = d.logp;
+        let start = self.positions.len();
+        match self.guide {
+            None => self.positions.extend_from_slice(d.x),
+            Some(guide) => {
+                self.scratch.resize(self.scratch.len().max(Transport::scratch(guide)), 0.0);
+                self.positions.resize(start + d.x.len(), 0.0);
+                lp -= guide.forward(d.x, &mut self.positions[start..], &mut self.scratch);
+                self.base.extend_from_slice(d.x);
+                if d.divergent {
+                    self.divergent.push(d.x.to_vec());
+                }
+            }
+        }
+        self.compiled.values(&self.positions[start..], &mut self.values, &mut self.scratch);
         let computed = self.layout.positions.len();
         for (to, &at) in self.row.iter_mut().zip(&self.layout.positions) {
             *to = self.values[at];
@@ -94,7 +123,7 @@ impl Sink for ChainStore<'_> {
             self.len += 1;
         }
         if let Some(w) = &mut self.writer {
-            w.row(&nuts_row(d).to_array(), &self.row).map_err(io::Error::other)?;
+            w.row(&nuts_row(&Draw { logp: lp, ..*d }).to_array(), &self.row).map_err(io::Error::other)?;
             // A run that is killed has lost no more than this.
             if self.flushed.elapsed() > FLUSH {
                 w.flush().map_err(io::Error::other)?;
@@ -123,6 +152,12 @@ pub struct Columns {
     data: Vec<f64>,
     capacity: usize,
     len: usize,
+    /// Unconstrained coordinates of the posterior, draw after draw.
+    pub positions: Vec<f64>,
+    /// Coordinates behind the map, draw after draw; empty without a map.
+    pub base: Vec<f64>,
+    /// Coordinates behind the map at which trajectories diverged.
+    pub divergent: Vec<Vec<f64>>,
 }
 
 impl Columns {

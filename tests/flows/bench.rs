@@ -184,7 +184,7 @@ pub fn trained(bench: &Bench) -> Vec<f64> {
 }
 
 /// A draw whose coordinates bend around the one before.
-fn curved(d: usize, ctx: &[f64], rng: &mut Stream) -> Vec<f64> {
+pub fn curved(d: usize, ctx: &[f64], rng: &mut Stream) -> Vec<f64> {
     let shift: f64 = ctx.iter().sum();
     let mut x: Vec<f64> = Vec::with_capacity(d);
     for k in 0..d {

@@ -26,16 +26,20 @@ fn mutants_are_killed() {
         let killed = breaks(Flow::new(vec![Box::new(DroppedContext(layer(name, 3, 2)))]));
         assert!(killed.contains(&"the context counts"), "{name}: {killed:?}");
     }
-    let killed = breaks(Flow::new(vec![Box::new(SwappedMask::new(4))]));
-    assert!(killed.contains(&"inverse of forward is the identity"), "{killed:?}");
+    for mutant in [SwappedMask::coupling(4), SwappedMask::autoregressive(4)] {
+        let killed = breaks(Flow::new(vec![Box::new(mutant)]));
+        assert!(killed.contains(&"inverse of forward is the identity"), "{killed:?}");
+    }
     let killed = breaks(missing_permutation(5, 4));
     assert_eq!(killed, ["every coordinate is transformed"]);
 }
 
 #[test]
 fn mutants_are_not_airworthy() {
-    let flows =
-        [Flow::new(vec![Box::new(WrongSign(layer("coupling", 4, 0)))]), Flow::new(vec![Box::new(SwappedMask::new(4))])];
+    let flows = [
+        Flow::new(vec![Box::new(WrongSign(layer("coupling", 4, 0)))]),
+        Flow::new(vec![Box::new(SwappedMask::coupling(4))]),
+    ];
     for flow in flows {
         let report = airworthiness(&flow, &spread(&flow, 1));
         assert!(!report.passed(), "{report}");

@@ -1,6 +1,7 @@
 //! The text form of flows: what it stands for, and what is said about wrong texts.
 
 use super::bench::Bench;
+use thalweg::base::rng::Stream;
 use thalweg::flow::Flow;
 
 #[test]
@@ -27,6 +28,38 @@ fn texts_have_a_standard_form() {
         assert_eq!(again.to_string(), standard);
         assert_eq!(again.segments(), flow.segments());
         assert_eq!(again.initial(7), flow.initial(7));
+    }
+}
+
+#[test]
+fn flows_are_joined_like_their_texts() {
+    let part = |text: &str| Flow::parse(text, 3, 2).expect("a good text");
+    let whole = part("realnvp(2)").then(&part("affine(full)"));
+    let read = part(&whole.to_string());
+    assert_eq!(read.segments(), whole.segments());
+    assert_eq!(read.initial(1), whole.initial(1));
+    let names: Vec<&str> = whole.layer_segments(2).iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["2.affine/shift", "2.affine/log_scale", "2.affine/context", "2.affine/lower"]);
+    let ends: usize = whole.segments().iter().map(|s| s.count()).sum();
+    assert_eq!(ends, whole.len());
+}
+
+/// Any text is a flow or an error with a column inside the text, or just behind it.
+#[test]
+fn no_text_panics() {
+    const PIECES: [&str; 20] = [
+        "realnvp", "nsf", "iaf", "maf", "affine", "(", ")", "[", "]", ",", "=", "->", "-", "3", "1e9", "hidden",
+        "full", "bins", " ", "é",
+    ];
+    let mut rng = Stream::new(1, "texts", 0);
+    for _ in 0..3000 {
+        let n = (rng.uniform() * 12.0) as usize;
+        let text: String = (0..n).map(|_| PIECES[(rng.uniform() * PIECES.len() as f64) as usize]).collect();
+        if let Err(error) = Flow::parse(&text, 2, 0) {
+            let message = error.to_string();
+            let column = message.split("column ").nth(1).and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
+            assert!(column.is_some_and(|c| (1..=text.chars().count() + 1).contains(&c)), "{text}: {message}");
+        }
     }
 }
 

@@ -223,3 +223,13 @@ fn r41_noncentred_latents_in_a_loop() {
     let single = "data y: vector[4]\nlatent s ~ exponential(1)\nlatent x: vector[4]\nfor t in 1:4 { latent x[t] ~ normal(t == 1 ? 0 : 0.8 * x[t - 1], s) noncentred\n}\nobserve y ~ normal(x, 1)";
     same(single, data, &[&[ls][..], &u].concat(), expected);
 }
+
+#[test]
+fn noncentred_fills_with_bounds() {
+    // x = m + s t with t a standard normal above −m/s: the same density as a whole latent of that law.
+    let whole = "latent m ~ normal(0, 1)\nlatent x: vector<lower=0>[2] ~ normal(m, 2) noncentred\n";
+    let filled = "latent m ~ normal(0, 1)\nlatent x: vector<lower=0>[2]\nlatent x[2] ~ normal(m, 2) noncentred\nlatent x[1] ~ normal(m, 2) noncentred\n";
+    let at = [0.4, -0.7, 1.3];
+    let expected = crate::hand::lp(whole, "{}", &at);
+    crate::hand::same(filled, "{}", &at, expected);
+}

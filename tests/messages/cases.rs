@@ -100,7 +100,7 @@ pub const CASES: &[Case] = &[
     case("simulate_read_early", &[("m.thal", b"data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nobserve y[2:N] ~ normal(a * y[1:N - 1], 1)\n"), ("d.json", b"{\"N\": 3}")], &["simulate", "m.thal", "--data", "d.json"], &[]),
     case("simulate_infinite_argument", &[("m.thal", b"latent a ~ normal(0, 1)\nlatent b ~ normal(0, -1 - a^2)\n")], &["simulate", "m.thal"], &[]),
     case("sample_wrong_model", &[("m.thal", b"latent a ~ normal(0, s)\n")], &["sample", "m.thal"], &["WorkflowError::Model"]),
-    case("start_improper", &[("m.thal", b"latent a: real ~ flat()\n")], &["sample", "m.thal"], &["McmcError::StepSize"]),
+    case("start_improper", &[("m.thal", b"latent a: real ~ flat()\n")], &["sample", "m.thal", "--chains", "1"], &["McmcError::StepSize"]),
     case("init_negative_radius", &[PRIOR], &["sample", "p.thal", "--init", "-1"], &["WorkflowError::Init", "StartError::Radius"]),
     case("init_missing_file", &[PRIOR], &["sample", "p.thal", "--init", "no.json"], &["StartError::File"]),
     case("init_unknown", &[PRIOR, ("i.json", b"{\"b\": 1}")], &["sample", "p.thal", "--init", "i.json"], &["StartError::Unknown"]),

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
+use thalweg::dsl::diagnostic::Diagnostic;
+use thalweg::dsl::span::Span;
 use thalweg::graph::Spread;
 use thalweg::graph::check::CheckError;
 use thalweg::graph::shape::Shape;
 use thalweg::io::IoError;
 use thalweg::mcmc::error::McmcError;
+use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 16] = [
+pub const SHOWN: [&str; 17] = [
+    "Coupled",
     "McmcError::Length",
     "McmcError::Init",
     "McmcError::Sink",
@@ -45,6 +49,10 @@ pub fn messages() -> Vec<(&'static str, String)> {
         ("library_not_definite", OptimizeError::NotDefinite { coordinate: x.clone() }.to_string()),
         ("library_at_edge", OptimizeError::AtEdge { coordinate: x }.to_string()),
         ("library_hessian", OptimizeError::TooLarge { dim: 5000, limit: 2000 }.to_string()),
+        (
+            "library_coupled",
+            Coupled { diagnostic: Diagnostic::new(Span::new(0, 1), "this factor reads other rows") }.to_string(),
+        ),
         ("library_not_wanted", OptimizeError::NotWanted.to_string()),
         ("graph_order", order.to_string()),
         ("graph_arity", CheckError::Arity { node: 3, op: op.clone(), expected: 2, found: 1 }.to_string()),

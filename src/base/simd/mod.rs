@@ -24,15 +24,18 @@ pub enum Isa {
     Avx2Fma,
 }
 
+/// The level of this process.
+static LEVEL: OnceLock<Isa> = OnceLock::new();
+
 impl Isa {
-    /// Best level of this machine, found once. The environment variable `THALWEG_ISA=baseline`, read at
-    /// the first call, asks for the bits of the baseline.
+    /// The level of this process: the one that [`Isa::fix`] has set, else the best of this machine.
     pub fn detect() -> Self {
-        static FOUND: OnceLock<Isa> = OnceLock::new();
-        *FOUND.get_or_init(|| {
-            let plain = std::env::var("THALWEG_ISA").is_ok_and(|v| v.eq_ignore_ascii_case("baseline"));
-            if !plain && Self::Avx2Fma.is_supported() { Self::Avx2Fma } else { Self::Baseline }
-        })
+        *LEVEL.get_or_init(|| if Self::Avx2Fma.is_supported() { Self::Avx2Fma } else { Self::Baseline })
+    }
+
+    /// Sets the level of this process; false where the machine lacks it, or another one is in use already.
+    pub fn fix(self) -> bool {
+        self.is_supported() && *LEVEL.get_or_init(|| self) == self
     }
 
     /// Whether this machine can run the level.

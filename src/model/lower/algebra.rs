@@ -164,7 +164,7 @@ impl Lower<'_> {
     }
 
     /// Runs a builder on the model's graph, or at once where everything is known.
-    fn emit(&mut self, args: &[Val], shape: Shape, build: Build<'_>) -> Home {
+    pub fn emit(&mut self, args: &[Val], shape: Shape, build: Build<'_>) -> Home {
         if args.iter().all(|v| v.known().is_some()) {
             let mut g = Graph::new();
             let vars: Vec<Var> = args.iter().map(|v| constant_of(&mut g, v, self.shape(v.level, &v.dims))).collect();

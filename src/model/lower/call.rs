@@ -26,6 +26,7 @@ fn law_function(name: &str) -> Option<(&'static dyn dist::Law, &'static str)> {
 /// True where a name can be called.
 pub fn is_callable(l: &Lower<'_>, name: &str) -> bool {
     l.env.functions.contains_key(name)
+        || l.env.networks.contains_key(name)
         || functions::NAMES.contains(&name)
         || dist::law(name).is_some()
         || law_function(name).is_some()
@@ -36,6 +37,9 @@ impl<'m> Lower<'m> {
     pub fn call(&mut self, c: &Call) -> Res<Val> {
         if self.env.functions.contains_key(&c.name.name) {
             return self.user_call(c);
+        }
+        if self.env.networks.contains_key(&c.name.name) {
+            return self.network_call(c);
         }
         if functions::NAMES.contains(&c.name.name.as_str()) {
             let args = self.arguments(c)?;
@@ -63,7 +67,7 @@ impl<'m> Lower<'m> {
                 .help(format!("write `~ {name}(…)`, or `{name}_lpdf(y | …)` for its log density"));
         }
         let known = functions::NAMES.iter().copied();
-        let own: Vec<&str> = self.env.functions.keys().map(|k| k.as_str()).collect();
+        let own: Vec<&str> = self.env.functions.keys().chain(self.env.networks.keys()).map(|k| k.as_str()).collect();
         match did_you_mean(name, known.chain(own)) {
             Some(n) => d.help(format!("did you mean `{n}`?")),
             None => d.help("the functions of the language are listed in docs/language.md"),
@@ -119,7 +123,10 @@ impl<'m> Lower<'m> {
             .args
             .iter()
             .zip(vals)
-            .try_for_each(|(a, v)| self.declare(&a.name, Binding::Val(v)))
+            .try_for_each(|(a, v)| {
+                self.check_sizes(name, a, &v.dims, c.span)?;
+                self.declare(&a.name, Binding::Val(v))
+            })
             .and_then(|()| self.function_body(f.body));
         self.env.pop();
         self.env.depth -= 1;
@@ -215,6 +222,33 @@ impl<'m> Lower<'m> {
             _ => Err(Diagnostic::new(e.span, "the components of a mixture are a list of laws")
                 .help("write `[normal(a, s), normal(b, s)]` or `[normal(m[k], s) for k in 1:K]`")),
         }
+    }
+
+    /// Sizes that are written in the type of an argument; they may use data, consts and the arguments before it.
+    fn check_sizes(&mut self, f: &str, a: &crate::dsl::ast::Arg, dims: &[usize], span: Span) -> Res<()> {
+        let named = match &a.ty.base {
+            BaseType::Named { dims, .. } => &dims[..],
+            _ => &[],
+        };
+        // One size can stand for two axes (`corr_matrix[k]`): the last is repeated.
+        let written: Vec<&Option<Expr>> = a.ty.array.iter().chain(named).collect();
+        for (k, n) in dims.iter().enumerate() {
+            let Some(Some(e)) = written.get(k).or(written.last()) else { continue };
+            let v = self.expr(e)?;
+            let size = self.known_int(e.span, &v, "a size")?;
+            if size != *n as i64 {
+                return Err(Diagnostic::new(
+                    span,
+                    format!(
+                        "axis {} of argument `{}` of `{f}` has size {size} by its type, {n} here",
+                        k + 1,
+                        a.name.name
+                    ),
+                )
+                .note(a.name.span, "declared here"));
+            }
+        }
+        Ok(())
     }
 
     /// Checks a value against the declared type of a function argument.

@@ -68,7 +68,7 @@ impl Lower<'_> {
     fn term(&self, f: &Factor, node: Var, count: usize, states: usize) -> Term {
         let (kind, span, about) = (f.kind, f.span, f.about.clone());
         let base = self.levels.base_id(f.value.level);
-        Term { kind, span, about, node, count, states, base, discrete: self.elements_read(f.value.level), target: None }
+        Term { kind, span, about, node, count, states, base, discrete: self.elements_read(f.value.level) }
     }
 
     /// The discrete sites that a level enumerates, with the element that each of its rows reads.
@@ -83,9 +83,8 @@ impl Lower<'_> {
     }
 
     /// A term as tables over elements; numbers of one event are summed.
-    fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
+    pub fn tables(&mut self, f: &Factor, parts: &mut Vec<Part>, sums: &mut Vec<Summed>, plain: &mut Var) -> Res<()> {
         let level = f.value.level;
-        let base = self.levels.base_id(level);
         let rows = self.levels.base(level).len;
         let axes: Vec<AxisId> = self.levels.axes_of(level).to_vec();
         let states: Vec<usize> = axes.iter().map(|a| self.levels.axis(*a).states).collect();

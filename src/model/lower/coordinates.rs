@@ -54,6 +54,7 @@ impl Lower<'_> {
         let input = self.g.input(&id.name, Shape::new(&[free]), Spread::Particle);
         let u = Val { home: Home::Var(input), dims: vec![free], level: ROOT, int: false };
         let at_once = match &plan {
+            _ if self.constrained => Some([f64::NEG_INFINITY, f64::INFINITY]),
             Some(p) => p.limits,
             None => Some([f64::NEG_INFINITY, f64::INFINITY]),
         };
@@ -87,7 +88,7 @@ impl Lower<'_> {
 
     /// `latent x[i] ~ law` for a latent with coordinates, or one that is drawn.
     pub fn fill_latent(&mut self, at: usize, id: &Ident, slots: &[Slot], dist: &Dist) -> Res<()> {
-        if self.lets && !dist.noncentred && matches!(self.mode, Mode::Density) {
+        if self.lets && (self.constrained || !dist.noncentred) && matches!(self.mode, Mode::Density) {
             return Ok(());
         }
         let use_ = self.law_use(dist)?;
@@ -114,7 +115,7 @@ impl Lower<'_> {
         let Some(plan) = self.plan.get(&id.name).cloned() else {
             return Ok(());
         };
-        if plan.limits.is_some() {
+        if plan.limits.is_some() || self.constrained {
             let x = self.read_elements(at, dist.span, &targets.table, targets.level, targets.dims.clone())?;
             return self.prior(&id.name, &use_, &x, dist.span);
         }
@@ -162,7 +163,11 @@ impl Lower<'_> {
             return self.fill(at, dist.span, targets, &x);
         }
         if ends.iter().any(|e| e.is_some()) {
-            return Err(self.bounded_fill(dist.span));
+            if self.lets || done || self.step.is_some() {
+                return Err(self.bounded_fill(dist.span));
+            }
+            let x = self.noncentred(&id.name, use_, u, ends, dist.span)?;
+            return self.fill(at, dist.span, targets, &x);
         }
         let (mean, scale, standard) = self.location_scale(use_, dist.span)?;
         if !self.lets {
@@ -182,7 +187,7 @@ impl Lower<'_> {
     }
 
     fn bounded_fill(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(span, "a noncentred latent that is filled must have the whole line as its support")
+        Diagnostic::new(span, "a noncentred latent that steps of a loop read must have the whole line as its support")
     }
 
     /// Values of the sites whose elements came from several statements.

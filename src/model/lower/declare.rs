@@ -6,11 +6,40 @@ use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dsl::ast::{Dist, Ident, Slot, Type};
 use crate::dsl::diagnostic::Diagnostic;
-use crate::graph::Shape;
+use crate::dsl::span::Span;
+use crate::graph::{Shape, Var};
+use crate::model::level::ROOT;
 use crate::model::transform::{self};
-use crate::model::value::Val;
+use crate::model::value::{Home, Val};
 
 impl Lower<'_> {
+    /// A param from its free coordinates.
+    pub fn constrained_param(&mut self, node: Var, ty: &Ty, span: Span) -> Res<Val> {
+        if let Some(s) = ty.structure {
+            let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
+            let n = outer.iter().product::<usize>();
+            let u = self.g.reshape(node, Shape::new(&[n, s.free_dim(event)]));
+            let (x, _) = s.constrain(&mut self.g, u, Some(n), event);
+            let home = Home::Var(self.g.reshape(x, Shape::new(&ty.dims)));
+            return Ok(Val { home, dims: ty.dims.clone(), level: ROOT, int: false });
+        }
+        let u = Val { home: Home::Var(node), dims: ty.dims.clone(), level: ROOT, int: false };
+        self.between(&u, ty, span)
+    }
+
+    /// Free coordinates mapped between the bounds of a type, without a Jacobian.
+    fn between(&mut self, u: &Val, ty: &Ty, span: Span) -> Res<Val> {
+        let (l, h) = (ty.lower.clone(), ty.upper.clone());
+        let mut args = vec![u];
+        args.extend(l.iter().chain(&h));
+        let (has_lower, has_upper) = (l.is_some(), h.is_some());
+        self.elementwise(span, &args, false, &mut |g, v| {
+            let low = has_lower.then(|| v[1]);
+            let high = has_upper.then(|| v[v.len() - 1]);
+            transform::interval(g, v[0], low, high).0
+        })
+    }
+
     /// The value of a param without an initial one: all coordinates 0.
     pub fn default_param(&mut self, id: &Ident, ty: &Ty) -> Res<Val> {
         if let Some(s) = ty.structure {
@@ -26,15 +55,7 @@ impl Lower<'_> {
         if ty.int {
             return Err(Diagnostic::new(id.span, "a param is real"));
         }
-        let (l, u) = (ty.lower.clone(), ty.upper.clone());
-        let mut args = vec![&zero];
-        args.extend(l.iter().chain(&u));
-        let (has_lower, has_upper) = (l.is_some(), u.is_some());
-        self.elementwise(id.span, &args, false, &mut |g, v| {
-            let low = has_lower.then(|| v[1]);
-            let high = has_upper.then(|| v[v.len() - 1]);
-            transform::interval(g, v[0], low, high).0
-        })
+        self.between(&zero, ty, id.span)
     }
 
     /// `latent x: T`, to be filled.

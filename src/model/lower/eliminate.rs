@@ -31,6 +31,11 @@ impl Part {
         Part { sites, tuples, value, block, live }
     }
 
+    /// Sites, tuples of elements, tables, and numbers in a table.
+    pub fn into_table(self) -> (Vec<usize>, Vec<u32>, Var, usize) {
+        (self.sites, self.tuples, self.value, self.block)
+    }
+
     fn elements(&self, row: usize) -> impl Iterator<Item = Element> {
         let n = self.sites.len();
         self.sites.iter().copied().zip(self.tuples[row * n..(row + 1) * n].iter().copied())

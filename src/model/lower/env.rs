@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::param::Network;
 use super::{Lower, Res};
 use crate::dsl::ast;
 use crate::dsl::diagnostic::{Diagnostic, did_you_mean};
@@ -67,8 +68,10 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Env<'m> {
     scopes: Vec<HashMap<String, Entry>>,
-    /// User functions and networks.
+    /// User functions.
     pub functions: HashMap<String, Function<'m>>,
+    /// Networks.
+    pub networks: HashMap<String, Network>,
     /// Depth of function calls, to refuse recursion.
     pub depth: usize,
     /// Calls of functions since the outermost one began.
@@ -79,7 +82,14 @@ pub struct Env<'m> {
 
 impl Default for Env<'_> {
     fn default() -> Self {
-        Env { scopes: vec![HashMap::new()], functions: HashMap::new(), depth: 0, calls: 0, barrier: 0 }
+        Env {
+            scopes: vec![HashMap::new()],
+            functions: HashMap::new(),
+            networks: HashMap::new(),
+            depth: 0,
+            calls: 0,
+            barrier: 0,
+        }
     }
 }
 

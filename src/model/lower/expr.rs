@@ -102,7 +102,10 @@ impl Lower<'_> {
         let here = self.here;
         let mut ends = vec![];
         for e in [&range.from, &range.to] {
-            let v = self.scalar_expr(e, "the end of a range")?;
+            self.aside += 1;
+            let v = self.scalar_expr(e, "the end of a range");
+            self.aside -= 1;
+            let v = v?;
             self.known_ints(e.span, &v, "the end of a range")?;
             let joined = self.levels.join(v.level, here);
             if joined != Some(here) {

@@ -87,7 +87,10 @@ impl Lower<'_> {
         }
         let mut evaluated = Vec::with_capacity(slots.len());
         for (slot, &size) in slots.iter().zip(dims) {
-            evaluated.push(self.slot(slot, size)?);
+            self.aside += 1;
+            let index = self.slot(slot, size);
+            self.aside -= 1;
+            evaluated.push(index?);
         }
         let mut level = ROOT;
         for s in &evaluated {

@@ -218,7 +218,7 @@ impl Lower<'_> {
         let here = self.here;
         let rows = self.levels.len(here);
         let (chart, use_) = self.chart(use_, ty)?;
-        let noncentred = dist.noncentred;
+        let noncentred = dist.noncentred && !self.constrained;
         let (free, elementwise) = match &chart {
             Chart::Interval { .. } => (ty.dims.iter().product::<usize>(), true),
             Chart::Structured(s) => {
@@ -238,10 +238,19 @@ impl Lower<'_> {
             }
         };
         let constraint = chart.name();
-        let shape = if elementwise { self.shape(here, &ty.dims) } else { Shape::new(&[rows * free]) };
+        let as_it_is = elementwise || self.constrained;
+        let free = if self.constrained { ty.dims.iter().product() } else { free };
+        let shape = if as_it_is { self.shape(here, &ty.dims) } else { Shape::new(&[rows * free]) };
         let input = self.g.input(&id.name, shape, Spread::Particle);
         let u = Val { home: Home::Var(input), dims: ty.dims.clone(), level: here, int: false };
         let value = match chart {
+            chart if self.constrained => {
+                self.prior(&id.name, &use_, &u, dist.span)?;
+                if let Chart::Structured(s) = chart {
+                    self.order_constant(&id.name, s, &use_, ty, dist.span)?;
+                }
+                u
+            }
             Chart::Interval { lower, upper } if noncentred => {
                 self.noncentred(&id.name, &use_, u, [lower, upper], dist.span)?
             }

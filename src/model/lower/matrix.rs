@@ -37,7 +37,7 @@ impl Lower<'_> {
 
     fn mat_vec(&mut self, span: Span, a: &Val, x: &Val, m: usize, k: usize) -> Res<Val> {
         // One matrix for all rows: [rows, k] times its transpose is a single product.
-        if a.level == ROOT && x.level != ROOT {
+        if a.level == ROOT && x.level != ROOT && (a.known().is_none() || x.known().is_none()) {
             let rows = self.levels.len(x.level);
             let matrix = self.node_or_step(a);
             if let Some(matrix) = matrix {

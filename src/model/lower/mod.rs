@@ -20,10 +20,12 @@ mod expr;
 mod fill;
 mod forward;
 mod functions;
+mod hidden;
 mod index;
 pub mod latent;
 mod matrix;
 mod observe;
+mod param;
 mod plate;
 mod reduce;
 mod rows;
@@ -39,6 +41,7 @@ mod types;
 use std::collections::HashMap;
 
 use super::level::{LevelId, Levels, ROOT};
+use super::posterior::Settings;
 use super::site::{Factor, Note, Report, Site};
 use super::value::Val;
 use crate::base::rng::Stream;
@@ -106,6 +109,16 @@ pub struct Lower<'m> {
     pub set: &'m HashMap<String, f64>,
     /// Values for params instead of their initial ones.
     pub params: &'m HashMap<String, Vec<f64>>,
+    /// Seed of the initial weights of networks.
+    pub seed: u64,
+    /// Params become inputs of the graph.
+    pub trainable: bool,
+    /// Params in order of declaration.
+    pub held: Vec<super::site::Param>,
+    /// Indices of the enclosing plates and loops.
+    pub indices: Vec<&'m ast::Ident>,
+    /// Their values for each row of a statement, by its label in the graph.
+    pub rows: HashMap<u32, Vec<super::posterior::RowIndex>>,
     /// What each filled latent receives, from the first walk; empty in it.
     pub plan: HashMap<String, FillPlan>,
     /// What the fills of the first walk have shown.
@@ -120,22 +133,25 @@ pub struct Lower<'m> {
     pub reads: Vec<(usize, index::Positions, Span)>,
     /// Data that observes in plates and loops have as their targets.
     pub targets: Vec<(usize, index::Positions)>,
+    /// Data that statements read, not as an index, or observe: data, elements, and the term that observes them.
+    pub data_uses: Vec<(usize, index::Positions, Option<usize>)>,
+    /// Indices, ranges and reports around the expression being read: what they read informs no factor.
+    pub aside: usize,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
     /// Latents drawn or given, with plate axes in front (simulation only).
     pub latents: Vec<Report>,
     /// Observed data keep the values of the file (simulation only).
     pub keep_data: bool,
+    /// Latents enter the graph as their constrained values, without transforms.
+    pub constrained: bool,
+    /// Reports that read a summed-out latent (density only).
+    pub hidden_reports: Vec<String>,
 }
 
 impl<'m> Lower<'m> {
     /// A walk that has not begun.
-    pub fn new(
-        mode: Mode<'m>,
-        file: &'m DataFile,
-        set: &'m HashMap<String, f64>,
-        params: &'m HashMap<String, Vec<f64>>,
-    ) -> Self {
+    pub fn new(mode: Mode<'m>, file: &'m DataFile, settings: &'m Settings) -> Self {
         Lower {
             g: Graph::new(),
             levels: Levels::default(),
@@ -152,8 +168,13 @@ impl<'m> Lower<'m> {
             notes: vec![],
             data: vec![],
             file,
-            set,
-            params,
+            set: &settings.set,
+            params: &settings.params,
+            seed: settings.seed,
+            trainable: settings.trainable,
+            held: vec![],
+            indices: vec![],
+            rows: HashMap::new(),
             plan: HashMap::new(),
             planned: HashMap::new(),
             prefilled: vec![],
@@ -161,30 +182,33 @@ impl<'m> Lower<'m> {
             lets: false,
             reads: vec![],
             targets: vec![],
+            data_uses: vec![],
+            aside: 0,
             definitions: HashMap::new(),
             latents: vec![],
             keep_data: false,
+            constrained: false,
+            hidden_reports: vec![],
         }
     }
 
     /// Walks the whole model.
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
         self.check_set(file)?;
-        self.block(file)
+        self.block(file)?;
+        let params: Vec<&str> = self.held.iter().map(|p| p.name.as_str()).collect();
+        named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)
     }
 
-    /// Every `--set` names a const of the model, every value of `--params` a param.
+    /// Every `--set` names a const of the model.
     fn check_set(&self, file: &ast::Block) -> Res<()> {
-        let (mut consts, mut params) = (vec![], vec![]);
+        let mut consts = vec![];
         for s in &file.stmts {
-            match &s.kind {
-                ast::StmtKind::Const { name, .. } => consts.push(name.name.as_str()),
-                ast::StmtKind::Param { name, .. } => params.push(name.name.as_str()),
-                _ => {}
+            if let ast::StmtKind::Const { name, .. } = &s.kind {
+                consts.push(name.name.as_str());
             }
         }
-        named("--set", "const", "declare it: `const NAME = VALUE`", self.set.keys(), &consts)?;
-        named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)
+        named("--set", "const", "declare it: `const NAME = VALUE`", self.set.keys(), &consts)
     }
 
     /// Keys of the data file that no data statement has asked for.

@@ -130,6 +130,9 @@ impl Lower<'_> {
         if !simulate && self.here != ROOT {
             self.reads.push((i, p.clone(), span));
         }
+        if !simulate && self.aside == 0 {
+            self.data_uses.push((i, p.clone(), None));
+        }
         let d = &self.data[i];
         if (simulate || d.has_nulls)
             && let Some(&e) = p.table.iter().find(|e| !d.available[**e as usize])
@@ -188,10 +191,11 @@ impl Lower<'_> {
         let mut y = match (&missing, &found) {
             (Some(filler), Some(t)) => self.without_nulls(t, *filler, span)?,
             _ => {
-                let before = self.reads.len();
+                let before = (self.reads.len(), self.data_uses.len());
                 let y = self.expr(target)?;
                 if found.is_some() {
-                    self.reads.truncate(before);
+                    self.reads.truncate(before.0);
+                    self.data_uses.truncate(before.1);
                 }
                 y
             }
@@ -204,6 +208,12 @@ impl Lower<'_> {
         let mut value = self.guarded_density(&use_, &y)?;
         if let (Some(_), Some(t)) = (&missing, &found) {
             value = self.masked(t, value, span)?;
+        }
+        if let Some(t) = &found {
+            // A loop that is walked again has left its first attempt here.
+            let term = self.factors.len();
+            self.data_uses.retain(|u| u.2.is_none_or(|t| t < term));
+            self.data_uses.push((t.data, t.positions.clone(), Some(term)));
         }
         let about = found.map_or("observe".to_string(), |t| self.data[t.data].name.clone());
         let (dims, level) = (value.dims.clone(), self.levels.with_axes(here, value.level));

@@ -3,12 +3,33 @@
 use super::Lower;
 use crate::model::level::{BaseId, LevelId};
 use crate::model::separable::{Inside, Plate};
-use crate::model::site::{Site, Term};
+use crate::model::site::{BoundData, DataUse, Site, Term};
 
 impl Lower<'_> {
     /// The plates of the walk with what is in them; terms with discrete latents by their rows.
     pub fn plate_list(&self, terms: &[Term]) -> Vec<Plate> {
         self.plates.iter().map(|(id, level)| self.plate_contents(id, *level, terms)).collect()
+    }
+
+    /// What of the data the statements read and observe.
+    pub fn data_read(&self) -> Vec<DataUse> {
+        let used = |(data, p, term): &(usize, super::index::Positions, Option<usize>)| DataUse {
+            data: *data,
+            base: self.levels.base_id(p.level),
+            elements: p.table.clone(),
+            term: *term,
+        };
+        self.data_uses.iter().map(used).collect()
+    }
+
+    /// The data with their values.
+    pub fn bound_data(&self) -> Vec<BoundData> {
+        let bound = |d: &super::DataVar| BoundData {
+            name: d.name.clone(),
+            dims: d.value.dims.clone(),
+            values: d.value.known().cloned().unwrap_or_default(),
+        };
+        self.data.iter().map(bound).collect()
     }
 
     fn plate_contents(&self, id: &crate::dsl::ast::Ident, level: LevelId, terms: &[Term]) -> Plate {
@@ -27,6 +48,7 @@ impl Lower<'_> {
         Plate {
             name: id.name.clone(),
             span: id.span,
+            base: plate,
             rows: self.levels.base_at(plate).len,
             sites: sites.filter_map(|(at, s)| inside(at, s.base, &|rows| coordinate_rows(s, rows))).collect(),
             discrete: discrete.filter_map(|(at, d)| inside(at, d.base, &|rows| spread(d.filled.len(), rows))).collect(),

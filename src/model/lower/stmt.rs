@@ -3,7 +3,7 @@
 use super::env::{Binding, Function};
 use super::fill::Filled;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{Block, Expr, Ident, LatentKind, LetKind, ParamKind, ReportKind, Stmt, StmtKind, Type};
+use crate::dsl::ast::{Block, Expr, Ident, LatentKind, LetKind, ReportKind, Stmt, StmtKind, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::model::level::ROOT;
@@ -20,9 +20,28 @@ impl<'m> Lower<'m> {
     pub fn stmt(&mut self, s: &'m Stmt) -> Res<()> {
         let origin = self.g.origin();
         self.g.set_origin(s.span.start + 1);
+        self.remember_rows();
         let done = self.stmt_kind(s);
         self.g.set_origin(origin);
         done
+    }
+
+    /// Which indices the rows of a statement have, so that a message can name the row.
+    fn remember_rows(&mut self) {
+        if self.indices.is_empty() || self.step.is_some() || matches!(self.mode, Mode::Simulate { .. }) {
+            return;
+        }
+        let here = self.here;
+        let mut rows = vec![];
+        for id in self.indices.clone() {
+            let Ok(Binding::Val(v)) = self.lookup(&id.name, id.span) else { return };
+            if v.known().is_none() || self.levels.join(v.level, here) != Some(here) {
+                return;
+            }
+            let v = self.lift(&v, here, &[]);
+            rows.extend(v.known().map(|c| (id.name.clone(), c.clone())));
+        }
+        self.rows.insert(self.g.origin(), rows);
     }
 
     fn stmt_kind(&mut self, s: &'m Stmt) -> Res<()> {
@@ -49,7 +68,12 @@ impl<'m> Lower<'m> {
             StmtKind::Let { name, kind } => self.let_stmt(s.span, name, kind),
             StmtKind::Report { name, ty, value } => match self.lets {
                 true => Ok(()),
-                false => self.report_stmt(name, ty.as_ref(), value),
+                false => {
+                    self.aside += 1;
+                    let done = self.report_stmt(name, ty.as_ref(), value);
+                    self.aside -= 1;
+                    done
+                }
             },
             StmtKind::Observe { target, dist } => match self.lets {
                 true => Ok(()),
@@ -59,12 +83,20 @@ impl<'m> Lower<'m> {
                 true => Ok(()),
                 false => self.factor_stmt(s.span, value),
             },
-            StmtKind::Plate { index, range, body, .. } => self.plate_stmt(s.span, index, range, body),
+            StmtKind::Plate { index, range, body, .. } => {
+                self.indices.push(index);
+                let done = self.plate_stmt(s.span, index, range, body);
+                self.indices.pop();
+                done
+            }
             StmtKind::For { index, range, body } => {
                 if self.step.is_some() {
                     return Err(Diagnostic::new(s.span, "a loop inside a recurrence"));
                 }
-                self.for_stmt(s.span, index, range, body)
+                self.indices.push(index);
+                let done = self.for_stmt(s.span, index, range, body);
+                self.indices.pop();
+                done
             }
             StmtKind::If { cond, then, otherwise } => {
                 if self.step.is_some() {
@@ -123,37 +155,6 @@ impl<'m> Lower<'m> {
             return Err(Diagnostic::new(span, format!("`{name}` is declared int, its value is real")));
         }
         Ok(())
-    }
-
-    fn param_stmt(&mut self, id: &'m Ident, kind: &'m ParamKind) -> Res<()> {
-        let ParamKind::Value { ty, init } = kind else {
-            return Err(Diagnostic::new(id.span, "networks are not available in this version"));
-        };
-        let t = self.ty(ty)?;
-        let v = match (self.params.get(&id.name), init) {
-            (Some(values), _) => {
-                if values.len() != t.dims.iter().product::<usize>() {
-                    return Err(Diagnostic::new(
-                        id.span,
-                        format!(
-                            "the parameter file has {} numbers for `{}` of shape {:?}",
-                            values.len(),
-                            id.name,
-                            t.dims
-                        ),
-                    ));
-                }
-                Val::constant(values.clone(), t.dims.clone())
-            }
-            (None, Some(e)) => self.expr(e)?,
-            (None, None) => self.default_param(id, &t)?,
-        };
-        self.fits(&id.name, id.span, &v, &t)?;
-        self.check_constraint(&id.name, id.span, &v, &t)?;
-        let from =
-            if self.params.contains_key(&id.name) { "its value in the parameter file" } else { "its initial value" };
-        self.note(NoteKind::Info, id.span, format!("param `{}` is held at {from}", id.name));
-        self.declare(id, Binding::Val(v))
     }
 
     fn let_stmt(&mut self, span: Span, id: &'m Ident, kind: &'m LetKind) -> Res<()> {
@@ -230,9 +231,9 @@ impl<'m> Lower<'m> {
         }
         let full = self.levels.with_axes(self.here, v.level);
         if !self.levels.axes_of(full).is_empty() && matches!(self.mode, Mode::Density) {
-            let text =
-                format!("report `{}` reads a discrete latent that is summed out: it is left out of the draws", id.name);
-            self.note(NoteKind::Warning, id.span, text);
+            let text = format!("report `{}` reads a summed-out latent: each draw gets an exact draw of it", id.name);
+            self.note(NoteKind::Info, id.span, text);
+            self.hidden_reports.push(id.name.clone());
             return self.declare(id, Binding::Val(v));
         }
         let root = self.at_root(id.span, &v)?;

@@ -1,3 +1,316 @@
-//! A separable plate as the density of one row.
+//! A separable plate as the density of one row: the lowering `row(plate)`.
+//!
+//! The log density of the whole model is cut into addends; each belongs to one row of the plate or to the globals
+//! ([`Posterior::assign`]). What a row's addends need is cut out of the graph of the whole: a recipe on flat arrays
+//! whose leaves are the row's coordinates, its data, and values that rows share. Rows with the same recipe form a
+//! group with one graph; ragged rows fall into several groups, so nothing is padded.
+//!
+//! Shared values are whatever more than one row (or the globals) needs of what depends on the coordinates of the
+//! globals: constrained parameters, but also a covariance or a recursion of them, computed once. The graph of the
+//! globals gives them beside its own addends. Then
+//!
+//! log p(u) = globals(u) + Σ_n row(u_n, shared(u), data_n),
+//!
+//! Jacobians of the transforms included.
 
+pub mod input;
 pub mod labels;
+mod layout;
+pub mod likelihood;
+mod owners;
+mod recipe;
+mod slice;
+
+use std::collections::HashMap;
+
+use self::labels::Tags;
+use self::owners::Owners;
+use self::recipe::{Instr, Leaves, write};
+use self::slice::{Class, Cut, Elements, Rule, cut};
+use super::posterior::Posterior;
+use super::separable::{Assignment, Coupled, GLOBAL, Plate};
+use crate::graph::prune::prune;
+use crate::graph::{Graph, Index, Op, Shape, Spread, Var};
+
+/// A model with one plate as rows.
+#[derive(Clone, Debug)]
+pub struct RowModel {
+    /// Index variable of the plate.
+    pub plate: String,
+    /// The globals. Its inputs are those of the whole graph: one per site, of which it reads those outside the plate.
+    pub globals: Graph,
+    /// Log density of the globals: addends that read no row's block and are not in the plate.
+    pub globals_lp: Var,
+    /// Values that rows share, `[n]`.
+    pub shared: Var,
+    /// Rows of equal structure.
+    pub groups: Vec<RowGroup>,
+}
+
+/// The graph of one row, and what to feed it for each row of the group.
+///
+/// Inputs, all flat: `coordinates` (unconstrained, of the row's latents), `common` (shared values that are the same
+/// ones for every row), `reads` (shared values chosen by row), `data` (constants that differ between rows).
+#[derive(Clone, Debug)]
+pub struct RowGroup {
+    /// The graph.
+    pub graph: Graph,
+    /// log p(x_n, z_n | globals) with the Jacobians of the row's transforms.
+    pub lp: Var,
+    /// Places among the shared values of the elements of `common`.
+    pub common: Vec<u32>,
+    /// The rows.
+    pub rows: Vec<RowFeed>,
+}
+
+/// What a row feeds to the graph of its group.
+#[derive(Clone, Debug)]
+pub struct RowFeed {
+    /// Row of the plate, from 0.
+    pub row: usize,
+    /// Places of its coordinates in the model's coordinates.
+    pub coordinates: Vec<u32>,
+    /// Places of what it reads among the shared values.
+    pub reads: Vec<u32>,
+    /// Its data.
+    pub data: Vec<f64>,
+}
+
+/// What a row computes itself: what depends on its block, and what it alone needs.
+struct RowRule<'a> {
+    g: &'a Graph,
+    labels: &'a [Tags],
+    owners: &'a Owners,
+    tag: u32,
+}
+
+impl Rule for RowRule<'_> {
+    fn class(&self, node: usize, element: usize) -> Class {
+        let mine = self.labels[node].at(element) == self.tag;
+        match &self.g.nodes()[node].op {
+            Op::Const(_) => Class::Data,
+            Op::Input(_) if mine => Class::Coordinate,
+            _ if mine => Class::Own,
+            Op::Input(_) | Op::Proj(_) => Class::Shared,
+            _ if self.owners.at(node, element) == self.tag => Class::Own,
+            _ => Class::Shared,
+        }
+    }
+}
+
+/// A recipe with its rows, and the shared values that each of them reads.
+type Alike = (Vec<Instr>, Vec<RowFeed>, Vec<Vec<u32>>);
+
+/// Elements of the log density that belong together, by row.
+struct Addends {
+    all: Vec<(Var, Tags)>,
+    rows: Vec<Vec<Elements>>,
+    globals: Vec<Elements>,
+}
+
+impl Posterior {
+    /// The densities of the plate's rows, and of the globals.
+    pub fn rows(&self, plate: &Plate) -> Result<RowModel, Coupled> {
+        let assigned = self.assign(plate)?;
+        let addends = self.addends(plate, &assigned);
+        let owners = Owners::new(&self.graph, &addends.all);
+        let mut shared = Numbered::default();
+        let mut found: HashMap<Vec<Instr>, usize> = HashMap::new();
+        let mut groups: Vec<Alike> = vec![];
+        let starts = self.starts();
+        for (row, seeds) in addends.rows.iter().enumerate() {
+            let rule = RowRule { g: &self.graph, labels: &assigned.labels, owners: &owners, tag: row as u32 + 1 };
+            let Cut { recipe, data, shared: reads, coordinates } = cut(&self.graph, &rule, seeds);
+            let coordinates = coordinates.iter().map(|(v, e)| starts[v] + e).collect();
+            let reads = reads.into_iter().map(|r| shared.number(r)).collect();
+            let feed = RowFeed { row, coordinates, reads: vec![], data };
+            let at = *found.entry(recipe).or_insert_with_key(|recipe| {
+                groups.push((recipe.clone(), vec![], vec![]));
+                groups.len() - 1
+            });
+            groups[at].1.push(feed);
+            groups[at].2.push(reads);
+        }
+        let (globals, globals_lp, shared) = self.globals(&addends, &shared.order);
+        let groups = groups.into_iter().map(|(recipe, rows, reads)| group(&recipe, rows, reads)).collect();
+        Ok(RowModel { plate: plate.name.clone(), globals, globals_lp, shared, groups })
+    }
+
+    /// First coordinate of each site, by the node of its input.
+    fn starts(&self) -> HashMap<u32, u32> {
+        let mut start = 0;
+        let mut out = HashMap::new();
+        for s in &self.sites {
+            out.insert(s.input.index() as u32, start);
+            start += s.free as u32;
+        }
+        out
+    }
+
+    fn addends(&self, plate: &Plate, assigned: &Assignment) -> Addends {
+        let terms = self.terms.iter().zip(&assigned.terms);
+        let plain = terms.filter_map(|(t, tags)| Some((t.node, tags.clone()?)));
+        let sums = self.sums.iter().zip(&assigned.sums).map(|(s, tags)| (s.node, tags.clone()));
+        let all: Vec<(Var, Tags)> = plain.chain(sums).collect();
+        let mut rows: Vec<Vec<Elements>> = vec![vec![]; plate.rows];
+        let mut globals: Vec<Elements> = vec![];
+        for (v, tags) in &all {
+            for j in 0..self.graph.shape(*v).count() {
+                let list = match tags.at(j) {
+                    GLOBAL => &mut globals,
+                    r => &mut rows[r as usize - 1],
+                };
+                match list.last_mut() {
+                    Some((node, elements)) if *node == v.index() => elements.push(j as u32),
+                    _ => list.push((v.index(), vec![j as u32])),
+                }
+            }
+        }
+        Addends { all, rows, globals }
+    }
+
+    /// The graph of the globals with the values that rows share.
+    fn globals(&self, addends: &Addends, shared: &[(u32, u32)]) -> (Graph, Var, Var) {
+        let mut g = self.graph.clone();
+        let mut lp = g.scalar(0.0);
+        for (node, elements) in &addends.globals {
+            let v = g.var(*node);
+            let n = elements.len();
+            let part = g.gather(v, Index::from_table(elements.clone()), Shape::new(&[n]));
+            let sum = g.sum(part);
+            lp = g.add(lp, sum);
+        }
+        let mut nodes: Vec<Elements> = vec![];
+        for (node, e) in shared {
+            match nodes.last_mut() {
+                Some((n, elements)) if *n == *node as usize => elements.push(*e),
+                _ => nodes.push((*node as usize, vec![*e])),
+            }
+        }
+        let mut parts = vec![];
+        for (node, elements) in nodes {
+            let (v, n) = (g.var(node), elements.len());
+            parts.push(g.gather(v, Index::from_table(elements), Shape::new(&[n])));
+        }
+        let all = g.concat(&parts, Shape::new(&[shared.len()]));
+        let (globals, outputs) = prune(&g, &[lp, all]);
+        (globals, outputs[0], outputs[1])
+    }
+}
+
+/// Shared values in order of their first use.
+#[derive(Default)]
+struct Numbered {
+    known: HashMap<(u32, u32), u32>,
+    order: Vec<(u32, u32)>,
+}
+
+impl Numbered {
+    fn number(&mut self, at: (u32, u32)) -> u32 {
+        let next = self.order.len() as u32;
+        let n = *self.known.entry(at).or_insert(next);
+        if n == next {
+            self.order.push(at);
+        }
+        n
+    }
+}
+
+/// What becomes of one leaf of a recipe.
+enum Leaf {
+    /// Equal for all rows of the group.
+    Fixed,
+    /// A part of an input, from here.
+    Part(usize),
+}
+
+/// The inputs of a group's graph.
+struct GroupInputs<'a> {
+    leaves: &'a HashMap<usize, Leaf>,
+    starts: HashMap<usize, usize>,
+    first: &'a RowFeed,
+    coordinates: Var,
+    common: Var,
+    reads: Var,
+    data: Var,
+}
+
+impl Leaves for GroupInputs<'_> {
+    fn leaf(&mut self, g: &mut Graph, at: usize, i: &Instr) -> Var {
+        let start = self.starts[&at];
+        let mut part = |v: Var, from: usize, n: usize| {
+            g.gather(v, Index::Stride { start: from, stride: 1, len: n }, Shape::new(&[n]))
+        };
+        match (i, &self.leaves.get(&at)) {
+            (Instr::Coordinates(n), _) => part(self.coordinates, start, *n),
+            (Instr::Data(n), Some(Leaf::Part(from))) => part(self.data, *from, *n),
+            (Instr::Data(n), _) => g.constant(self.first.data[start..start + n].to_vec(), Shape::new(&[*n])),
+            (Instr::Shared(n), Some(Leaf::Part(from))) => part(self.reads, *from, *n),
+            (Instr::Shared(n), _) => part(self.common, start, *n),
+            _ => unreachable!("inputs belong to bodies"),
+        }
+    }
+}
+
+/// One graph for rows of one recipe.
+fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowGroup {
+    let mut leaves = HashMap::new();
+    let mut starts = HashMap::new();
+    let (mut data_at, mut read_at, mut coordinate_at) = (0, 0, 0);
+    let (mut kept_data, mut kept_reads, mut common): (Vec<usize>, Vec<usize>, Vec<u32>) = Default::default();
+    for (k, i) in recipe.iter().enumerate() {
+        match i {
+            Instr::Coordinates(n) => {
+                starts.insert(k, coordinate_at);
+                coordinate_at += n;
+            }
+            Instr::Data(n) => {
+                let part = data_at..data_at + n;
+                starts.insert(k, data_at);
+                let bits = |r: &RowFeed| r.data[part.clone()].iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                if rows.iter().any(|r| bits(r) != bits(&rows[0])) {
+                    leaves.insert(k, Leaf::Part(kept_data.len()));
+                    kept_data.extend(part);
+                }
+                data_at += n;
+            }
+            Instr::Shared(n) => {
+                let part = read_at..read_at + n;
+                if reads.iter().any(|r| r[part.clone()] != reads[0][part.clone()]) {
+                    leaves.insert(k, Leaf::Part(kept_reads.len()));
+                    starts.insert(k, read_at);
+                    kept_reads.extend(part);
+                } else {
+                    leaves.insert(k, Leaf::Fixed);
+                    starts.insert(k, common.len());
+                    common.extend(&reads[0][part]);
+                }
+                read_at += n;
+            }
+            _ => {}
+        }
+    }
+    let mut graph = Graph::new();
+    let mut input = |name: &str, n: usize| graph.input(name, Shape::new(&[n]), Spread::Particle);
+    let coordinates = input("coordinates", coordinate_at);
+    let common_input = input("common", common.len());
+    let reads_input = input("reads", kept_reads.len());
+    let data = input("data", kept_data.len());
+    let first = rows[0].clone();
+    let mut inputs = GroupInputs {
+        leaves: &leaves,
+        starts,
+        first: &first,
+        coordinates,
+        common: common_input,
+        reads: reads_input,
+        data,
+    };
+    let made = write(&mut graph, recipe, &mut inputs);
+    let lp = made.last().map(|v| graph.sum(*v)).unwrap_or(coordinates);
+    for (r, all) in rows.iter_mut().zip(&reads) {
+        r.data = kept_data.iter().map(|k| r.data[*k]).collect();
+        r.reads = kept_reads.iter().map(|k| all[*k]).collect();
+    }
+    RowGroup { graph, lp, common, rows }
+}

@@ -1,0 +1,48 @@
+//! `thalweg fit`: a guide for the posterior, with the ladder that led to it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::common::{CliError, ModelArgs};
+use crate::model::compiled::Compiled;
+use crate::workflow::guide_file;
+use crate::workflow::ladder::{Choice, Options, fit};
+
+/// Fits a guide to the posterior
+#[derive(Args, Clone, Debug)]
+pub struct FitArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Guide: auto, mean-field, full-rank, or a flow such as 'realnvp(8)' or 'iaf(3)'
+    #[arg(long, default_value = "auto", value_name = "GUIDE")]
+    pub guide: String,
+    /// Seed of all random numbers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// File for the guide
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print the ladder as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl FitArgs {
+    /// Runs the command.
+    pub fn run(&self) -> Result<(), CliError> {
+        let data = self.model.load_data()?;
+        let compiled = Compiled::new(self.model.bind()?);
+        let options = Options { choice: Choice::read(&self.guide), seed: self.seed, ..Options::default() };
+        let fitted = fit(&compiled, &options, None)?;
+        let mut text = if self.json { format!("{:#}\n", fitted.json()) } else { fitted.text() };
+        if let Some(path) = &self.out {
+            guide_file::save(path, &compiled, &data, fitted, self.seed)?;
+            if !self.json {
+                text.push_str(&format!("guide: {}\n", path.display()));
+            }
+        }
+        super::out(&text);
+        Ok(())
+    }
+}

@@ -1,0 +1,356 @@
+//! Cuts from a graph what some elements of it need, as a recipe with its leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layout::{Layout, layout};
+use super::recipe::{Instr, Loop};
+use crate::graph::{Graph, Index, Op, Scan};
+
+/// What an element of a node is to the one who cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Computed here.
+    Own,
+    /// Known at binding.
+    Data,
+    /// Computed elsewhere and shared.
+    Shared,
+    /// A coordinate of the row.
+    Coordinate,
+    /// An input of a loop's body.
+    Input,
+}
+
+/// Says what elements are.
+pub(super) trait Rule {
+    fn class(&self, node: usize, element: usize) -> Class;
+}
+
+/// Everything in a loop's body is computed by it, but its inputs and its data.
+struct Body<'g>(&'g Graph);
+
+impl Rule for Body<'_> {
+    fn class(&self, node: usize, _: usize) -> Class {
+        match self.0.nodes()[node].op {
+            Op::Input(_) => Class::Input,
+            Op::Const(_) => Class::Data,
+            _ => Class::Own,
+        }
+    }
+}
+
+/// A recipe and the leaves it reads, in order.
+#[derive(Default)]
+pub(super) struct Cut {
+    pub recipe: Vec<Instr>,
+    pub data: Vec<f64>,
+    /// Node and element.
+    pub shared: Vec<(u32, u32)>,
+    /// Node of the input and element.
+    pub coordinates: Vec<(u32, u32)>,
+}
+
+/// The wanted elements of a node, and how they are made.
+struct Want {
+    own: Vec<u32>,
+    leaves: Vec<u32>,
+    class: Class,
+    layout: Option<Layout>,
+    cut_loop: Option<CutLoop>,
+}
+
+/// Elements of a node, by number.
+pub(super) type Elements = (usize, Vec<u32>);
+
+/// A loop cut down to what is wanted of it.
+struct CutLoop {
+    /// For each kept argument: number among the arguments, elements of one step.
+    args: Vec<(usize, Vec<u32>)>,
+    /// Data that the body reads.
+    data: Vec<Vec<f64>>,
+    /// Elements of each carry.
+    carries: Vec<Vec<u32>>,
+    /// Elements of each output.
+    ys: Vec<Vec<u32>>,
+    body: Vec<Instr>,
+    next: Vec<usize>,
+    outputs: Vec<usize>,
+}
+
+struct Cutter<'a, R> {
+    g: &'a Graph,
+    rule: &'a R,
+    wants: BTreeMap<usize, Want>,
+    at: BTreeMap<usize, usize>,
+    cut: Cut,
+    /// Data of a body: one list for each leaf.
+    chunks: Option<Vec<Vec<f64>>>,
+}
+
+/// Cuts out `seeds`; the last instruction of the recipe gives them, one after another.
+pub(super) fn cut(g: &Graph, rule: &impl Rule, seeds: &[Elements]) -> Cut {
+    let mut c = Cutter::new(g, rule);
+    c.collect(seeds);
+    c.write();
+    let parts: Vec<usize> = seeds.iter().map(|(node, elements)| c.pick(*node, elements)).collect();
+    c.cut.recipe.push(Instr::Join(parts));
+    c.cut
+}
+
+impl<'a, R: Rule> Cutter<'a, R> {
+    fn new(g: &'a Graph, rule: &'a R) -> Self {
+        Cutter { g, rule, wants: BTreeMap::new(), at: BTreeMap::new(), cut: Cut::default(), chunks: None }
+    }
+
+    /// What has to be known, from the seeds backward.
+    fn collect(&mut self, seeds: &[Elements]) {
+        let mut pending: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        let mut loops: BTreeMap<usize, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
+        for (node, elements) in seeds {
+            pending.entry(*node).or_default().extend(elements);
+        }
+        while let Some((i, mut elements)) = pending.pop_last() {
+            elements.sort_unstable();
+            elements.dedup();
+            let node = &self.g.nodes()[i];
+            if let Op::Scan(s) = &node.op {
+                let cut = cut_loop(s, &loops.remove(&i).unwrap_or_default());
+                for (a, elements) in &cut.args {
+                    let steps = stepped(s, *a, elements);
+                    pending.entry(node.args[*a].index()).or_default().extend(steps);
+                }
+                let want = Want { own: vec![], leaves: vec![], class: Class::Own, layout: None, cut_loop: Some(cut) };
+                self.wants.insert(i, want);
+                continue;
+            }
+            let class = |j: &u32| self.rule.class(i, *j as usize);
+            let (own, leaves): (Vec<u32>, Vec<u32>) = elements.iter().partition(|j| class(j) == Class::Own);
+            let leaf = leaves.first().map_or(Class::Own, class);
+            let mut laid = None;
+            if let (Op::Proj(k), false) = (&node.op, own.is_empty()) {
+                let at = node.args[0].index();
+                loops.entry(at).or_default().entry(*k).or_default().extend(&own);
+                pending.entry(at).or_default();
+            } else if !own.is_empty() {
+                let l = layout(self.g, node, &own);
+                for (a, elements) in &l.reads {
+                    pending.entry(a.index()).or_default().extend(elements);
+                }
+                laid = Some(l);
+            }
+            self.wants.insert(i, Want { own, leaves, class: leaf, layout: laid, cut_loop: None });
+        }
+    }
+
+    /// Writes the instructions, arguments first.
+    fn write(&mut self) {
+        let wants = std::mem::take(&mut self.wants);
+        let order: Vec<usize> = wants.keys().copied().collect();
+        self.wants = wants;
+        for i in order {
+            let mut parts = vec![];
+            if let Some(own) = self.write_own(i) {
+                parts.push(own);
+            }
+            if let Some(leaf) = self.write_leaves(i) {
+                parts.push(leaf);
+            }
+            let at = match parts.as_slice() {
+                [one] => *one,
+                _ => self.push(Instr::Join(parts)),
+            };
+            self.at.insert(i, at);
+        }
+    }
+
+    fn push(&mut self, i: Instr) -> usize {
+        self.cut.recipe.push(i);
+        self.cut.recipe.len() - 1
+    }
+
+    fn write_own(&mut self, i: usize) -> Option<usize> {
+        let want = self.wants.get_mut(&i)?;
+        if let Some(l) = want.cut_loop.take() {
+            return Some(self.write_loop(i, l));
+        }
+        if want.own.is_empty() {
+            return None;
+        }
+        if let Op::Proj(k) = self.g.nodes()[i].op {
+            let own = want.own.clone();
+            return Some(self.write_output(i, k as usize, &own));
+        }
+        let (l, count) = (want.layout.take()?, want.own.len());
+        let args: Vec<usize> = l.reads.iter().map(|(a, elements)| self.pick(a.index(), elements)).collect();
+        let made = l.make.write(&args, &mut self.cut.recipe, count);
+        Some(match l.pick {
+            Some(p) => self.push(Instr::Take(made, Index::from_table(p))),
+            None => made,
+        })
+    }
+
+    fn write_leaves(&mut self, i: usize) -> Option<usize> {
+        let want = &self.wants[&i];
+        if want.leaves.is_empty() {
+            return None;
+        }
+        let (leaves, class, node) = (want.leaves.clone(), want.class, &self.g.nodes()[i]);
+        let named = || leaves.iter().map(|j| (i as u32, *j));
+        let instr = match (class, &node.op) {
+            (Class::Data, Op::Const(c)) => {
+                let data: Vec<f64> = leaves.iter().map(|j| c[*j as usize]).collect();
+                match &mut self.chunks {
+                    Some(chunks) => {
+                        chunks.push(data);
+                        Instr::Input(self.g.inputs().len() + chunks.len() - 1)
+                    }
+                    None => {
+                        self.cut.data.extend(data);
+                        Instr::Data(leaves.len())
+                    }
+                }
+            }
+            (Class::Coordinate, _) => {
+                self.cut.coordinates.extend(named());
+                Instr::Coordinates(leaves.len())
+            }
+            (Class::Input, Op::Input(k)) => Instr::Input(*k as usize),
+            _ => {
+                self.cut.shared.extend(named());
+                Instr::Shared(leaves.len())
+            }
+        };
+        Some(self.push(instr))
+    }
+
+    /// Elements of a node, in the given order.
+    fn pick(&mut self, node: usize, elements: &[u32]) -> usize {
+        let (want, at) = (&self.wants[&node], self.at[&node]);
+        let place = |j: &u32| match want.own.binary_search(j) {
+            Ok(p) => p as u32,
+            Err(_) => (want.own.len() + want.leaves.partition_point(|l| l < j)) as u32,
+        };
+        let index = Index::from_table(elements.iter().map(place).collect());
+        if index.is_identity(want.own.len() + want.leaves.len()) {
+            return at;
+        }
+        self.push(Instr::Take(at, index))
+    }
+
+    fn write_loop(&mut self, i: usize, l: CutLoop) -> usize {
+        let node = &self.g.nodes()[i];
+        let Op::Scan(s) = &node.op else { unreachable!("only loops are cut as loops") };
+        let mut args: Vec<usize> =
+            l.args.iter().map(|(a, e)| self.pick(node.args[*a].index(), &stepped(s, *a, e))).collect();
+        for chunk in &l.data {
+            self.cut.data.extend(chunk);
+            args.push(self.push(Instr::Data(chunk.len())));
+        }
+        let carries = s.next.len();
+        let xs = l.args.iter().filter(|a| (carries..carries + s.xs).contains(&a.0)).count();
+        let sizes = l.args.iter().map(|a| a.1.len()).chain(l.data.iter().map(|c| c.len())).collect();
+        let made = Loop {
+            len: s.len,
+            reverse: s.reverse,
+            args,
+            sizes,
+            xs,
+            body: l.body.clone(),
+            next: l.next.clone(),
+            ys: l.outputs.clone(),
+        };
+        let at = self.push(Instr::Scan(Box::new(made)));
+        self.wants.get_mut(&i).expect("wanted").cut_loop = Some(l);
+        at
+    }
+
+    /// Elements of output `k` of a loop.
+    fn write_output(&mut self, i: usize, k: usize, own: &[u32]) -> usize {
+        let scan = self.g.nodes()[i].args[0].index();
+        let at = self.at[&scan];
+        let Op::Scan(s) = &self.g.nodes()[scan].op else { unreachable!("Proj reads a loop") };
+        let l = self.wants[&scan].cut_loop.as_ref().expect("the loop was cut");
+        let carries = s.next.len();
+        let kept = |c: usize| l.carries[..c].iter().filter(|c| !c.is_empty()).count();
+        let all = kept(carries);
+        let (number, elements, width, stacked) = if k < 2 * carries {
+            let c = k % carries;
+            (kept(c) + if k < carries { 0 } else { all }, &l.carries[c], s.body.shape(s.next[c]).count(), k >= carries)
+        } else {
+            let y = k - 2 * carries;
+            let before = l.ys[..y].iter().filter(|y| !y.is_empty()).count();
+            (2 * all + before, &l.ys[y], s.body.shape(s.ys[y]).count(), true)
+        };
+        let place = |j: &u32| {
+            let (t, e) = if stacked { (*j as usize / width, *j % width as u32) } else { (0, *j) };
+            (t * elements.len() + elements.partition_point(|x| *x < e)) as u32
+        };
+        let index = Index::from_table(own.iter().map(place).collect());
+        let p = self.push(Instr::Proj(at, number));
+        self.push(Instr::Take(p, index))
+    }
+}
+
+/// Elements of an argument of a loop, from those of one step.
+fn stepped(s: &Scan, arg: usize, elements: &[u32]) -> Vec<u32> {
+    let carries = s.next.len();
+    if !(carries..carries + s.xs).contains(&arg) {
+        return elements.to_vec();
+    }
+    let width = s.body.shape(s.body.inputs()[arg].var).count() as u32;
+    (0..s.len as u32).flat_map(|t| elements.iter().map(move |e| t * width + e)).collect()
+}
+
+/// Cuts a loop down to the wanted elements of its outputs: carries grow until the body reads no others.
+fn cut_loop(s: &Scan, wanted: &BTreeMap<u32, Vec<u32>>) -> CutLoop {
+    let n = s.next.len();
+    let mut carries: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); n];
+    let mut ys: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); s.ys.len()];
+    for (k, elements) in wanted {
+        let k = *k as usize;
+        let (set, v) =
+            if k < 2 * n { (&mut carries[k % n], s.next[k % n]) } else { (&mut ys[k - 2 * n], s.ys[k - 2 * n]) };
+        let width = s.body.shape(v).count() as u32;
+        set.extend(elements.iter().map(|e| if k < n { *e } else { e % width }));
+    }
+    let list = |s: &BTreeSet<u32>| s.iter().copied().collect::<Vec<_>>();
+    let rule = Body(&s.body);
+    loop {
+        let mut seeds: Vec<Elements> = vec![];
+        let inputs = s.body.inputs();
+        seeds.extend(carries.iter().enumerate().map(|(c, e)| (inputs[c].var.index(), list(e))));
+        seeds.extend(s.next.iter().zip(&carries).map(|(v, e)| (v.index(), list(e))));
+        seeds.extend(s.ys.iter().zip(&ys).map(|(v, e)| (v.index(), list(e))));
+        seeds.retain(|s| !s.1.is_empty());
+        let mut c = Cutter::new(&s.body, &rule);
+        c.collect(&seeds);
+        let reads = |k: usize| c.wants.get(&inputs[k].var.index()).map_or(vec![], |w| w.leaves.clone());
+        let grown: Vec<BTreeSet<u32>> = (0..n).map(|k| reads(k).into_iter().collect()).collect();
+        if grown != carries {
+            carries = grown;
+            continue;
+        }
+        let args: Vec<(usize, Vec<u32>)> =
+            (0..inputs.len()).map(|k| (k, reads(k))).filter(|a| !a.1.is_empty()).collect();
+        c.chunks = Some(vec![]);
+        c.write();
+        let pairs = |c: &mut Cutter<Body>, vars: &[crate::graph::Var], sets: &[BTreeSet<u32>]| {
+            let kept = vars.iter().zip(sets).filter(|s| !s.1.is_empty());
+            kept.map(|(v, e)| c.pick(v.index(), &list(e))).collect::<Vec<_>>()
+        };
+        let next = pairs(&mut c, &s.next, &carries);
+        let outputs = pairs(&mut c, &s.ys, &ys);
+        let mut body = std::mem::take(&mut c.cut.recipe);
+        for i in &mut body {
+            if let Instr::Input(k) = i {
+                *k = match args.iter().position(|a| a.0 == *k) {
+                    Some(p) => p,
+                    None => args.len() + *k - inputs.len(),
+                };
+            }
+        }
+        let data = c.chunks.take().unwrap_or_default();
+        let carries = carries.iter().map(list).collect();
+        return CutLoop { args, data, carries, ys: ys.iter().map(list).collect(), body, next, outputs };
+    }
+}

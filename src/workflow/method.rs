@@ -1,0 +1,76 @@
+//! How to draw: which method, why, and where chains start.
+
+use serde::Serialize;
+
+use crate::base::rng::Stream;
+use crate::model::compiled::Compiled;
+use crate::model::data::{DataFile, Raw};
+use crate::model::posterior::{Model, Settings};
+use crate::workflow::ladder::Fitted;
+use crate::workflow::start::coordinates;
+
+/// A way to posterior draws.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Chosen from what the guide shows.
+    Auto,
+    /// NUTS in the model's coordinates.
+    #[default]
+    Nuts,
+    /// NUTS in the coordinates of a guide's map (neural transport).
+    Transport,
+}
+
+/// k-hat up to which a guide of no nonlinear layer shows a posterior close to normal, where NUTS needs no map.
+const CLOSE: f64 = 0.7;
+
+/// The method that the diagnostics of a guide call for, and the reason in words.
+pub fn choose(fitted: &Fitted) -> (Method, String) {
+    let rung = fitted.rung();
+    let (name, khat) = (&rung.name, rung.khat);
+    if !rung.is_airworthy() {
+        return (Method::Nuts, format!("plain NUTS: the flow {name} is not airworthy, so nothing is sent through it"));
+    }
+    if fitted.guide.family.is_gaussian() && khat < CLOSE {
+        return (
+            Method::Nuts,
+            format!("plain NUTS: a normal guide has k-hat {khat:.2}, so a map has little to straighten"),
+        );
+    }
+    let gain = rung.elbo.value - fitted.rungs[0].elbo.value;
+    (
+        Method::Transport,
+        format!(
+            "NUTS behind the guide {name}: it raises the bound by {gain:.2} over the normal guide (k-hat {khat:.2})"
+        ),
+    )
+}
+
+/// Up to `n` draws from the prior in unconstrained coordinates, row-major; fewer (perhaps none) where the model does not
+/// simulate, or has latents that cannot be brought back one by one.
+pub fn prior_points(
+    model: &Model,
+    data: &DataFile,
+    settings: &Settings,
+    compiled: &Compiled,
+    n: usize,
+    seed: u64,
+) -> Vec<f64> {
+    let mut points = vec![];
+    for k in 0..n {
+        let mut rng = Stream::new(seed, "prior", k as u64);
+        let Ok(draw) = model.simulate(data, settings, &mut rng) else { break };
+        let mut latents = DataFile::default();
+        for l in draw.latents {
+            let raw = Raw::new(&[l.values.len()], l.values);
+            latents.insert(l.name, raw);
+        }
+        match coordinates(&latents, compiled) {
+            Ok(x) if x.iter().all(|v| v.is_finite()) => points.extend(x),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    points
+}
