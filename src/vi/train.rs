@@ -22,6 +22,8 @@ const LOOK: usize = 50;
 const PATIENCE: usize = 4;
 /// Standard errors by which a look has to gain.
 const GAIN: f64 = 1.0;
+/// Nats below which a gain is none: the path gradient of a normal near a normal target gains without end.
+const LEAST: f64 = 1e-4;
 /// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
 const DECAY: f64 = 0.25;
 const FLOOR: f64 = 0.01;
@@ -44,11 +46,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What serves a family well: path gradients unless its inverse is sequential, more draws and steps for flows.
+    /// What serves a family well: path gradients unless its inverse is sequential, more draws for flows. Few trainings use
+    /// all steps.
     pub fn of(family: &Family, seed: u64) -> Settings {
         let path = if family.is_autoregressive() { Estimator::Full } else { Estimator::Path };
-        let (draws, steps) = if family.is_gaussian() { (64, 2000) } else { (128, 6000) };
-        Settings { objective: Objective::Elbo(path), draws, steps, rate: None, seed }
+        let draws = if family.is_affine() { 64 } else { 128 };
+        Settings { objective: Objective::Elbo(path), draws, steps: 6000, rate: None, seed }
     }
 }
 
@@ -152,8 +155,9 @@ pub fn train<T: Gradient + ?Sized>(
     Ok(Trained { guide: Guide::new(family.clone(), theta), bound, state })
 }
 
-/// Draws behind a look and behind the final bound.
-const FRESH: usize = 256;
+/// Draws behind the end of a race, a look, and the final bound.
+const TRIAL: usize = 256;
+const FRESH: usize = 1024;
 const FINAL: usize = 4096;
 
 fn rounds<T: Gradient + ?Sized>(engine: &Engine<'_, T>, draws: usize) -> usize {
@@ -187,7 +191,7 @@ fn race<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, start: &[f64], seed: u
                 adam.step(&mut theta, gradient, rate);
             }
         }
-        let rounds = rounds(engine, FRESH);
+        let rounds = rounds(engine, TRIAL);
         let bound = engine.bound(&theta, seed, "vi/race", 0, rounds);
         if bound.value - bound.se > best.0 {
             best = (bound.value - bound.se, rate);
@@ -272,7 +276,8 @@ impl State {
         let rounds = rounds(engine, FRESH);
         let bound = engine.bound(&self.theta, settings.seed, "vi/look", look, rounds);
         self.history.push((self.step, bound));
-        let gains = |b: &(Bound, usize)| bound.value > b.0.value + GAIN * (bound.se.powi(2) + b.0.se.powi(2)).sqrt();
+        let gains =
+            |b: &(Bound, usize)| bound.value > b.0.value + LEAST + GAIN * (bound.se.powi(2) + b.0.se.powi(2)).sqrt();
         if self.best.as_ref().is_none_or(gains) {
             self.best = Some((bound, look));
             self.best_theta.clone_from(&self.theta);
