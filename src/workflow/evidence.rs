@@ -3,31 +3,60 @@
 use serde::Serialize;
 
 use crate::density::{Gradient, LogDensity};
-use crate::evidence::bridge::Draws;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::estimate::Standing;
 use crate::evidence::mixture::Mixture;
 use crate::evidence::run::{Evidence, Posterior, Settings, evidence};
 use crate::evidence::student::StudentT;
+use crate::guide::Guide;
 use crate::report::number::{decimals, fixed, significant};
 use crate::report::table::Table;
-use crate::workflow::ladder::{Fitted, GuideError, Options, fit};
+use crate::vi::{Refine, refine};
+use crate::workflow::ladder::{Fitted, GuideError, Options, fit, moments};
 
-/// Estimates log Z of `target` with the defensive mixture of the guide and a Student-t around its affine start.
-/// `chains` are draws from the posterior in the target's coordinates, that the guide has not seen.
+/// Estimates log Z of `target` with the defensive mixture of the guide and a Student-t of its moments. `posterior` are
+/// draws in the target's coordinates, with what the guide has seen of them.
 ///
 /// # Errors
-/// Where the affine start has no scale, or there are too few particles.
+/// Where the guide has no scale, or there are too few particles.
 pub fn estimate<T: LogDensity + ?Sized>(
     target: &T,
-    fitted: &Fitted,
-    chains: Option<&[Vec<f64>]>,
+    guide: &Guide,
+    posterior: Option<Posterior<'_>>,
     settings: &Settings,
 ) -> Result<Evidence, EvidenceError> {
-    let safe = StudentT::around(&fitted.start)?;
-    let mixture = Mixture::defensive(&fitted.guide, &safe)?;
-    let posterior = chains.map(|chains| Posterior { chains, draws: Draws::All });
-    evidence(target, &mixture, posterior, settings)
+    let safe = StudentT::around(&moments(guide, settings.seed))?;
+    evidence(target, &Mixture::defensive(guide, &safe)?, posterior, settings)
+}
+
+/// Draws kept for a refinement; neighbours in a chain say little more than one of them.
+const THINNED: usize = 2000;
+
+/// The guide refined on the first halves of the chains, where the second halves show that it is better; with a remark.
+/// Guides without a nonlinear layer are left as they are.
+pub fn refined(fitted: &Fitted, chains: &[Vec<f64>], seed: u64) -> Option<(Guide, String)> {
+    let guide = &fitted.guide;
+    if guide.family.is_affine() {
+        return None;
+    }
+    let dim = guide.family.dim();
+    let half = |first: bool| -> Vec<f64> {
+        let part = |c: &Vec<f64>| {
+            let middle = c.len() / dim / 2 * dim;
+            if first { c[..middle].to_vec() } else { c[middle..].to_vec() }
+        };
+        let all: Vec<f64> = chains.iter().flat_map(part).collect();
+        let every = (all.len() / dim).div_ceil(THINNED).max(1);
+        all.chunks_exact(dim).step_by(every).flatten().copied().collect()
+    };
+    let refined = refine(guide, &half(true), &half(false), &Refine { seed, ..Refine::default() }).ok()?;
+    let gain = refined.gain;
+    let remark = format!(
+        "the guide was refined on the first half of the draws: log q of the second half rose by {} ± {}",
+        significant(gain.value, 2),
+        significant(gain.se, 2)
+    );
+    refined.kept.then_some((refined.guide, remark))
 }
 
 /// The table of the sandwich, then its verdict.
@@ -129,7 +158,7 @@ pub fn spread<T: Gradient + ?Sized>(
     for r in 0..count as u64 {
         let seed = options.seed.wrapping_add(r);
         let fitted = fit(target, &Options { seed, ..options.clone() }, None)?;
-        let found = estimate(target, &fitted, None, &Settings { seed, ..*settings })?.importance.estimate;
+        let found = estimate(target, &fitted.guide, None, &Settings { seed, ..*settings })?.importance.estimate;
         let replicate = Replicate { seed, log_z: found.value, mcse: found.mcse, khat: found.khat };
         done(&replicate);
         replicates.push(replicate);

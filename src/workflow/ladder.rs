@@ -91,8 +91,6 @@ pub struct Rung {
 pub struct Fitted {
     /// The best guide.
     pub guide: Guide,
-    /// Location and factor of the covariance of the guide: what a safe proposal is made from.
-    pub start: Start,
     /// All rungs, in order.
     pub rungs: Vec<Rung>,
     /// The rung of the guide.
@@ -152,8 +150,7 @@ pub fn fit<T: Gradient + ?Sized>(
         },
     )?;
     let guide = climbed.trained.guide;
-    let start = moments(&guide, options.seed);
-    Ok(Fitted { start, guide, rungs: climbed.reports.into_iter().map(Rung::of).collect(), best: climbed.best })
+    Ok(Fitted { guide, rungs: climbed.reports.into_iter().map(Rung::of).collect(), best: climbed.best })
 }
 
 /// A guide that is there already, rated on fresh draws as a ladder of one rung.
@@ -175,7 +172,7 @@ pub fn assess<T: Gradient + ?Sized>(target: &T, guide: Guide, airworthiness: Air
         airworthiness: Some(airworthiness),
         failure: None,
     };
-    Fitted { start: moments(&guide, seed), guide, rungs: vec![rung], best: 0 }
+    Fitted { guide, rungs: vec![rung], best: 0 }
 }
 
 fn named(name: &str, nonlinear: Option<&str>, scale: Scale) -> crate::vi::Rung {
@@ -183,7 +180,7 @@ fn named(name: &str, nonlinear: Option<&str>, scale: Scale) -> crate::vi::Rung {
 }
 
 /// Mean and covariance of draws from a guide; the affine layer's where they are no covariance.
-fn moments(guide: &Guide, seed: u64) -> Start {
+pub fn moments(guide: &Guide, seed: u64) -> Start {
     let dim = guide.family.dim();
     let mut noise = vec![0.0; MOMENTS * guide.noise()];
     Stream::new(seed, "fit/moments", 0).fill_normal(&mut noise);

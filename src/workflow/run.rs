@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::base::simd::Isa;
-use crate::evidence::run::{Evidence, Settings as EvidenceSettings};
+use crate::evidence::bridge::Draws;
+use crate::evidence::run::{Evidence, Posterior, Settings as EvidenceSettings};
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::init::Init;
 use crate::mcmc::pullback::Pullback;
@@ -13,7 +14,7 @@ use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Settings};
 use crate::workflow::describe::Description;
-use crate::workflow::evidence::estimate;
+use crate::workflow::evidence::{estimate, refined};
 use crate::workflow::fit::Fit;
 use crate::workflow::gradient::{Extent, GradientTest, NoPoint};
 use crate::workflow::guide_file;
@@ -223,7 +224,13 @@ pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Re
         (Some(g), Some(settings)) if !fit.interrupted() => {
             let chains: Vec<Vec<f64>> = fit.used.iter().map(|&c| fit.chains[c].positions.clone()).collect();
             let settings = EvidenceSettings { seed: job.nuts.seed, ..settings };
-            Some(estimate(&compiled, g.fitted(), Some(&chains), &settings)?)
+            let refined = refined(g.fitted(), &chains, job.nuts.seed);
+            notes.extend(refined.as_ref().map(|r| r.1.clone()));
+            let (guide, draws) = match &refined {
+                Some((guide, _)) => (guide, Draws::SecondHalf),
+                None => (&g.fitted().guide, Draws::All),
+            };
+            Some(estimate(&compiled, guide, Some(Posterior { chains: &chains, draws }), &settings)?)
         }
         _ => None,
     };

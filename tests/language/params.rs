@@ -51,7 +51,8 @@ fn weights() -> Settings {
 
 #[test]
 fn networks_by_hand() {
-    let acts: [(&str, fn(f64) -> f64); 6] = [
+    type Activation = fn(f64) -> f64;
+    let acts: [(&str, Activation); 6] = [
         ("tanh", f64::tanh),
         ("sigmoid", |x| 1.0 / (1.0 + (-x).exp())),
         ("relu", |x| x.max(0.0)),
