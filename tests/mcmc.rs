@@ -168,7 +168,7 @@ fn sinks_receive_the_kept_draws() {
     assert!(sinks.iter().all(|s| s.warmup == 3 && s.kept == [0, 10, 20]));
     sinks[1].refuse_at = Some(20);
     let e = config.run(&target, &Init::default(), &mut sinks, &Control::default()).unwrap_err();
-    assert_eq!(e.to_string(), "chain 1: could not store draw 20: disk full");
+    assert_eq!(e.to_string(), "chain 2: could not store draw 21: disk full");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn starting_points() {
     assert!(e.contains("no usable starting point in 100 tries") && e.contains("coordinates 1;"), "{e}");
     let outside = Init::Given(vec![vec![1.0; 3], vec![-1.0, 0.0, 0.0]]);
     let e = sample(&Half { nan: false }, &outside).unwrap_err().to_string();
-    assert!(e.contains("chain 1") && e.contains("log density -inf"), "{e}");
+    assert!(e.contains("chain 2") && e.contains("log density -inf"), "{e}");
     let short = Init::Given(vec![vec![1.0; 3], vec![1.0; 2]]);
     let e = sample(&Half { nan: false }, &short).unwrap_err().to_string();
     assert_eq!(e, "the starting point of chain 1 has length 2; expected 3");

@@ -129,7 +129,7 @@ impl SampleArgs {
         &self,
         test_gradient: bool,
         evidence: Option<Evidence>,
-        checked: &dyn Fn(&Check),
+        checked: &(dyn Fn(&Check) + Sync),
     ) -> Result<Run, CliError> {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
         let job = Job {

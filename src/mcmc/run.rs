@@ -93,7 +93,9 @@ impl Nuts {
         }
         let all = |sinks: &mut [S]| -> Result<Vec<ChainRun>, McmcError> {
             let chains = sinks.par_iter_mut().enumerate();
-            chains.map(|(c, sink)| Chain::new(self, target, proposal, c, control).run(init, sink)).collect()
+            let run = |(c, sink)| Chain::new(self, target, proposal, c, control).run(init, sink);
+            // All chains end before the first of their errors is looked for, so that it does not depend on threads.
+            chains.map(run).collect::<Vec<Result<ChainRun, McmcError>>>().into_iter().collect()
         };
         match self.threads {
             None => all(sinks),

@@ -8,6 +8,7 @@ use crate::base::simd::Isa;
 use crate::evidence::bridge::Draws;
 use crate::evidence::run::{Evidence, Posterior, Settings as EvidenceSettings};
 use crate::mcmc::config::{Control, Nuts};
+use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
 use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
@@ -200,8 +201,17 @@ impl<'a> Job<'a> {
 /// assert!((done.fit.get("p").map_or(0.0, |s| s.mean) - 8.0 / 12.0).abs() < 0.05);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Result<Run, WorkflowError> {
+pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)) -> Result<Run, WorkflowError> {
     job.nuts.check()?;
+    let Some(threads) = job.nuts.threads else {
+        return steps(job, control, checked);
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|e| McmcError::Threads { threads, message: e.to_string() })?;
+    pool.install(|| steps(job, control, checked))
+}
+
+fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)) -> Result<Run, WorkflowError> {
     let compiled = Compiled::with_isa(job.model.bind_with(job.data, &job.settings)?, job.isa);
     let check = job.check(&compiled);
     checked(&check);
@@ -230,7 +240,13 @@ pub fn run(job: &Job<'_>, control: &Control<'_>, checked: &dyn Fn(&Check)) -> Re
                 Some((guide, _)) => (guide, Draws::SecondHalf),
                 None => (&g.fitted().guide, Draws::All),
             };
-            Some(estimate(&compiled, guide, Some(Posterior { chains: &chains, draws }), &settings)?)
+            match estimate(&compiled, guide, Some(Posterior { chains: &chains, draws }), &settings) {
+                Ok(found) => Some(found),
+                Err(e) => {
+                    notes.push(format!("the evidence is not estimated: {e}"));
+                    None
+                }
+            }
         }
         _ => None,
     };

@@ -72,9 +72,6 @@ pub enum WorkflowError {
     /// No guide in a file.
     #[error("{0}")]
     GuideFile(#[from] crate::guide::GuideFileError),
-    /// No evidence.
-    #[error("{0}")]
-    Evidence(#[from] crate::evidence::error::EvidenceError),
 }
 
 /// Where a run writes.

@@ -90,7 +90,7 @@ fn csv_columns() {
 #[test]
 fn csv_errors_name_the_place() {
     for (text, part) in [
-        ("a,b\n1,2\n3\n", "line 3, column 1: 1 fields, the header has 2"),
+        ("a,b\n1,2\n3\n", "line 3, column 1: 1 of 2 fields"),
         ("a,b\n1,red\n", "line 2, column 2: b[1] is the text \"red\""),
         ("a\n1\nNaN\n", "line 3, column 1: a[2] is NaN"),
         ("a,a\n1,2\n", "line 1, column 2: a is given twice"),
