@@ -5,9 +5,12 @@
 use std::error::Error;
 
 use thalweg::density::{Gradient, LogDensity};
-use thalweg::evidence::run::Settings;
-use thalweg::workflow::evidence::estimate;
-use thalweg::workflow::ladder::{Choice, Options, fit};
+use thalweg::evidence::bridge::Draws;
+use thalweg::evidence::run::{Posterior, Settings};
+use thalweg::mcmc::config::{Control, Nuts};
+use thalweg::mcmc::init::Init;
+use thalweg::workflow::evidence::{estimate, refined, text};
+use thalweg::workflow::ladder::{Options, fit};
 
 /// log L = -sum_{i<d} (100 (x_{i+1} - x_i²)² + (1 - x_i)²) with x uniform on [-5, 5]^d, in coordinates y of R^d: x = 10 / (1 +
 /// e^-y) - 5, so that the prior becomes the product of e^-y / (1 + e^-y)².
@@ -43,17 +46,32 @@ impl Gradient for Rosenbrock {
     }
 }
 
-/// Fits and integrates.
+/// Fits a guide, draws, refines the guide on half of the draws, and integrates.
 pub fn main() -> Result<(), Box<dyn Error>> {
     let number = |k: usize, default: u64| std::env::args().nth(k).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (dim, seed) = (number(1, 2) as usize, number(2, 1));
     let target = Rosenbrock(dim.max(2));
-    let options = Options { choice: Choice::Auto, seed, ..Options::default() };
-    let fitted = fit(&target, &options, None)?;
+    let fitted = fit(&target, &Options { seed, ..Options::default() }, None)?;
     println!("{}", fitted.text());
+
+    let nuts = Nuts { seed, draws: 2500, target_accept: 0.95, ..Nuts::default() };
+    let samples = nuts.sample(&target, &Init::default(), &Control::default())?;
+    let chains: Vec<Vec<f64>> = samples.draws.iter().map(|d| d.positions().to_vec()).collect();
+    let refined = refined(&fitted, &chains, seed);
+    let (guide, draws) = match &refined {
+        Some((guide, remark)) => {
+            println!("{remark}");
+            (guide, Draws::SecondHalf)
+        }
+        None => (&fitted.guide, Draws::All),
+    };
     let settings = Settings { seed, particles: 1 << 14, ..Settings::default() };
-    let found = estimate(&target, &fitted.guide, None, &settings)?;
+    let found = estimate(&target, guide, Some(Posterior { chains: &chains, draws }), &settings)?;
     let e = found.importance.estimate;
-    println!("log Z = {:.4} (MCSE {:.4}), ESS {:.0} of {}, k-hat {:.2}", e.value, e.mcse, e.ess, e.n, e.khat);
+    println!(
+        "importance sampling: log Z = {:.4} (MCSE {:.4}), ESS {:.0} of {}, k-hat {:.2}",
+        e.value, e.mcse, e.ess, e.n, e.khat
+    );
+    println!("{}", text(&found));
     Ok(())
 }
