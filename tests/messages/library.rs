@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use thalweg::cli::CliError;
 use thalweg::dsl::diagnostic::Diagnostic;
 use thalweg::dsl::span::Span;
 use thalweg::graph::Spread;
@@ -9,11 +10,18 @@ use thalweg::graph::check::CheckError;
 use thalweg::graph::shape::Shape;
 use thalweg::io::IoError;
 use thalweg::mcmc::error::McmcError;
+use thalweg::model::hidden::HiddenError;
+use thalweg::model::posterior::ModelError;
 use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 17] = [
+pub const SHOWN: [&str; 22] = [
+    "CliError::Isa",
+    "HiddenError::TooWide",
+    "HiddenError::Missing",
+    "HiddenError::Impossible",
+    "ModelError::Hidden",
     "Coupled",
     "McmcError::Length",
     "McmcError::Init",
@@ -40,6 +48,10 @@ pub fn messages() -> Vec<(&'static str, String)> {
     let full = std::io::Error::from_raw_os_error(28);
     let order = CheckError::Order { node: 3, op: op.clone(), arg: 5 };
     vec![
+        ("library_isa", CliError::Isa("avx2").to_string()),
+        ("hidden_too_wide", ModelError::from(HiddenError::TooWide("z".into())).to_string()),
+        ("hidden_missing", HiddenError::Missing("z".into()).to_string()),
+        ("hidden_impossible", HiddenError::Impossible("z".into()).to_string()),
         ("library_length", McmcError::Length { what: "the starting point".into(), found: 2, expected: 3 }.to_string()),
         ("library_init", McmcError::Init { chain: 0, tries: 100, logp: f64::NAN, coordinates: vec![0, 2] }.to_string()),
         ("library_sink", McmcError::Sink { chain: 0, iteration: 7, source: full }.to_string()),
