@@ -173,7 +173,10 @@ impl<'a> Job<'a> {
         };
         let (method, reason) = match self.method {
             Method::Auto => choose(&fitted),
-            asked => (asked, "asked for".into()),
+            Method::Transport => (Method::Transport, "NUTS behind the guide, as asked for".into()),
+            Method::Nuts => {
+                (Method::Nuts, "NUTS in the coordinates of the model; --method auto lets the guide decide".into())
+            }
         };
         Ok((Some(Guided { method, reason, fitted }), notes))
     }
