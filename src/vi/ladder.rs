@@ -39,9 +39,14 @@ pub struct Rung {
 /// Mean field, full rank, flows of 4 and of 8 coupling layers (for one coordinate: of splines); above 200 coordinates
 /// without full factors.
 pub fn rungs(dim: usize) -> Vec<Rung> {
-    let (four, eight) = match dim {
-        1 => ("nsf(2)", "nsf(4)"),
-        _ => ("realnvp(4)", "realnvp(8)"),
+    // Elu goes on linearly where tanh stands still: the scale of a funnel keeps growing beyond the draws of the training, so
+    // chains reach the tails. Networks of 32 units train as well as 64 in 100 coordinates, and several times as fast.
+    let flows = match dim {
+        1 => [("nsf(2)", "nsf(2)"), ("nsf(4)", "nsf(4)")],
+        _ => [
+            ("realnvp(4)", "realnvp(4, hidden=[32, 32], activation=elu)"),
+            ("realnvp(8)", "realnvp(8, hidden=[32, 32], activation=elu)"),
+        ],
     };
     let scale = if dim > LARGE { Scale::Diagonal } else { Scale::Full };
     let rung = |name: &str, nonlinear: Option<&str>, scale| Rung {
@@ -53,8 +58,7 @@ pub fn rungs(dim: usize) -> Vec<Rung> {
     if dim > 1 && dim <= LARGE {
         rungs.push(rung("full rank", None, scale));
     }
-    rungs.push(rung(four, Some(four), scale));
-    rungs.push(rung(eight, Some(eight), scale));
+    rungs.extend(flows.map(|(name, text)| rung(name, Some(text), scale)));
     rungs
 }
 
