@@ -19,7 +19,7 @@ const RACE: usize = 40;
 /// Steps between two looks at the bound.
 const LOOK: usize = 50;
 /// Looks without a gain that end the plateau.
-const PATIENCE: usize = 4;
+const PATIENCE: usize = 8;
 /// Standard errors by which a look has to gain.
 const GAIN: f64 = 1.0;
 /// Nats below which a gain is none: the path gradient of a normal near a normal target gains without end.
