@@ -20,7 +20,7 @@ const ABOVE_ONE_SD: f64 = 0.158_655_253_931_457_05;
 const ABOVE_TWO_SD: f64 = 0.022_750_131_948_179_21;
 
 /// Chains of v from NUTS through `map`, and the share of divergent draws.
-fn through<T: Gradient + ?Sized>(target: &T, map: &(impl Transport + Sync), nuts: &Nuts) -> (Vec<Vec<f64>>, f64) {
+fn through<T: Gradient + ?Sized>(target: &T, map: &impl Transport, nuts: &Nuts) -> (Vec<Vec<f64>>, f64) {
     let pullback = Pullback { target, map };
     let starts = pullback.starts(&[]);
     let mut sinks: Vec<_> = (0..nuts.chains).map(|_| Pushing::new(map, Memory::default())).collect();
