@@ -29,6 +29,28 @@ fn r11_declared_and_filled() {
 }
 
 #[test]
+fn r11_elements_without_a_law_have_no_coordinate() {
+    for (source, dim, about) in [
+        ("latent x: vector[2]\nlatent a ~ normal(0, 1)", 1, "nothing gives `x` a law"),
+        ("latent x: vector[3]\nlatent x[2] ~ normal(0, 1)", 1, "2 of 3 elements of `x`"),
+        ("latent x: vector[2]\nlatent x[:] ~ normal(0, 1)", 2, ""),
+    ] {
+        let post = bound(source, "{}", &[]).unwrap();
+        assert_eq!(post.dim, dim, "{source}");
+        assert!(about.is_empty() == post.notes.is_empty(), "{:?}", post.notes);
+        assert!(post.notes.iter().all(|n| n.text.contains(about)), "{:?}", post.notes);
+    }
+    refused("latent x: vector[2]\nfactor x[1]", "{}", "read before it is filled");
+}
+
+#[test]
+fn r11_each_element_has_one_law_in_long_arrays_too() {
+    let filled = "latent x: vector[5000]\nplate i in 1:5000 { latent x[i] ~ normal(0, 1) }";
+    assert_eq!(bound(filled, "{}", &[]).unwrap().dim, 5000);
+    refused(&format!("{filled}\nlatent x[4999] ~ normal(0, 1)"), "{}", "an element of `x` is filled twice");
+}
+
+#[test]
 fn r11_latents_filled_in_loops_and_plates() {
     let loop_ =
         "latent x: vector[4]\nlatent x[1] ~ normal(0, 1)\nfor t in 2:4 { latent x[t] ~ normal(0.5 * x[t - 1], 2) }";

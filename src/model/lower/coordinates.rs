@@ -11,7 +11,7 @@ use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Index, Shape, Spread};
 use crate::model::level::ROOT;
-use crate::model::site::Site;
+use crate::model::site::{NoteKind, Site};
 use crate::model::value::{Home, Val};
 
 /// What the first walk learns of a filled latent.
@@ -46,6 +46,8 @@ impl Lower<'_> {
             .help("declare it in a plate: `plate k in 1:K { latent x ~ dirichlet(…) }`"));
         }
         let plan = self.plan.get(&id.name).cloned();
+        // A latent that nothing fills has a plan too: that of no element.
+        self.planned.entry(id.name.clone()).or_default();
         let elements = match &plan {
             Some(p) => p.elements.clone(),
             None => (0..filled.slots.len() as u32).collect(),
@@ -124,16 +126,14 @@ impl Lower<'_> {
 
     fn record(&mut self, at: usize, id: &Ident, targets: &Positions, dist: &Dist, limits: Option<[f64; 2]>) -> Res<()> {
         let limits = limits.filter(|_| !dist.noncentred);
-        let seen = &mut self.filled[at].latent.as_mut().expect("a latent").elements;
-        let mut new: Vec<u32> = targets.table.clone();
-        new.sort_unstable();
-        if new.windows(2).any(|w| w[0] == w[1]) || new.iter().any(|e| seen.contains(e) && seen.len() < 4096) {
+        let given = &mut self.filled[at].latent.as_mut().expect("a latent").given;
+        // Each element is looked at and marked, so that one that comes twice in this statement shows too.
+        if targets.table.iter().any(|e| std::mem::replace(&mut given[*e as usize], true)) {
             return Err(Diagnostic::new(dist.span, format!("an element of `{}` is filled twice", id.name))
                 .help("each element gets its law from exactly one statement"));
         }
-        seen.extend(&new);
         let plan = self.planned.entry(id.name.clone()).or_default();
-        plan.elements.extend(new);
+        plan.elements.extend(&targets.table);
         plan.limits = if plan.fills == 0 { limits } else { plan.limits.filter(|l| Some(*l) == limits) };
         plan.fills += 1;
         Ok(())
@@ -199,7 +199,21 @@ impl Lower<'_> {
             }
             let (site, span) = (latent.site, self.filled[at].span);
             let Some(plan) = self.plan.get(&self.filled[at].name).cloned() else { continue };
-            let n = plan.elements.len();
+            let (n, all) = (plan.elements.len(), self.filled[at].slots.len());
+            if n < all {
+                let text = match n {
+                    0 => format!(
+                        "nothing gives `{}` a law: it has no coordinates and cannot be read",
+                        self.filled[at].name
+                    ),
+                    _ => format!(
+                        "{} of {all} elements of `{}` have no law and so no coordinate",
+                        all - n,
+                        self.filled[at].name
+                    ),
+                };
+                self.note(NoteKind::Info, span, text);
+            }
             let v = self.read_elements(at, span, &plan.elements, ROOT, vec![n])?;
             let x = self.node(&v);
             let shape = self.g.shape(self.sites[site].value);

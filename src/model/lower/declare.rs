@@ -63,7 +63,8 @@ impl Lower<'_> {
         let t = self.ty(ty)?;
         let rows = self.levels.len(self.here);
         let mut filled = Filled::new(id, t.dims.clone(), self.here, rows, t.int);
-        filled.latent = Some(super::fill::LatentFill { ty: t.clone(), site: self.sites.len(), elements: vec![] });
+        let given = vec![false; filled.slots.len()];
+        filled.latent = Some(super::fill::LatentFill { ty: t.clone(), site: self.sites.len(), given });
         if matches!(self.mode, Mode::Density) {
             if t.int {
                 return self.declare_enumerated(id, &t);

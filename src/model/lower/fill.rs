@@ -41,8 +41,8 @@ pub struct LatentFill {
     pub ty: super::types::Ty,
     /// Place in `Lower::sites`.
     pub site: usize,
-    /// Elements with a law, in the order of the statements.
-    pub elements: Vec<u32>,
+    /// For each element, whether a statement has given it a law.
+    pub given: Vec<bool>,
 }
 
 #[derive(Clone, Debug)]
