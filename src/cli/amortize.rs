@@ -35,9 +35,9 @@ pub struct AmortizeArgs {
     /// Steps of training
     #[arg(long, default_value_t = 4000, value_parser = positive)]
     pub steps: usize,
-    /// Learning rate
-    #[arg(long, default_value_t = 2e-3)]
-    pub rate: f64,
+    /// Learning rate [default: the best of a short race]
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
     /// Steps over which the weight of the KL divergence grows from 0 to 1
     #[arg(long, default_value_t = 0, value_name = "STEPS")]
     pub kl_warmup: usize,
@@ -47,6 +47,10 @@ pub struct AmortizeArgs {
     /// Go on with the training of a guide file, up to --steps
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|r: &f64| *r > 0.0 && r.is_finite()).ok_or("give a number above 0".into())
 }
 
 /// Hidden layers.

@@ -38,8 +38,8 @@ pub struct Options {
     pub batch: usize,
     /// Steps.
     pub steps: usize,
-    /// Learning rate.
-    pub rate: f64,
+    /// Learning rate; by a race where none is given.
+    pub rate: Option<f64>,
     /// Steps of KL warm-up.
     pub warm_up: usize,
     /// Share of rows that are held out.
@@ -57,7 +57,7 @@ impl Default for Options {
             particles: 1,
             batch: 100,
             steps: 4000,
-            rate: 2e-3,
+            rate: None,
             warm_up: 0,
             heldout: 0.0,
             seed: 0,

@@ -3,7 +3,7 @@
 //! log p(x_n) - ELBO_n(encoder) = [log p(x_n) - ELBO_n(q*_n)] + [ELBO_n(q*_n) - ELBO_n(encoder)]: the approximation gap and
 //! the amortization gap (Cremer, Li & Duvenaud 2018, eq. 6). q*_n starts at the encoder's output and frees the row's base
 //! location, scale and context, the flow's weights being shared. log p(x_n) enters as the interval [L_K, U_K] with draws from
-//! q*_n; it is exact where the row's posterior is normal.
+//! a mixture of q*_n and the prior; it is exact where the row's posterior is normal.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::density::{Gradient, LogDensity};
 use crate::diagnostics::psis::psis;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::init::Init;
+use crate::vi::plate::evaluate::Weighted;
 use crate::vi::plate::{Evaluator, NormalRow, refine};
 
 /// Draws of the common noise under which q*_n is sought.
@@ -50,10 +51,12 @@ pub struct RowGap {
     pub best: Value,
     /// Amortization gap, from paired draws.
     pub amortization: Value,
-    /// L_K and U_K along [`CURVE`], of q*_n; both log p(x_n) itself where that is known exactly.
+    /// L_K along [`CURVE`], of q*_n; log p(x_n) itself where that is known exactly.
     pub lower: Vec<Value>,
-    /// See `lower`.
+    /// U_K of the defensive mixture 0.9 q*_n + 0.1 p(z), whose weights are bounded where the likelihood is.
     pub upper: Vec<Value>,
+    /// L_K of that mixture at the largest K: the lower limit of log p(x_n).
+    pub tight: Value,
     /// Whether log p(x_n) is exact.
     pub exact: bool,
     /// Effective sample size of the weights of q*_n, as a share of the draws, and their k-hat.
@@ -112,6 +115,8 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
     };
     let fresh = noise(seed, "gap/fresh", row, FRESH * d);
     let (own, star) = (ev.weights(row, encoded, &fresh), ev.weights(row, &best, &fresh));
+    let safe = prior.filter(|_| normal.is_none()).map(|p| Safe { ev, row, encoded: &best, prior: p });
+    let mixed = safe.as_ref().map(|s| s.mixed(&star, &noise(seed, "gap/safe", row, FRESH * d), seed));
     let (elbo, best_elbo, amortization) = match closed {
         Some(_) => {
             let one = &fresh[..d];
@@ -128,7 +133,19 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
             let known = vec![Value { value: n.log_evidence, se: 0.0 }; CURVE.len()];
             (known.clone(), known)
         }
-        None => (lower(&star.log_w), upper(ev, row, &best, &star.log_w, &posterior(ev, row, prior, seed))),
+        None => {
+            let draws = posterior(ev, row, prior, seed);
+            let own = |z: &Vec<f64>| match &safe {
+                Some(s) => s.weight(ev.weight_at(row, &best, z), ev.score(row, &best, z), z),
+                None => ev.weight_at(row, &best, z),
+            };
+            let own: Vec<f64> = draws.iter().map(own).collect();
+            (lower(&star.log_w), upper(&own, mixed.as_ref().unwrap_or(&star.log_w)))
+        }
+    };
+    let tight = match &normal {
+        Some(n) => Value { value: n.log_evidence, se: 0.0 },
+        None => log_mean(mixed.as_ref().unwrap_or(&star.log_w)),
     };
     let smoothed = psis(&star.log_w);
     let column = |j: usize| own.z.iter().skip(j).step_by(d).copied().collect::<Vec<f64>>();
@@ -149,6 +166,7 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
         amortization,
         lower,
         upper,
+        tight,
         exact: normal.is_some(),
         ess: smoothed.ess / FRESH as f64,
         khat: smoothed.khat,
@@ -179,13 +197,56 @@ fn lower(log_w: &[f64]) -> Vec<Value> {
     CURVE.iter().map(|k| at(*k)).collect()
 }
 
-/// U_K = E log (1/K) (w(z_1) + Σ_{k≥2} w(z_k)), z_1 from posterior chains that start at draws from the prior, the
-/// others from q: the mirror of L_K (Sobolev & Vetrov 2019).
-fn upper(ev: &Evaluator<'_>, row: usize, encoded: &[f64], log_w: &[f64], draws: &[Vec<f64>]) -> Vec<Value> {
-    if draws.is_empty() {
+/// A defensive mixture 0.9 q*_n + 0.1 p(z) as proposal (Hesterberg 1995): p(x, z) / q is at most ten times the likelihood.
+struct Safe<'a> {
+    ev: &'a Evaluator<'a>,
+    row: usize,
+    encoded: &'a [f64],
+    prior: &'a [(f64, f64)],
+}
+
+/// Share of the prior in the mixture.
+const SHARE: f64 = 0.1;
+
+impl Safe<'_> {
+    /// log p(z)
+    fn log_prior(&self, z: &[f64]) -> f64 {
+        let term = |(z, (m, s)): (&f64, &(f64, f64))| {
+            -0.5 * ((z - m) / s).powi(2) - s.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln()
+        };
+        z.iter().zip(self.prior).map(term).sum()
+    }
+
+    /// log weight under the mixture, from that under q*_n and log q*_n(z).
+    fn weight(&self, log_w: f64, log_q: f64, z: &[f64]) -> f64 {
+        let parts = [(1.0 - SHARE).ln() + log_q, SHARE.ln() + self.log_prior(z)];
+        log_w + log_q - log_sum_exp(&parts)
+    }
+
+    /// Weights of independent draws from the mixture: those of q*_n, of which each is replaced by a draw from the prior
+    /// with probability [`SHARE`].
+    fn mixed(&self, star: &Weighted, noise: &[f64], seed: u64) -> Vec<f64> {
+        let d = self.prior.len();
+        let mut rng = Stream::new(seed, "gap/component", self.row as u64);
+        let mut one = |k: usize| {
+            let at = k * d..(k + 1) * d;
+            if rng.uniform() >= SHARE {
+                let z = &star.z[at];
+                return self.weight(star.log_w[k], self.ev.score(self.row, self.encoded, z), z);
+            }
+            let z: Vec<f64> = noise[at].iter().zip(self.prior).map(|(e, (m, s))| m + s * e).collect();
+            self.weight(self.ev.weight_at(self.row, self.encoded, &z), self.ev.score(self.row, self.encoded, &z), &z)
+        };
+        (0..star.log_w.len()).map(&mut one).collect()
+    }
+}
+
+/// U_K = E log (1/K) (w(z_1) + Σ_{k≥2} w(z_k)) along the curve, z_1 from posterior chains that start at draws from the
+/// prior, the others from the proposal: the mirror of L_K (Sobolev & Vetrov 2019).
+fn upper(own: &[f64], log_w: &[f64]) -> Vec<Value> {
+    if own.is_empty() {
         return vec![Value { value: f64::NAN, se: f64::NAN }; CURVE.len()];
     }
-    let own: Vec<f64> = draws.iter().map(|z| ev.weight_at(row, encoded, z)).collect();
     let at = |k: usize| {
         let groups = if k == 1 { usize::MAX } else { (log_w.len() / (k - 1)).max(1) };
         let term = |(i, w): (usize, &f64)| {
@@ -286,10 +347,10 @@ impl Gap {
         self.mean_of(|r| r.upper[k])
     }
 
-    /// Limits of mean log p(x_n): L_K and U_K at the largest K, widened by their 95 % errors.
+    /// Limits of mean log p(x_n): L_K and U_K of the mixtures at the largest K, widened by their 95 % errors.
     pub fn log_px(&self) -> (f64, f64) {
         let last = CURVE.len() - 1;
-        let (l, u) = (self.lower(last), self.upper(last));
+        let (l, u) = (self.mean_of(|r| r.tight), self.upper(last));
         (l.value - Z * l.se, u.value + Z * u.se)
     }
 

@@ -238,6 +238,9 @@ impl Draws<'_> {
         let [e, theta, common, reads, data, eps] = own[..] else { unreachable!("six inputs") };
         let e = self.guide.split(&mut p, e);
         let (z, log_q) = self.guide.push(&mut p, theta, &e, eps);
+        // Nothing simplifies past this: whatever reads z reads this node, and its derivative is all of it.
+        let one = p.scalar(1.0);
+        let z = p.scale_grad(z, one);
         let score = if self.score { self.guide.score(&mut p, theta, &e, z) } else { log_q };
         let [prior, likelihood] = parts(&mut p, self.group, &[z, common, reads, data], keep);
         let batched = [false, false, false, false, false, true];

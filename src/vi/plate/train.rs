@@ -13,6 +13,12 @@ use crate::vi::step::Trouble;
 /// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
 const DECAY: f64 = 0.3;
 const FLOOR: f64 = 0.01;
+/// Learning rates that race, the steps of each racer, and those at its end that count.
+const RATES: [f64; 5] = [0.1, 0.03, 0.01, 0.003, 0.001];
+const RACE: usize = 60;
+const COUNTED: usize = 20;
+/// Keeps the noise of the race apart from that of the training.
+const RACING: u64 = 0x7261_6365;
 /// Steps of which the bounds are averaged for the history.
 pub const LOOK: usize = 100;
 /// Troubles that are kept for the report.
@@ -27,8 +33,8 @@ pub struct Settings {
     pub batch: usize,
     /// Steps.
     pub steps: usize,
-    /// Learning rate.
-    pub rate: f64,
+    /// Learning rate; by a race where none is given.
+    pub rate: Option<f64>,
     /// Steps over which the weight of the KL divergence grows from 0 to 1; 0: none.
     pub warm_up: usize,
     /// Seed of all noise.
@@ -42,6 +48,8 @@ pub struct State {
     pub step: usize,
     /// Params of the model, the amortized guide, the guide of the globals.
     pub theta: Vec<f64>,
+    /// Learning rate before the decay.
+    pub rate: f64,
     adam: Adam,
     /// Mean bound per row of the last [`LOOK`] steps, with the step.
     pub history: Vec<(usize, f64)>,
@@ -101,10 +109,10 @@ impl Settings {
     }
 
     /// Learning rate of a step: constant, then down a half cosine.
-    fn rate_at(&self, step: usize) -> f64 {
+    fn rate_at(&self, rate: f64, step: usize) -> f64 {
         let len = (DECAY * self.steps as f64).max(1.0);
         let done = ((step as f64 - (self.steps as f64 - len)) / len).clamp(0.0, 1.0);
-        self.rate * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
+        rate * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
     }
 
     /// Weight of the KL divergence at a step.
@@ -115,9 +123,9 @@ impl Settings {
 
 impl State {
     /// The start.
-    pub fn new(theta: Vec<f64>) -> State {
+    fn new(theta: Vec<f64>, rate: f64) -> State {
         let adam = Adam::new(theta.len());
-        State { step: 0, theta, adam, history: vec![], sum: 0.0, count: 0, skipped: 0, troubles: vec![] }
+        State { step: 0, theta, rate, adam, history: vec![], sum: 0.0, count: 0, skipped: 0, troubles: vec![] }
     }
 
     /// One step.
@@ -128,7 +136,7 @@ impl State {
             Ok((bound, gradient)) => {
                 self.sum += bound / rows.len() as f64;
                 self.count += 1;
-                self.adam.step(&mut self.theta, gradient, s.rate_at(self.step));
+                self.adam.step(&mut self.theta, gradient, s.rate_at(self.rate, self.step));
             }
             Err(trouble) => {
                 self.skipped += 1;
@@ -149,6 +157,30 @@ impl State {
     }
 }
 
+/// The learning rate whose last steps have the best bounds, all racers with the same start, rows and noise.
+fn race(engine: &mut Engine<'_>, start: &[f64], rows: &[usize], s: &Settings) -> f64 {
+    let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
+    for rate in RATES {
+        let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
+        let mut last = vec![];
+        for step in 0..RACE {
+            let batch = s.minibatch(rows, step);
+            match engine.gradient(&theta, &Step { rows: &batch, of: rows.len(), beta: 1.0, step }, s.seed ^ RACING) {
+                Ok((bound, gradient)) => {
+                    last.push(bound);
+                    adam.step(&mut theta, gradient, rate);
+                }
+                Err(_) => last.push(f64::NEG_INFINITY),
+            }
+        }
+        let mean = crate::base::stats::mean(&last[RACE - COUNTED..]);
+        if mean > best.0 {
+            best = (mean, rate);
+        }
+    }
+    best.1
+}
+
 /// Trains from `theta` on the given rows.
 ///
 /// # Errors
@@ -164,7 +196,13 @@ pub fn train(
         return Err(TrainError::NoRows);
     }
     let wanted = engine.len();
-    let mut state = control.resume.clone().unwrap_or_else(|| State::new(theta));
+    let mut state = match &control.resume {
+        Some(state) => state.clone(),
+        None => {
+            let rate = settings.rate.unwrap_or_else(|| race(engine, &theta, rows, settings));
+            State::new(theta, rate)
+        }
+    };
     if state.theta.len() != wanted || state.adam.len() != wanted {
         return Err(TrainError::Other { found: state.theta.len(), wanted });
     }

@@ -1,0 +1,176 @@
+//! Gradients of minibatches: against differences, unbiased for the sum of all rows, path and plain estimators with one mean.
+
+use std::sync::Arc;
+
+use thalweg::guide::amortized::{Amortized, Plan, standardise};
+use thalweg::guide::{Base, Family, Scale, Start};
+use thalweg::vi::plate::engine::Step;
+use thalweg::vi::plate::{Engine, Target};
+use thalweg::vi::{Estimator, Objective};
+use thalweg::workflow::amortize::Bound;
+
+use super::from_text;
+
+/// Twelve rows with a nonlinear learned decoder and, where asked for, a global latent.
+fn model(global: bool) -> Bound {
+    let (prior, mean) = if global { ("latent m ~ normal(0, 1)", "m + f(z)[1]") } else { ("", "f(z)[1]") };
+    let source = format!(
+        "data N: int\ndata y: vector[N]\nparam f = mlp(2, [3], 1, tanh)\nparam s: real<lower=0> = 0.7\n{prior}\n\
+         plate n in 1:N {{\n  latent z: vector[2] ~ normal(0, 1)\n  observe y[n] ~ normal({mean}, s)\n}}\n"
+    );
+    from_text(&source, r#"{"N": 12, "y": [0.3, -1.2, 0.8, 2.1, -0.4, 0.1, 1.4, -2.0, 0.6, 0.9, -0.7, 1.1]}"#)
+}
+
+fn guide(t: &Target, flow: Option<&str>) -> (Arc<Amortized>, Option<Arc<Family>>, Vec<f64>) {
+    let flow = flow.map(str::to_string);
+    let plan = Plan { dim: t.dim, inputs: 1, globals: t.coordinates, hidden: vec![4], flow };
+    let guide = Arc::new(Amortized::new(plan, standardise(&t.seen())).unwrap());
+    let global = (t.coordinates > 0).then(|| Family::new(t.coordinates, Base::Normal, None, Scale::Full).unwrap());
+    let mut theta = t.params.clone();
+    theta.extend(guide.initial(1));
+    if let Some(f) = &global {
+        theta.extend(f.initial(&Start::isotropic(vec![0.2], 0.5), 1));
+    }
+    // Away from the start, where the encoder says the same of every row.
+    let mut rng = thalweg::base::rng::Stream::new(2, "theta", 0);
+    theta.iter_mut().for_each(|x| *x += 0.3 * rng.normal());
+    (guide, global.map(Arc::new), theta)
+}
+
+fn engine<'a>(t: &'a Target, flow: Option<&str>, objective: Objective) -> (Engine<'a>, Vec<f64>) {
+    let (guide, global, theta) = guide(t, flow);
+    (Engine::new(t, guide, global, objective, 5), theta)
+}
+
+fn all(t: &Target) -> Vec<usize> {
+    (0..t.rows()).collect()
+}
+
+#[test]
+fn plain_gradients_are_the_derivatives_of_the_bound() {
+    for global in [false, true] {
+        let b = model(global);
+        let rows = all(&b.target);
+        for flow in [None, Some("realnvp(2, hidden=[4])"), Some("iaf(1, hidden=[4])")] {
+            for objective in [Objective::Elbo(Estimator::Full), Objective::Iwae { k: 3, estimator: Estimator::Full }] {
+                let (mut engine, theta) = engine(&b.target, flow, objective);
+                let step = Step { rows: &rows, of: 12, beta: 0.7, step: 0 };
+                let gradient = engine.gradient(&theta, &step, 4).unwrap().1.to_vec();
+                for k in (0..theta.len()).step_by(1 + theta.len() / 25) {
+                    let mut at = |h: f64| {
+                        let mut x = theta.clone();
+                        x[k] += h;
+                        engine.gradient(&x, &step, 4).unwrap().0
+                    };
+                    let h = 1e-5;
+                    let numeric = (at(h) - at(-h)) / (2.0 * h);
+                    let error = (gradient[k] - numeric).abs() / (1.0 + numeric.abs());
+                    assert!(error < 2e-7, "{flow:?} {objective:?} {k}: {} {numeric}", gradient[k]);
+                }
+            }
+        }
+    }
+}
+
+/// Mean of a gradient over steps with its standard error, per parameter; `rows` of a step are `pick(step)`.
+fn replicated(engine: &mut Engine<'_>, theta: &[f64], n: usize, pick: impl Fn(usize) -> Vec<usize>) -> Vec<(f64, f64)> {
+    let (mut sum, mut squares) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    for step in 0..n {
+        let rows = pick(step);
+        let g = engine.gradient(theta, &Step { rows: &rows, of: 12, beta: 1.0, step }, 9).unwrap().1;
+        for (k, g) in g.iter().enumerate() {
+            sum[k] += g;
+            squares[k] += g * g;
+        }
+    }
+    let n = n as f64;
+    let one = |(s, q): (&f64, &f64)| (s / n, ((q / n - (s / n).powi(2)).max(0.0) / (n - 1.0)).sqrt());
+    sum.iter().zip(&squares).map(one).collect()
+}
+
+/// Largest |z| of the difference of two means, over parameters that differ at all.
+fn distance(a: &[(f64, f64)], b: &[(f64, f64)]) -> f64 {
+    let z = |((a, sa), (b, sb)): (&(f64, f64), &(f64, f64))| {
+        let se = sa.hypot(*sb);
+        if (a - b).abs() <= 1e-12 * (1.0 + a.abs()) { 0.0 } else { (a - b).abs() / se }
+    };
+    a.iter().zip(b).map(z).fold(0.0, f64::max)
+}
+
+/// About 60 parameters, 4 comparisons: |z| < 5.4 is a false alarm of 2e-5.
+#[test]
+fn path_and_plain_gradients_have_one_mean_for_guide_and_params() {
+    let b = model(true);
+    let rows = all(&b.target);
+    for flow in [None, Some("realnvp(2, hidden=[4])")] {
+        for k in [1, 4] {
+            let of = |estimator| if k == 1 { Objective::Elbo(estimator) } else { Objective::Iwae { k, estimator } };
+            let run = |estimator| {
+                let (mut e, theta) = engine(&b.target, flow, of(estimator));
+                replicated(&mut e, &theta, 1500, |_| rows.clone())
+            };
+            let (full, mut path) = (run(Estimator::Full), run(Estimator::Path));
+            assert!(distance(&full, &path) < 5.4, "{flow:?} K {k}: {}", distance(&full, &path));
+            // A mutant: params and guide confused, as if all draws counted with the squared weights of DReG.
+            path.iter_mut().for_each(|p| p.0 *= 1.5);
+            assert!(distance(&full, &path) > 5.4, "the test sees a wrong scale");
+        }
+    }
+}
+
+/// Minibatches of 5 of 12 rows, remainder included: the mean over whole epochs is the gradient of all rows.
+#[test]
+fn minibatches_are_unbiased() {
+    let b = model(false);
+    let objective = Objective::Iwae { k: 3, estimator: Estimator::Path };
+    let (mut e, theta) = engine(&b.target, None, objective);
+    let rows = all(&b.target);
+    let whole = replicated(&mut e, &theta, 1500, |_| rows.clone());
+    // Each row once an epoch; a minibatch of m rows comes with the weight m of the 12 that it has in an epoch.
+    let settings = thalweg::vi::plate::Settings { objective, batch: 5, steps: 0, rate: None, warm_up: 0, seed: 3 };
+    let epochs = 1500;
+    let (mut sum, mut squares) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    for epoch in 0..epochs {
+        let mut total = vec![0.0; theta.len()];
+        for at in 0..3 {
+            let step = 3 * epoch + at;
+            let batch = settings.minibatch(&rows, step);
+            let share = batch.len() as f64 / 12.0;
+            let g = e.gradient(&theta, &Step { rows: &batch, of: 12, beta: 1.0, step }, 10).unwrap().1;
+            total.iter_mut().zip(g).for_each(|(t, g)| *t += share * g);
+        }
+        for k in 0..theta.len() {
+            sum[k] += total[k];
+            squares[k] += total[k] * total[k];
+        }
+    }
+    let n = epochs as f64;
+    let mean = |k: usize| (sum[k] / n, ((squares[k] / n - (sum[k] / n).powi(2)) / (n - 1.0)).sqrt());
+    let parts: Vec<(f64, f64)> = (0..theta.len()).map(mean).collect();
+    assert!(distance(&whole, &parts) < 5.4, "{}", distance(&whole, &parts));
+}
+
+#[test]
+fn every_row_comes_once_an_epoch() {
+    let objective = Objective::Elbo(Estimator::Full);
+    let s = thalweg::vi::plate::Settings { objective, batch: 5, steps: 0, rate: None, warm_up: 0, seed: 3 };
+    let rows: Vec<usize> = (0..11).collect();
+    let sizes: Vec<usize> = (0..3).map(|k| s.minibatch(&rows, k).len()).collect();
+    assert_eq!(sizes, [5, 5, 1], "a remainder of one row");
+    let mut epoch: Vec<usize> = (3..6).flat_map(|k| s.minibatch(&rows, k)).collect();
+    epoch.sort_unstable();
+    assert_eq!(epoch, rows);
+}
+
+/// Same bits for 1 and 2 threads.
+#[test]
+fn gradients_do_not_depend_on_threads() {
+    let b = model(false);
+    let rows = all(&b.target);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (mut e, theta) = engine(&b.target, None, Objective::Iwae { k: 400, estimator: Estimator::Path });
+        pool.install(|| e.gradient(&theta, &Step { rows: &rows, of: 12, beta: 1.0, step: 7 }, 1).unwrap().1.to_vec())
+    };
+    assert_eq!(run(1), run(2));
+}
