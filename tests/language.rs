@@ -20,5 +20,7 @@ mod observe;
 mod params;
 #[path = "language/plates.rs"]
 mod plates;
+#[path = "language/structured.rs"]
+mod structured;
 #[path = "language/values.rs"]
 mod values;

@@ -29,16 +29,12 @@ impl Layout {
         let mut base = 0;
         for site in &posterior.sites {
             let count = posterior.graph.shape(site.value).count();
-            let at: Vec<usize> = match &site.filled {
-                Some(e) => e.iter().map(|&e| e as usize).collect(),
-                None => (0..count).collect(),
-            };
             let mut names = site.value_names();
-            if names.len() != at.len() {
+            if names.len() != count {
                 // Rows of a ragged plate, end to end.
-                names = (1..=at.len()).map(|k| format!("{}[{k}]", site.name)).collect();
+                names = (1..=count).map(|k| format!("{}[{k}]", site.name)).collect();
             }
-            layout.push(&site.name, names, at.iter().map(|e| base + e));
+            layout.push(&site.name, names, base..base + count);
             base += count;
         }
         layout.latents = layout.names.len();
@@ -133,7 +129,22 @@ fn reports_in(posterior: &Posterior) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::Elements;
+    use super::*;
+    use crate::model::data::DataFile;
+    use crate::model::posterior::Model;
+
+    #[test]
+    fn elements_without_a_law_take_no_place() {
+        let text =
+            "latent x: vector[5]\nlatent x[4] ~ normal(0, 1)\nlatent x[2] ~ normal(0, 1)\nlatent m ~ normal(0, 1)\n";
+        let post = Model::from_text("m", text).unwrap().bind(&DataFile::default()).unwrap();
+        let compiled = Compiled::new(post);
+        let layout = Layout::new(&compiled);
+        let mut out = vec![0.0; compiled.width()];
+        compiled.values(&[0.25, 0.5, 0.75], &mut out, &mut vec![]);
+        let kept: Vec<f64> = layout.positions.iter().map(|p| out[*p]).collect();
+        assert_eq!((layout.names.join(" "), kept), ("x[2] x[4] m".to_string(), vec![0.25, 0.5, 0.75]));
+    }
 
     #[test]
     fn names_come_back_as_arrays() {

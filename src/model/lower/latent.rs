@@ -2,6 +2,7 @@
 
 use super::dist::LawUse;
 use super::env::Binding;
+use super::structured::{own_law, own_structure};
 use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dist::{Limit, Support};
@@ -9,7 +10,6 @@ use crate::dsl::ast::{Dist, Ident, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Shape, Spread};
-use crate::model::level::ROOT;
 use crate::model::site::{Factor, FactorKind, NoteKind, Site};
 use crate::model::transform::{self, Structure};
 use crate::model::value::{Home, Val};
@@ -103,16 +103,10 @@ impl Lower<'_> {
     pub fn chart(&mut self, mut use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
         let span = use_.span();
         let law = use_.leading();
-        let structure = match law.support() {
-            Support::Interval(..) => ty.structure,
-            Support::Simplex => Some(Structure::Simplex),
-            Support::CorrMatrix => Some(Structure::CorrMatrix),
-            Support::CorrCholesky => Some(Structure::CholeskyFactorCorr),
-            Support::CovMatrix => Some(Structure::CovMatrix),
-            Support::Counts => {
-                return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name())));
-            }
-        };
+        if law.support() == Support::Counts {
+            return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name())));
+        }
+        let structure = own_structure(law).or(ty.structure);
         if let (Some(s), Some(t)) = (structure, ty.structure)
             && s != t
         {
@@ -263,7 +257,7 @@ impl Lower<'_> {
                 return Err(Diagnostic::new(dist.span, "`noncentred` is for location-scale laws of numbers"));
             }
             Chart::Structured(s) => {
-                let x = self.structure(&id.name, s, input, ty, dist.span)?;
+                let x = self.structure(&id.name, s, input, here, &ty.dims, dist.span)?;
                 self.prior(&id.name, &use_, &x, dist.span)?;
                 self.order_constant(&id.name, s, &use_, ty, dist.span)?;
                 x
@@ -345,22 +339,6 @@ impl Lower<'_> {
         Ok(x)
     }
 
-    fn structure(&mut self, about: &str, s: Structure, u: crate::graph::Var, ty: &Ty, span: Span) -> Res<Val> {
-        let here = self.here;
-        let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
-        let n = self.levels.len(here) * outer.iter().product::<usize>();
-        let free = s.free_dim(event);
-        let batch = (here != ROOT || !outer.is_empty()).then_some(n);
-        let u_shape = if batch.is_some() { Shape::new(&[n, free]) } else { Shape::new(&[free]) };
-        let u = self.g.reshape(u, u_shape);
-        let (x, j) = s.constrain(&mut self.g, u, batch, event);
-        let x = self.g.reshape(x, self.shape(here, &ty.dims));
-        let j = self.g.reshape(j, self.shape(here, outer));
-        let value = Val { home: Home::Var(j), dims: outer.to_vec(), level: here, int: false };
-        self.factors.push(Factor { value, kind: FactorKind::Jacobian, span, about: about.to_string() });
-        Ok(Val { home: Home::Var(x), dims: ty.dims.clone(), level: here, int: false })
-    }
-
     /// Adds the density of a latent.
     pub fn prior(&mut self, about: &str, use_: &LawUse, x: &Val, span: Span) -> Res<()> {
         if use_.leading().name() == "flat" {
@@ -374,16 +352,5 @@ impl Lower<'_> {
         let value = self.log_density(use_, x)?;
         self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
         Ok(())
-    }
-}
-
-/// "`dirichlet` or ", for a type that has a law of its own.
-fn own_law(s: Structure) -> &'static str {
-    match s {
-        Structure::Simplex => "`dirichlet` or ",
-        Structure::CorrMatrix => "`lkj_corr` or ",
-        Structure::CholeskyFactorCorr => "`lkj_corr_cholesky` or ",
-        Structure::CovMatrix => "`wishart`, `inv_wishart` or ",
-        _ => "",
     }
 }

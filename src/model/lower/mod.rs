@@ -34,6 +34,7 @@ mod sequence;
 mod standard;
 mod step;
 mod stmt;
+mod structured;
 mod target;
 mod touch;
 mod track;
