@@ -22,5 +22,7 @@ mod params;
 mod plates;
 #[path = "language/structured.rs"]
 mod structured;
+#[path = "language/truncated.rs"]
+mod truncated;
 #[path = "language/values.rs"]
 mod values;

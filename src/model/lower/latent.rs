@@ -100,7 +100,7 @@ impl Lower<'_> {
     }
 
     /// The chart of a law's support within the declared type, and the law restricted to it.
-    pub fn chart(&mut self, mut use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
+    pub fn chart(&mut self, use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
         let span = use_.span();
         let law = use_.leading();
         if law.support() == Support::Counts {
@@ -122,7 +122,7 @@ impl Lower<'_> {
                 return Err(Diagnostic::new(span, format!("`{}` is not a law of {}", law.name(), s.name()))
                     .help(format!("use {}`flat()`", own_law(s))));
             }
-            if matches!(&use_, LawUse::Plain { lower, upper, .. } if lower.is_some() || upper.is_some()) {
+            if use_.is_truncated() {
                 return Err(Diagnostic::new(span, format!("bounds after the law of a latent of type {}", s.name()))
                     .help("leave them out: the type says where the values lie"));
             }
@@ -142,13 +142,15 @@ impl Lower<'_> {
             }
             return Ok((Chart::Structured(s), use_));
         }
-        let Support::Interval(low, high) = law.support() else { unreachable!("structured supports were taken above") };
-        let (own, suffix) = match &use_ {
-            LawUse::Plain { args, lower, upper, .. } => {
-                ([self.limit(low, args), self.limit(high, args)], [lower.clone(), upper.clone()])
-            }
-            _ => ([self.limit(low, &[]), self.limit(high, &[])], [None, None]),
-        };
+        if use_.is_censored() {
+            return Err(Diagnostic::new(
+                span,
+                "a latent of a censored law: values at a limit have a probability there, no density",
+            )
+            .help("truncate the law instead, with bounds after it: `<lower=…>`"));
+        }
+        let suffix = use_.bounds().map(|b| b.cloned());
+        let own = self.reach(&use_.with_bounds([None, None]))?;
         let declared = [ty.lower.clone(), ty.upper.clone()];
         let mut ends = [None, None];
         let mut cut = [None, None];
@@ -161,13 +163,8 @@ impl Lower<'_> {
         if law.name() == "flat" {
             cut = [None, None];
         }
-        if let LawUse::Plain { lower, upper, .. } = &mut use_ {
-            [*lower, *upper] = cut;
-        } else if cut.iter().any(|c| c.is_some()) {
-            return Err(Diagnostic::new(span, "bounds on a mixture or a censored law are not supported"));
-        }
         let [lower, upper] = ends;
-        Ok((Chart::Interval { lower, upper }, use_))
+        Ok((Chart::Interval { lower, upper }, use_.with_bounds(cut)))
     }
 
     /// The tighter of two bounds.

@@ -23,6 +23,7 @@ mod functions;
 mod hidden;
 mod index;
 pub mod latent;
+mod mass;
 mod matrix;
 mod observe;
 mod param;
