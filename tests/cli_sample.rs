@@ -118,6 +118,21 @@ fn the_row_and_the_operation_that_fail_are_named() {
     assert_eq!(message.trim_end(), GOLDEN, "{text}");
 }
 
+#[test]
+fn a_value_that_all_rows_share_names_none_of_them() {
+    let dir = folder("nan_shared");
+    // As many elements as rows, and element 1 is read by the last row.
+    let text = "data y: vector[4]\nlatent v: vector[4] ~ normal(0, 1)\nplate n in 1:4 {\n  observe y[n] ~ normal(log(-1 - v .* v)[5 - n], 1)\n}\n";
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": [1, 1, 1, 1]}"));
+    let (_, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert!(text.contains(" is NaN in the law of `y`\n"), "{text}");
+    // Rows of the outer plate within a statement of the inner one.
+    let text = "data y: matrix[3, 2]\nlatent v: matrix[3, 6] ~ normal(0, 1)\nplate i in 1:3 {\n  let w = v[i]\n  plate j in 1:2 {\n    observe y[i, j] ~ normal(log(-1 - w .* w)[j], 1)\n  }\n}\n";
+    let (model, data) = (file(&dir, "n.thal", text), file(&dir, "e.json", "{\"y\": [[1, 1], [1, 1], [1, 1]]}"));
+    let (_, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert!(text.contains(" is NaN in the law of `y`\n"), "{text}");
+}
+
 const GOLDEN: &str = "\
 error: sqrt(-0.3267) is NaN in the law of `y`, at n = 6
  --> m.thal:5:3

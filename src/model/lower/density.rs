@@ -127,10 +127,16 @@ impl Lower<'_> {
             operands.push(self.law_operand(span, a, p.event_rank, level, &batch)?);
         }
         let shape = self.shape(level, &batch);
+        let home = self.labelled(level, |l| l.density_node(law, &operands, shape));
+        Ok(Val { home, dims: batch, level, int: false })
+    }
+
+    /// The density of operands that are laid out event by event.
+    fn density_node(&mut self, law: &'static dyn Law, operands: &[(Val, Shape)], shape: Shape) -> Home {
         let known = operands.iter().all(|(v, _)| v.known().is_some());
         let mut temporary = Graph::new();
         let mut vars = vec![];
-        for (v, s) in &operands {
+        for (v, s) in operands {
             vars.push(match (&v.home, known) {
                 (Home::Const(c), true) => temporary.constant(c.clone(), *s),
                 (Home::Const(c), false) => self.g.constant(c.clone(), *s),
@@ -141,11 +147,10 @@ impl Lower<'_> {
         let g = if known { &mut temporary } else { &mut self.g };
         let out = law.lpdf(g, vars[0], &vars[1..]);
         let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
-        let home = match known {
+        match known {
             true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
             false => Home::Var(out),
-        };
-        Ok(Val { home, dims: batch, level, int: false })
+        }
     }
 
     /// -inf outside a support that the value is not known to respect.
