@@ -156,6 +156,29 @@ fn reports_of_a_summed_out_latent_are_drawn() {
 }
 
 #[test]
+fn draws_of_arrays_filled_in_part_are_read_back() {
+    let dir = folder("partly");
+    let text = "data y: real\nlatent p: array[3, 2] simplex[2]\nlatent p[1, 1] ~ dirichlet([900, 100])\nlatent p[2, 1] ~ dirichlet([100, 900])\n\
+        latent x: matrix[3, 3]\nlatent x[2, 2] ~ normal(7, 0.001)\nlatent z ~ bernoulli(0.5)\nobserve y ~ normal(p[2, 1, 1] + z, 0.01)\n\
+        report d = z + x[2, 2]\nreport e ~ normal(p[1, 1, 1], 0.001)\n";
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": 1.1}"));
+    let out = dir.join("draws").display().to_string();
+    let near = |text: &str, name: &str, value: f64| {
+        let line = text.lines().find(|l| l.trim().starts_with(name)).unwrap_or_else(|| panic!("no {name}\n{text}"));
+        let mean: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!((mean - value).abs() < 0.05, "{line}");
+    };
+    let text =
+        ok(&["sample", &model, "--data", &data, "--draws", "100", "--warmup", "200", "--seed", "1", "--out", &out]);
+    let again = ok(&["simulate", &model, "--data", &data, "--posterior", &out, "--draws", "50"]);
+    for text in [&text, &again] {
+        for (name, value) in [("p[1,1,1]", 0.9), ("p[2,1,1]", 0.1), ("x[2,2]", 7.0), ("d ", 8.0), ("e ", 0.9)] {
+            near(text, name, value);
+        }
+    }
+}
+
+#[test]
 fn data_read_before_they_are_simulated_are_refused() {
     let dir = folder("early");
     let text = "data N: int\ndata y: vector[N]\nlatent a ~ normal(0, 1)\nobserve y[2:N] ~ normal(a * y[1:N - 1], 1)\n";

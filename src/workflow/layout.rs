@@ -114,6 +114,34 @@ impl Elements {
         }
     }
 
+    /// The same elements in the array of these sizes, which may have further ones at its ends.
+    pub fn within(mut self, dims: &[usize]) -> Elements {
+        let larger = dims.len() == self.dims.len() && dims.iter().zip(&self.dims).all(|(all, own)| all >= own);
+        if larger {
+            for (place, _) in &mut self.places {
+                let (mut rest, mut index) = (*place, vec![]);
+                for d in self.dims.iter().rev() {
+                    index.push(rest % d);
+                    rest /= d;
+                }
+                *place = index.iter().rev().zip(dims).fold(0, |at, (i, d)| at * d + i);
+            }
+            self.dims = dims.to_vec();
+        }
+        self
+    }
+
+    /// Those of a model's arrays that statements fill in part have the sizes of their declaration.
+    pub fn declared(all: Vec<Elements>, posterior: &Posterior) -> Vec<Elements> {
+        let site = |e: &Elements| posterior.sites.iter().find(|s| s.name == e.name && s.filled.is_some());
+        all.into_iter()
+            .map(|e| match site(&e) {
+                Some(s) => e.within(&s.dims),
+                None => e,
+            })
+            .collect()
+    }
+
     /// The array from one row of values; NaN where an element has no name.
     pub fn collect(&self, row: &[f64]) -> Vec<f64> {
         let mut out = vec![f64::NAN; self.dims.iter().product()];
@@ -158,5 +186,10 @@ mod tests {
         assert!(b[2].is_nan());
         assert_eq!([b[0], b[1], b[3]], [2.0, 3.0, 4.0]);
         assert_eq!(groups[2].collect(&row)[1], 5.0);
+        // Declared with more elements than have a name.
+        let wide = groups[1].clone().within(&[2, 3]).collect(&row);
+        assert_eq!([wide[0], wide[1], wide[4]], [2.0, 3.0, 4.0]);
+        assert!([2, 3, 5].iter().all(|&k| wide[k].is_nan()));
+        assert_eq!(groups[1].clone().within(&[4]), groups[1]);
     }
 }
