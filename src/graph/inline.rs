@@ -40,7 +40,7 @@ impl Graph {
 
     /// Copies what `outputs` of `source` need, `inputs` standing for its inputs in order; returns the
     /// copies of the outputs.
-    pub(super) fn inline(&mut self, source: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec<Var> {
+    pub fn inline(&mut self, source: &Graph, inputs: &[Var], outputs: &[Var]) -> Vec<Var> {
         let map = self.inline_map(source, inputs, outputs);
         outputs.iter().map(|o| map[o.index()].expect("an output is needed")).collect()
     }

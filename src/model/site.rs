@@ -36,7 +36,7 @@ pub struct Site {
 }
 
 /// What a term of the log density is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FactorKind {
     /// Density of a latent.
     Prior,

@@ -4,10 +4,18 @@ use super::labels::{Product, folded, last_two, running, square};
 use super::recipe::Instr;
 use crate::graph::{Binary, Fold, Graph, Index, Node, Op, Var};
 
+/// Elements of a node, in the order in which they are read.
+#[derive(Clone, Debug)]
+pub(super) enum Reads {
+    /// All of them in their order; a large matrix that every row reads costs a row nothing.
+    All,
+    These(Vec<u32>),
+}
+
 /// How wanted elements follow from those that were read.
 pub(super) struct Layout {
     /// Node and its elements, for each argument of `make`.
-    pub reads: Vec<(Var, Vec<u32>)>,
+    pub reads: Vec<(Var, Reads)>,
     pub make: Make,
     /// Places of the wanted elements in the result, where it has others or another order.
     pub pick: Option<Vec<u32>>,
@@ -25,7 +33,11 @@ pub(super) enum Make {
 }
 
 fn one(reads: Vec<(Var, Vec<u32>)>, make: impl Fn(&[usize]) -> Instr + 'static) -> Layout {
-    Layout { reads, make: Make::Instr(Box::new(make)), pick: None }
+    Layout { reads: these(reads), make: Make::Instr(Box::new(make)), pick: None }
+}
+
+fn these(reads: Vec<(Var, Vec<u32>)>) -> Vec<(Var, Reads)> {
+    reads.into_iter().map(|(v, list)| (v, Reads::These(list))).collect()
 }
 
 /// The layout of elements `own`, ascending, of a node that is neither a leaf nor a loop.
@@ -94,7 +106,7 @@ pub(super) fn layout(g: &Graph, node: &Node, own: &[u32]) -> Layout {
 }
 
 fn joined(reads: Vec<(Var, Vec<u32>)>) -> Layout {
-    Layout { reads, make: Make::Join, pick: None }
+    Layout { reads: these(reads), make: Make::Join, pick: None }
 }
 
 /// Elements of a concatenation, part by part.
@@ -146,16 +158,22 @@ fn product(g: &Graph, node: &Node, ta: bool, tb: bool, own: &[u32]) -> Layout {
     let k = p.k;
     if batches.len() == 1 && own.len() == rows.len() * columns.len() {
         let left = rows.iter().flat_map(|i| (0..k).map(|l| p.left(batches[0], *i, l) as u32).collect::<Vec<_>>());
-        let right = (0..k).flat_map(|l| columns.iter().map(|j| p.right(batches[0], l, *j) as u32).collect::<Vec<_>>());
         let size = [rows.len(), k, columns.len()];
-        return one(vec![(a, left.collect()), (b, right.collect())], move |v| Instr::MatMul([v[0], v[1]], size));
+        let whole = p.batch == 1 && columns.len() == p.n;
+        let transposed = whole && tb;
+        let right = || (0..k).flat_map(|l| columns.iter().map(move |j| (l, *j)));
+        let right = || right().map(|(l, j)| p.right(batches[0], l, j) as u32).collect();
+        let right = if whole { Reads::All } else { Reads::These(right()) };
+        let make = move |v: &[usize]| Instr::MatMul([v[0], v[1]], size, transposed);
+        let reads = vec![(a, Reads::These(left.collect())), (b, right)];
+        return Layout { reads, make: Make::Instr(Box::new(make)), pick: None };
     }
     let each = |f: &dyn Fn((usize, usize, usize), usize) -> usize| -> Vec<u32> {
         own.iter().flat_map(|j| (0..k).map(|l| f(at(*j), l) as u32).collect::<Vec<_>>()).collect()
     };
     let left = each(&|(s, i, _), l| p.left(s, i, l));
     let right = each(&|(s, _, j), l| p.right(s, l, j));
-    Layout { reads: vec![(a, left), (b, right)], make: Make::Dots(k), pick: None }
+    Layout { reads: these(vec![(a, left), (b, right)]), make: Make::Dots(k), pick: None }
 }
 
 /// Solutions of linear systems: each wanted column with its matrix.

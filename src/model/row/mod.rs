@@ -24,11 +24,13 @@ mod slice;
 use std::collections::HashMap;
 
 use self::labels::Tags;
+use self::layout::Reads;
 use self::owners::Owners;
 use self::recipe::{Instr, Leaves, write};
 use self::slice::{Class, Cut, Elements, Rule, cut};
 use super::posterior::Posterior;
-use super::separable::{Assignment, Coupled, GLOBAL, Plate};
+use super::separable::{Assignment, Coupled, GLOBAL, Plate, SEVERAL};
+use super::site::FactorKind;
 use crate::graph::prune::prune;
 use crate::graph::{Graph, Index, Op, Shape, Spread, Var};
 
@@ -57,6 +59,8 @@ pub struct RowGroup {
     pub graph: Graph,
     /// log p(x_n, z_n | globals) with the Jacobians of the row's transforms.
     pub lp: Var,
+    /// Its addends by statement, each a scalar.
+    pub parts: Vec<(FactorKind, Var)>,
     /// Places among the shared values of the elements of `common`.
     pub common: Vec<u32>,
     /// The rows.
@@ -81,6 +85,8 @@ struct RowRule<'a> {
     g: &'a Graph,
     labels: &'a [Tags],
     owners: &'a Owners,
+    /// Nodes of which all elements are shared.
+    whole: &'a [bool],
     tag: u32,
 }
 
@@ -96,14 +102,51 @@ impl Rule for RowRule<'_> {
             _ => Class::Shared,
         }
     }
+
+    fn is_shared(&self, node: usize) -> bool {
+        self.whole[node]
+    }
+}
+
+/// Which nodes rows share as a whole.
+fn shared_nodes(g: &Graph, labels: &[Tags], owners: &Owners) -> Vec<bool> {
+    let shared = |(k, node): (usize, &crate::graph::Node)| {
+        let mut all = 0..node.shape.count();
+        let free = all.all(|j| labels[k].at(j) == GLOBAL && [GLOBAL, SEVERAL].contains(&owners.at(k, j)));
+        free && !matches!(node.op, Op::Const(_) | Op::Scan(_))
+    };
+    g.nodes().iter().enumerate().map(shared).collect()
+}
+
+/// Places among the shared values.
+#[derive(Clone, Debug, PartialEq)]
+enum Read {
+    Range(u32, u32),
+    List(Vec<u32>),
+}
+
+impl Read {
+    fn places(&self) -> Vec<u32> {
+        match self {
+            Read::Range(start, n) => (*start..start + n).collect(),
+            Read::List(list) => list.clone(),
+        }
+    }
 }
 
 /// A recipe with its rows, and the shared values that each of them reads.
-type Alike = (Vec<Instr>, Vec<RowFeed>, Vec<Vec<u32>>);
+struct Alike {
+    recipe: Vec<Instr>,
+    kinds: Vec<FactorKind>,
+    rows: Vec<RowFeed>,
+    /// For each row, what each of its leaves reads.
+    reads: Vec<Vec<Read>>,
+}
 
 /// Elements of the log density that belong together, by row.
 struct Addends {
     all: Vec<(Var, Tags)>,
+    kinds: HashMap<usize, FactorKind>,
     rows: Vec<Vec<Elements>>,
     globals: Vec<Elements>,
 }
@@ -115,24 +158,27 @@ impl Posterior {
         let addends = self.addends(plate, &assigned);
         let owners = Owners::new(&self.graph, &addends.all);
         let mut shared = Numbered::default();
-        let mut found: HashMap<Vec<Instr>, usize> = HashMap::new();
+        let mut found: HashMap<(Vec<Instr>, Vec<FactorKind>), usize> = HashMap::new();
         let mut groups: Vec<Alike> = vec![];
+        let whole = shared_nodes(&self.graph, &assigned.labels, &owners);
         let starts = self.starts();
         for (row, seeds) in addends.rows.iter().enumerate() {
-            let rule = RowRule { g: &self.graph, labels: &assigned.labels, owners: &owners, tag: row as u32 + 1 };
+            let (labels, tag) = (&assigned.labels, row as u32 + 1);
+            let rule = RowRule { g: &self.graph, labels, owners: &owners, whole: &whole, tag };
             let Cut { recipe, data, shared: reads, coordinates } = cut(&self.graph, &rule, seeds);
             let coordinates = coordinates.iter().map(|(v, e)| starts[v] + e).collect();
-            let reads = reads.into_iter().map(|r| shared.number(r)).collect();
+            let reads = reads.into_iter().map(|(node, r)| shared.number(&self.graph, node, r)).collect();
             let feed = RowFeed { row, coordinates, reads: vec![], data };
-            let at = *found.entry(recipe).or_insert_with_key(|recipe| {
-                groups.push((recipe.clone(), vec![], vec![]));
+            let kinds: Vec<FactorKind> = seeds.iter().map(|(node, _)| addends.kinds[node]).collect();
+            let at = *found.entry((recipe, kinds)).or_insert_with_key(|(recipe, kinds)| {
+                groups.push(Alike { recipe: recipe.clone(), kinds: kinds.clone(), rows: vec![], reads: vec![] });
                 groups.len() - 1
             });
-            groups[at].1.push(feed);
-            groups[at].2.push(reads);
+            groups[at].rows.push(feed);
+            groups[at].reads.push(reads);
         }
         let (globals, globals_lp, shared) = self.globals(&addends, &shared.order);
-        let groups = groups.into_iter().map(|(recipe, rows, reads)| group(&recipe, rows, reads)).collect();
+        let groups = groups.into_iter().map(group).collect();
         Ok(RowModel { plate: plate.name.clone(), globals, globals_lp, shared, groups })
     }
 
@@ -166,11 +212,14 @@ impl Posterior {
                 }
             }
         }
-        Addends { all, rows, globals }
+        let kinds = self.terms.iter().map(|t| (t.node.index(), t.kind));
+        // Sums over discrete latents join the density of these with what they explain.
+        let sums = self.sums.iter().map(|s| (s.node.index(), FactorKind::Likelihood));
+        Addends { all, kinds: sums.chain(kinds).collect(), rows, globals }
     }
 
     /// The graph of the globals with the values that rows share.
-    fn globals(&self, addends: &Addends, shared: &[(u32, u32)]) -> (Graph, Var, Var) {
+    fn globals(&self, addends: &Addends, shared: &[(u32, Reads)]) -> (Graph, Var, Var) {
         let mut g = self.graph.clone();
         let mut lp = g.scalar(0.0);
         for (node, elements) in &addends.globals {
@@ -180,19 +229,17 @@ impl Posterior {
             let sum = g.sum(part);
             lp = g.add(lp, sum);
         }
-        let mut nodes: Vec<Elements> = vec![];
-        for (node, e) in shared {
-            match nodes.last_mut() {
-                Some((n, elements)) if *n == *node as usize => elements.push(*e),
-                _ => nodes.push((*node as usize, vec![*e])),
-            }
-        }
         let mut parts = vec![];
-        for (node, elements) in nodes {
-            let (v, n) = (g.var(node), elements.len());
-            parts.push(g.gather(v, Index::from_table(elements), Shape::new(&[n])));
+        for (node, elements) in shared {
+            let v = g.var(*node as usize);
+            let n = g.shape(v).count();
+            parts.push(match elements {
+                Reads::All => g.reshape(v, Shape::new(&[n])),
+                Reads::These(list) => g.gather(v, Index::from_table(list.clone()), Shape::new(&[list.len()])),
+            });
         }
-        let all = g.concat(&parts, Shape::new(&[shared.len()]));
+        let count = parts.iter().map(|p| g.shape(*p).count()).sum();
+        let all = g.concat(&parts, Shape::new(&[count]));
         let (globals, outputs) = prune(&g, &[lp, all]);
         (globals, outputs[0], outputs[1])
     }
@@ -202,15 +249,40 @@ impl Posterior {
 #[derive(Default)]
 struct Numbered {
     known: HashMap<(u32, u32), u32>,
-    order: Vec<(u32, u32)>,
+    whole: HashMap<u32, u32>,
+    order: Vec<(u32, Reads)>,
+    count: u32,
 }
 
 impl Numbered {
-    fn number(&mut self, at: (u32, u32)) -> u32 {
-        let next = self.order.len() as u32;
-        let n = *self.known.entry(at).or_insert(next);
+    fn number(&mut self, g: &Graph, node: u32, elements: Reads) -> Read {
+        match elements {
+            Reads::All => {
+                let n = g.nodes()[node as usize].shape.count() as u32;
+                let next = self.count;
+                let start = *self.whole.entry(node).or_insert(next);
+                if start == next {
+                    self.order.push((node, Reads::All));
+                    self.count += n;
+                }
+                Read::Range(start, n)
+            }
+            Reads::These(list) => Read::List(list.into_iter().map(|e| self.element(node, e)).collect()),
+        }
+    }
+
+    fn element(&mut self, node: u32, e: u32) -> u32 {
+        if let Some(start) = self.whole.get(&node) {
+            return start + e;
+        }
+        let next = self.count;
+        let n = *self.known.entry((node, e)).or_insert(next);
         if n == next {
-            self.order.push(at);
+            match self.order.last_mut() {
+                Some((last, Reads::These(list))) if *last == node => list.push(e),
+                _ => self.order.push((node, Reads::These(vec![e]))),
+            }
+            self.count += 1;
         }
         n
     }
@@ -253,7 +325,10 @@ impl Leaves for GroupInputs<'_> {
 }
 
 /// One graph for rows of one recipe.
-fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowGroup {
+fn group(alike: Alike) -> RowGroup {
+    let Alike { recipe, kinds, mut rows, reads } = alike;
+    let mut leaf = 0;
+    let recipe = &recipe[..];
     let mut leaves = HashMap::new();
     let mut starts = HashMap::new();
     let (mut data_at, mut read_at, mut coordinate_at) = (0, 0, 0);
@@ -275,17 +350,17 @@ fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowG
                 data_at += n;
             }
             Instr::Shared(n) => {
-                let part = read_at..read_at + n;
-                if reads.iter().any(|r| r[part.clone()] != reads[0][part.clone()]) {
-                    leaves.insert(k, Leaf::Part(kept_reads.len()));
+                if reads.iter().any(|r| r[leaf] != reads[0][leaf]) {
+                    leaves.insert(k, Leaf::Part(read_at));
                     starts.insert(k, read_at);
-                    kept_reads.extend(part);
+                    kept_reads.push(leaf);
+                    read_at += n;
                 } else {
                     leaves.insert(k, Leaf::Fixed);
                     starts.insert(k, common.len());
-                    common.extend(&reads[0][part]);
+                    common.extend(reads[0][leaf].places());
                 }
-                read_at += n;
+                leaf += 1;
             }
             _ => {}
         }
@@ -294,7 +369,7 @@ fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowG
     let mut input = |name: &str, n: usize| graph.input(name, Shape::new(&[n]), Spread::Particle);
     let coordinates = input("coordinates", coordinate_at);
     let common_input = input("common", common.len());
-    let reads_input = input("reads", kept_reads.len());
+    let reads_input = input("reads", read_at);
     let data = input("data", kept_data.len());
     let first = rows[0].clone();
     let mut inputs = GroupInputs {
@@ -307,10 +382,12 @@ fn group(recipe: &[Instr], mut rows: Vec<RowFeed>, reads: Vec<Vec<u32>>) -> RowG
         data,
     };
     let made = write(&mut graph, recipe, &mut inputs);
-    let lp = made.last().map(|v| graph.sum(*v)).unwrap_or(coordinates);
+    let Some(Instr::Join(joined)) = recipe.last() else { unreachable!("a recipe ends with its addends") };
+    let parts: Vec<_> = kinds.iter().zip(joined).map(|(kind, at)| (*kind, graph.sum(made[*at]))).collect();
+    let lp = parts.iter().map(|p| p.1).reduce(|a, b| graph.add(a, b)).unwrap_or_else(|| graph.scalar(0.0));
     for (r, all) in rows.iter_mut().zip(&reads) {
         r.data = kept_data.iter().map(|k| r.data[*k]).collect();
-        r.reads = kept_reads.iter().map(|k| all[*k]).collect();
+        r.reads = kept_reads.iter().flat_map(|k| all[*k].places()).collect();
     }
-    RowGroup { graph, lp, common, rows }
+    RowGroup { graph, lp, parts, common, rows }
 }

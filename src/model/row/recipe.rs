@@ -22,8 +22,8 @@ pub(super) enum Instr {
     Fold(Fold, usize, [usize; 2]),
     /// Into an array of the given size.
     Scatter(usize, Index, usize),
-    /// `[m, k] x [k, n]`
-    MatMul([usize; 2], [usize; 3]),
+    /// `[m, k] x [k, n]`; the second lies transposed where the flag says so.
+    MatMul([usize; 2], [usize; 3], bool),
     /// `[batch, n, n]`
     Cholesky(usize, [usize; 2]),
     LogAbsDet(usize, [usize; 2]),
@@ -101,10 +101,10 @@ pub(super) fn write(g: &mut Graph, recipe: &[Instr], leaves: &mut impl Leaves) -
             Instr::Stop(a) => g.stop_gradient(at[*a]),
             Instr::Fold(f, a, [outer, n]) => g.fold_counts(*f, at[*a], (*outer, *n, 1), flat(*outer)),
             Instr::Scatter(a, index, n) => g.scatter_add(at[*a], index.clone(), flat(*n)),
-            Instr::MatMul([a, b], [m, k, n]) => {
+            Instr::MatMul([a, b], [m, k, n], transposed) => {
                 let x = g.reshape(at[*a], Shape::new(&[*m, *k]));
-                let y = g.reshape(at[*b], Shape::new(&[*k, *n]));
-                g.matmul(x, y, false, false)
+                let y = g.reshape(at[*b], Shape::new(&if *transposed { [*n, *k] } else { [*k, *n] }));
+                g.matmul(x, y, false, *transposed)
             }
             Instr::Cholesky(a, [b, n]) => {
                 let x = g.reshape(at[*a], Shape::new(&[*b, *n, *n]));

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{Layout, layout};
+use super::layout::{Layout, Reads, layout};
 use super::recipe::{Instr, Loop};
-use crate::graph::{Graph, Index, Op, Scan};
+use crate::graph::{Graph, Index, Op, Scan, Var};
 
 /// What an element of a node is to the one who cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub(super) enum Class {
 /// Says what elements are.
 pub(super) trait Rule {
     fn class(&self, node: usize, element: usize) -> Class;
+
+    /// Whether all elements of a node are [`Class::Shared`].
+    fn is_shared(&self, _node: usize) -> bool {
+        false
+    }
 }
 
 /// Everything in a loop's body is computed by it, but its inputs and its data.
@@ -44,14 +49,16 @@ impl Rule for Body<'_> {
 pub(super) struct Cut {
     pub recipe: Vec<Instr>,
     pub data: Vec<f64>,
-    /// Node and element.
-    pub shared: Vec<(u32, u32)>,
+    /// For each leaf, the node with its elements.
+    pub shared: Vec<(u32, Reads)>,
     /// Node of the input and element.
     pub coordinates: Vec<(u32, u32)>,
 }
 
 /// The wanted elements of a node, and how they are made.
 struct Want {
+    /// All elements, which are shared; then none is listed.
+    whole: bool,
     own: Vec<u32>,
     leaves: Vec<u32>,
     class: Class,
@@ -105,6 +112,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
     /// What has to be known, from the seeds backward.
     fn collect(&mut self, seeds: &[Elements]) {
         let mut pending: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        let mut whole: BTreeSet<usize> = BTreeSet::new();
         let mut loops: BTreeMap<usize, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
         for (node, elements) in seeds {
             pending.entry(*node).or_default().extend(elements);
@@ -113,13 +121,20 @@ impl<'a, R: Rule> Cutter<'a, R> {
             elements.sort_unstable();
             elements.dedup();
             let node = &self.g.nodes()[i];
+            if whole.contains(&i) {
+                let (own, leaves) = (vec![], vec![]);
+                let want = Want { whole: true, own, leaves, class: Class::Shared, layout: None, cut_loop: None };
+                self.wants.insert(i, want);
+                continue;
+            }
             if let Op::Scan(s) = &node.op {
                 let cut = cut_loop(s, &loops.remove(&i).unwrap_or_default());
                 for (a, elements) in &cut.args {
                     let steps = stepped(s, *a, elements);
                     pending.entry(node.args[*a].index()).or_default().extend(steps);
                 }
-                let want = Want { own: vec![], leaves: vec![], class: Class::Own, layout: None, cut_loop: Some(cut) };
+                let (own, leaves) = (vec![], vec![]);
+                let want = Want { whole: false, own, leaves, class: Class::Own, layout: None, cut_loop: Some(cut) };
                 self.wants.insert(i, want);
                 continue;
             }
@@ -134,11 +149,16 @@ impl<'a, R: Rule> Cutter<'a, R> {
             } else if !own.is_empty() {
                 let l = layout(self.g, node, &own);
                 for (a, elements) in &l.reads {
-                    pending.entry(a.index()).or_default().extend(elements);
+                    let to = pending.entry(a.index()).or_default();
+                    match elements {
+                        Reads::These(list) => to.extend(list),
+                        Reads::All if self.rule.is_shared(a.index()) => drop(whole.insert(a.index())),
+                        Reads::All => to.extend(0..self.g.shape(*a).count() as u32),
+                    }
                 }
                 laid = Some(l);
             }
-            self.wants.insert(i, Want { own, leaves, class: leaf, layout: laid, cut_loop: None });
+            self.wants.insert(i, Want { whole: false, own, leaves, class: leaf, layout: laid, cut_loop: None });
         }
     }
 
@@ -181,7 +201,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
             return Some(self.write_output(i, k as usize, &own));
         }
         let (l, count) = (want.layout.take()?, want.own.len());
-        let args: Vec<usize> = l.reads.iter().map(|(a, elements)| self.pick(a.index(), elements)).collect();
+        let args: Vec<usize> = l.reads.iter().map(|(a, elements)| self.pick_reads(*a, elements)).collect();
         let made = l.make.write(&args, &mut self.cut.recipe, count);
         Some(match l.pick {
             Some(p) => self.push(Instr::Take(made, Index::from_table(p))),
@@ -191,6 +211,11 @@ impl<'a, R: Rule> Cutter<'a, R> {
 
     fn write_leaves(&mut self, i: usize) -> Option<usize> {
         let want = &self.wants[&i];
+        if want.whole {
+            self.cut.shared.push((i as u32, Reads::All));
+            let n = self.g.nodes()[i].shape.count();
+            return Some(self.push(Instr::Shared(n)));
+        }
         if want.leaves.is_empty() {
             return None;
         }
@@ -216,22 +241,33 @@ impl<'a, R: Rule> Cutter<'a, R> {
             }
             (Class::Input, Op::Input(k)) => Instr::Input(*k as usize),
             _ => {
-                self.cut.shared.extend(named());
+                self.cut.shared.push((i as u32, Reads::These(leaves.clone())));
                 Instr::Shared(leaves.len())
             }
         };
         Some(self.push(instr))
     }
 
+    fn pick_reads(&mut self, v: Var, elements: &Reads) -> usize {
+        let at = v.index();
+        match elements {
+            Reads::These(list) => self.pick(at, list),
+            Reads::All if self.wants[&at].whole => self.at[&at],
+            Reads::All => self.pick(at, &(0..self.g.shape(v).count() as u32).collect::<Vec<_>>()),
+        }
+    }
+
     /// Elements of a node, in the given order.
     fn pick(&mut self, node: usize, elements: &[u32]) -> usize {
         let (want, at) = (&self.wants[&node], self.at[&node]);
         let place = |j: &u32| match want.own.binary_search(j) {
+            _ if want.whole => *j,
             Ok(p) => p as u32,
             Err(_) => (want.own.len() + want.leaves.partition_point(|l| l < j)) as u32,
         };
         let index = Index::from_table(elements.iter().map(place).collect());
-        if index.is_identity(want.own.len() + want.leaves.len()) {
+        let all = if want.whole { self.g.nodes()[node].shape.count() } else { want.own.len() + want.leaves.len() };
+        if index.is_identity(all) {
             return at;
         }
         self.push(Instr::Take(at, index))

@@ -1,0 +1,218 @@
+//! Amortized guides: an encoder gives each row of a plate the base and the context of a conditional flow.
+//!
+//! q(z_n | x_n, g): e_n = encoder(x_n, g) holds a location and a log scale for each coordinate and a context;
+//! z_n = T(location + exp(log scale) ε; context), T a flow whose weights all rows share (Kingma & Welling 2014;
+//! Rezende & Mohamed 2015). Without a flow the guide is a normal with a scale for each coordinate.
+
+use std::f64::consts::PI;
+
+use crate::base::rng::Stream;
+use crate::flow::layer::Parameters;
+use crate::flow::mlp::{Activation, Mlp, Network};
+use crate::flow::{Flow, FlowError};
+use crate::graph::{Graph, Index, Shape, Var};
+
+/// Numbers that a flow is told of a row.
+pub const CONTEXT: usize = 16;
+
+/// What an amortized guide is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Latent coordinates of a row.
+    pub dim: usize,
+    /// Numbers of a row that the encoder reads.
+    pub inputs: usize,
+    /// Coordinates of the globals, which the encoder reads too.
+    pub globals: usize,
+    /// Units of the encoder's hidden layers; none: a linear encoder.
+    pub hidden: Vec<usize>,
+    /// Flow in the grammar of [`Flow::parse`]; none: a normal with independent coordinates.
+    pub flow: Option<String>,
+}
+
+/// An amortized guide without values of its parameters.
+#[derive(Clone, Debug)]
+pub struct Amortized {
+    plan: Plan,
+    encoder: Mlp,
+    flow: Option<Flow>,
+    context: usize,
+    /// Number of the encoder's parameters; those of the flow follow.
+    split: usize,
+    /// Centre and scale of each number that the encoder reads.
+    standard: Vec<(f64, f64)>,
+}
+
+/// What an encoder says of a row, in a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded {
+    /// `[dim]`
+    pub location: Var,
+    /// `[dim]`
+    pub log_scale: Var,
+    /// `[CONTEXT]` where the flow reads one.
+    pub context: Option<Var>,
+}
+
+impl Amortized {
+    /// `standard`: centre and scale of each number of a row, of which [`standardise`] takes the measure.
+    ///
+    /// # Errors
+    /// Where the text of the flow is wrong.
+    pub fn new(plan: Plan, standard: Vec<(f64, f64)>) -> Result<Amortized, FlowError> {
+        let mut context = 0;
+        let flow = match &plan.flow {
+            Some(text) => {
+                let flow = Flow::parse(text, plan.dim, CONTEXT)?;
+                context = flow.context();
+                Some(flow)
+            }
+            None => None,
+        };
+        let network = Network { hidden: plan.hidden.clone(), activation: Activation::Tanh };
+        let encoder = Mlp::dense(plan.inputs + plan.globals, &network, 2 * plan.dim + context);
+        let split = encoder.parameters().iter().map(|(_, s)| s.iter().product::<usize>()).sum();
+        Ok(Amortized { plan, encoder, flow, context, split, standard })
+    }
+
+    /// What it is made of.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.split + self.flow.as_ref().map_or(0, |f| f.len())
+    }
+
+    /// Whether it has no parameters, which no guide has.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Names and shapes of the parameters, in order.
+    pub fn segments(&self) -> Vec<(String, Vec<usize>)> {
+        let encoder = self.encoder.parameters().into_iter().map(|(n, s)| (format!("encoder/{n}"), s));
+        let flow = self.flow.iter().flat_map(|f| f.segments());
+        encoder.chain(flow.map(|s| (format!("flow/{}", s.name), s.shape.clone()))).collect()
+    }
+
+    /// Numbers that the encoder gives for a row.
+    pub fn encoded_len(&self) -> usize {
+        2 * self.plan.dim + self.context
+    }
+
+    /// Whether q(z_n | x_n) is normal with independent coordinates.
+    pub fn is_gaussian(&self) -> bool {
+        self.flow.is_none()
+    }
+
+    /// Whether log q at given points is sequential, so that path gradients are dear.
+    pub fn is_autoregressive(&self) -> bool {
+        self.flow.as_ref().is_some_and(|f| f.to_string().contains("iaf"))
+    }
+
+    /// The flow, where there is one.
+    pub fn flow(&self) -> Option<&Flow> {
+        self.flow.as_ref()
+    }
+
+    /// Initial parameters: every row's normal is standard and the flow near the identity.
+    pub fn initial(&self, seed: u64) -> Vec<f64> {
+        let mut theta = vec![0.0; self.split];
+        self.encoder.initial(&mut Stream::new(seed, "encoder", 0), &mut theta);
+        if let Some(flow) = &self.flow {
+            theta.extend(flow.initial(seed));
+        }
+        theta
+    }
+
+    /// Writes what the encoder says of a row: `theta` is `[len]`, `x` `[inputs]` as they are in the data, `globals`
+    /// `[globals]`. One vector: location, log scale, context.
+    pub fn encode(&self, g: &mut Graph, theta: Var, x: Var, globals: Option<Var>) -> Var {
+        let p = Parameters::slices(g, theta, 0, &self.encoder.parameters());
+        let n = self.plan.inputs;
+        let column = |g: &mut Graph, f: &dyn Fn(&(f64, f64)) -> f64| {
+            g.constant(self.standard.iter().map(f).collect::<Vec<_>>(), Shape::new(&[n]))
+        };
+        let (centre, scale) = (column(g, &|s| s.0), column(g, &|s| 1.0 / s.1));
+        let x = g.sub(x, centre);
+        let x = g.mul(x, scale);
+        let inputs: Vec<Var> = [Some(x), globals.filter(|_| self.plan.globals > 0)].into_iter().flatten().collect();
+        let inputs = g.concat(&inputs, Shape::new(&[n + self.plan.globals]));
+        let weights = self.encoder.weights(g, &p);
+        self.encoder.apply(g, &weights, inputs)
+    }
+
+    /// The parts of what the encoder says.
+    pub fn split(&self, g: &mut Graph, e: Var) -> Encoded {
+        let d = self.plan.dim;
+        let mut part = |start: usize, len: usize| {
+            g.gather(e, Index::Stride { start, stride: 1, len }, Shape::new(&[len]))
+        };
+        let (location, log_scale) = (part(0, d), part(d, d));
+        let context = (self.context > 0).then(|| part(2 * d, self.context));
+        Encoded { location, log_scale, context }
+    }
+
+    /// Writes z and log q(z | x) from noise `eps` `[dim]`.
+    pub fn push(&self, g: &mut Graph, theta: Var, e: &Encoded, eps: Var) -> (Var, Var) {
+        let s = g.exp(e.log_scale);
+        let scaled = g.mul(s, eps);
+        let z0 = g.add(e.location, scaled);
+        let base = self.base(g, e, eps);
+        match &self.flow {
+            None => (z0, base),
+            Some(flow) => {
+                let own = self.flow_theta(g, theta, flow);
+                let (z, log_det) = flow.forward(g, own, z0, e.context);
+                (z, g.sub(base, log_det))
+            }
+        }
+    }
+
+    /// Writes log q(z | x) at a point.
+    pub fn score(&self, g: &mut Graph, theta: Var, e: &Encoded, z: Var) -> Var {
+        let (z0, log_det) = match &self.flow {
+            None => (z, None),
+            Some(flow) => {
+                let own = self.flow_theta(g, theta, flow);
+                let (z0, log_det) = flow.inverse(g, own, z, e.context);
+                (z0, Some(log_det))
+            }
+        };
+        let off = g.sub(z0, e.location);
+        let down = g.neg(e.log_scale);
+        let down = g.exp(down);
+        let eps = g.mul(off, down);
+        let base = self.base(g, e, eps);
+        log_det.map_or(base, |l| g.add(base, l))
+    }
+
+    /// log N(z0; location, scale) of the point with noise `eps`.
+    fn base(&self, g: &mut Graph, e: &Encoded, eps: Var) -> Var {
+        let squares = g.square(eps);
+        let squares = g.sum(squares);
+        let half = g.scale(-0.5, squares);
+        let scales = g.sum(e.log_scale);
+        let value = g.sub(half, scales);
+        g.shift(value, -0.5 * self.plan.dim as f64 * (2.0 * PI).ln())
+    }
+
+    fn flow_theta(&self, g: &mut Graph, theta: Var, flow: &Flow) -> Var {
+        let index = Index::Stride { start: self.split, stride: 1, len: flow.len() };
+        g.gather(theta, index, Shape::new(&[flow.len()]))
+    }
+}
+
+/// Centre and scale of each column of `rows`: mean and standard deviation, 1 where a column does not vary.
+pub fn standardise(rows: &[&[f64]]) -> Vec<(f64, f64)> {
+    let columns = rows.first().map_or(0, |r| r.len());
+    let n = rows.len().max(1) as f64;
+    let column = |j: usize| {
+        let mean = rows.iter().map(|r| r[j]).sum::<f64>() / n;
+        let var = rows.iter().map(|r| (r[j] - mean).powi(2)).sum::<f64>() / n;
+        (mean, if var > 1e-20 * mean.abs().max(1.0) { var.sqrt() } else { 1.0 })
+    };
+    (0..columns).map(column).collect()
+}

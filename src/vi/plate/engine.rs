@@ -1,0 +1,344 @@
+//! Steps of amortized training: the bound of a minibatch and its gradient, rows shared out to threads in chunks.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::globals::Globals;
+use super::graph::{Ask, Rows, Source};
+use super::target::{Group, Target};
+use crate::base::rng::Stream;
+use crate::base::simd::Isa;
+use crate::graph::program::{Options, Program};
+use crate::guide::amortized::Amortized;
+use crate::guide::{Batch, Family};
+use crate::vi::objective::{Estimator, Objective};
+use crate::vi::step::Trouble;
+
+/// Draws that one task treats at once, and rows at most.
+const TASK: usize = 1280;
+
+/// What a step is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Rows of the plate in the minibatch.
+    pub rows: &'a [usize],
+    /// Rows that the minibatch stands for.
+    pub of: usize,
+    /// Weight of prior and log q of the rows' latents (KL warm-up); 1 for the bound itself.
+    pub beta: f64,
+    /// Number of the step: the index of its random stream.
+    pub step: usize,
+}
+
+/// Everything that gradients of one plate and one guide need. Parameters lie in one vector: params of the model, the
+/// amortized guide, the guide of the globals.
+pub struct Engine<'a> {
+    target: &'a Target,
+    guide: Arc<Amortized>,
+    global: Option<Batch>,
+    objective: Objective,
+    /// Draws of the globals in a step.
+    outer: usize,
+    programs: Vec<Program>,
+    places: Vec<(usize, usize)>,
+    globals: Globals,
+    chunks: Vec<Chunk>,
+    size: usize,
+    gradient: Vec<f64>,
+    shared: Vec<f64>,
+    shared_bar: Vec<f64>,
+}
+
+/// Rows that one task treats: so many places, of which some may be empty.
+#[derive(Default)]
+struct Chunk {
+    group: usize,
+    rows: Vec<usize>,
+    /// Place of its first row in the minibatch.
+    first: usize,
+    seen: Vec<f64>,
+    noise: Vec<f64>,
+    reads: Vec<f64>,
+    data: Vec<f64>,
+    common: Vec<f64>,
+    weight: Vec<f64>,
+    bound: Vec<f64>,
+    guide_bar: Vec<f64>,
+    common_bar: Vec<f64>,
+    seen_bar: Vec<f64>,
+    globals_bar: Vec<f64>,
+    reads_bar: Vec<f64>,
+    ws: Vec<f64>,
+}
+
+/// A draw of the globals.
+struct Draw {
+    u: Vec<f64>,
+    x: Vec<f64>,
+    x_bar: Vec<f64>,
+    log_q: f64,
+    ws: Vec<f64>,
+}
+
+impl<'a> Engine<'a> {
+    /// For minibatches of about `batch` rows. `global` is the family of the globals, needed where there are coordinates.
+    ///
+    /// # Panics
+    /// Where the target has coordinates and there is no family of their dimension.
+    pub fn new(
+        target: &'a Target,
+        guide: Arc<Amortized>,
+        global: Option<Arc<Family>>,
+        objective: Objective,
+        batch: usize,
+    ) -> Engine<'a> {
+        assert_eq!(global.as_ref().map_or(0, |f| f.dim()), target.coordinates, "a family for the globals");
+        let k = objective.particles();
+        let size = (TASK / k).clamp(1, batch.max(1));
+        let programs = target.groups.iter().map(|g| compile(&guide, g, objective, size)).collect();
+        let globals = Globals::new(target);
+        let len = target.params.len() + guide.len() + global.as_ref().map_or(0, |f| f.flow.len());
+        Engine {
+            places: target.places(),
+            programs,
+            outer: if global.is_some() { 4 } else { 1 },
+            global: global.map(|f| Batch::new(f, 1)),
+            shared: vec![0.0; globals.shared],
+            shared_bar: vec![0.0; globals.shared],
+            globals,
+            chunks: vec![],
+            size,
+            gradient: vec![0.0; len],
+            target,
+            guide,
+            objective,
+        }
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.gradient.len()
+    }
+
+    /// Whether there is nothing to train.
+    pub fn is_empty(&self) -> bool {
+        self.gradient.is_empty()
+    }
+
+    /// An unbiased estimate of the bound on log p(x) of all rows that the minibatch stands for, and its gradient:
+    /// E_q(g) [log p(g) - log q(g) + N/B Σ_n L_n], noise from the streams (seed, "plate/globals" and "plate/rows", step).
+    ///
+    /// # Errors
+    /// Where a number is not finite, with the row.
+    pub fn gradient(&mut self, theta: &[f64], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
+        let (p, l) = (self.target.params.len(), self.guide.len());
+        let (params, rest) = theta.split_at(p);
+        let (local, global) = rest.split_at(l);
+        self.share_out(s);
+        let mut gradient = std::mem::take(&mut self.gradient);
+        gradient.fill(0.0);
+        let mut total = 0.0;
+        for draw in 0..self.outer {
+            let index = (s.step * self.outer + draw) as u64;
+            let mut d = self.draw_globals(global, seed, index);
+            let lp = self.globals.forward(params, &d.x, &mut self.shared);
+            total += lp - d.log_q + self.rows(local, s, &d.x, seed, index);
+            self.add(&mut gradient[p..p + l], &mut d);
+            let (to, rest) = gradient.split_at_mut(p);
+            self.globals.backward(params, &d.x, &self.shared_bar, to, &mut d.x_bar);
+            self.add_globals(global, &mut d, &mut rest[l..]);
+        }
+        let n = self.outer as f64;
+        gradient.iter_mut().for_each(|g| *g /= n);
+        self.gradient = gradient;
+        self.check(s, total / n)?;
+        Ok((total / n, &self.gradient))
+    }
+
+    /// Fills chunks with the rows of the minibatch, group by group.
+    fn share_out(&mut self, s: &Step<'_>) {
+        let mut lists: Vec<Vec<usize>> = vec![vec![]; self.target.groups.len()];
+        s.rows.iter().for_each(|r| lists[self.places[*r].0].push(*r));
+        let parts = lists.iter().enumerate().flat_map(|(g, rows)| rows.chunks(self.size).map(move |c| (g, c)));
+        let scale = s.of as f64 / s.rows.len().max(1) as f64;
+        let (mut used, mut first) = (0, 0);
+        for (group, rows) in parts {
+            if self.chunks.len() == used {
+                self.chunks.push(Chunk::default());
+            }
+            let chunk = &mut self.chunks[used];
+            chunk.fit(group, &self.target.groups[group], &self.guide, self.size, self.objective.particles());
+            chunk.rows = rows.to_vec();
+            chunk.first = first;
+            chunk.weight.fill(0.0);
+            chunk.weight[..rows.len()].fill(scale);
+            let all = &self.target.groups[group].rows;
+            for (k, r) in rows.iter().enumerate() {
+                let row = &all[self.places[*r].1];
+                put(&mut chunk.seen, k, &row.seen);
+                put(&mut chunk.data, k, &row.data);
+            }
+            chunk.repeat_first(rows.len());
+            used += 1;
+            first += rows.len();
+        }
+        self.chunks.truncate(used);
+    }
+
+    fn draw_globals(&self, theta: &[f64], seed: u64, index: u64) -> Draw {
+        let Some(batch) = &self.global else {
+            return Draw { u: vec![], x: vec![], x_bar: vec![], log_q: 0.0, ws: vec![] };
+        };
+        let family = batch.family();
+        let dim = family.dim();
+        let mut noise = vec![0.0; family.base.noise(dim)];
+        Stream::new(seed, "plate/globals", index).fill_normal(&mut noise);
+        let mut d = Draw { u: vec![0.0; dim], x: vec![0.0; dim], x_bar: vec![0.0; dim], log_q: 0.0, ws: vec![] };
+        family.base.draw(&noise, &mut d.u);
+        let mut log_q = [0.0];
+        batch.draw(theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
+        d.log_q = log_q[0];
+        d
+    }
+
+    /// Runs all chunks; the sum of the weighted bounds.
+    fn rows(&mut self, theta: &[f64], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
+        let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
+        let x = if self.guide.plan().globals > 0 { x } else { &[] };
+        let beta = [s.beta];
+        self.chunks.par_iter_mut().for_each(|c| {
+            let group = &target.groups[c.group];
+            let at = (c.first * c.noise.len() / c.weight.len()) as u64;
+            Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.noise);
+            c.common.iter_mut().zip(&group.common).for_each(|(to, k)| *to = shared[*k as usize]);
+            let width = c.reads.len() / c.weight.len();
+            for (k, r) in c.rows.iter().enumerate() {
+                let reads = &group.rows[places[*r].1].reads;
+                c.reads[k * width..(k + 1) * width].iter_mut().zip(reads).for_each(|(to, k)| *to = shared[*k as usize]);
+            }
+            let used = c.rows.len();
+            repeat(&mut c.reads, used, width);
+            let inputs = [theta, &c.common, &c.seen, x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
+            let outputs = &mut [
+                &mut c.bound[..],
+                &mut c.guide_bar,
+                &mut c.common_bar,
+                &mut c.seen_bar,
+                &mut c.globals_bar,
+                &mut c.reads_bar,
+            ];
+            let program = &programs[c.group];
+            c.ws.resize(program.scratch().max(c.ws.len()), 0.0);
+            program.run(&inputs, outputs, &mut c.ws);
+        });
+        self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight)).filter(|w| *w.1 > 0.0).map(|(b, w)| b * w).sum()
+    }
+
+    /// Adds up what the chunks say of guide, shared values and globals.
+    fn add(&mut self, guide_bar: &mut [f64], d: &mut Draw) {
+        self.shared_bar.fill(0.0);
+        for c in &self.chunks {
+            let group = &self.target.groups[c.group];
+            guide_bar.iter_mut().zip(&c.guide_bar).for_each(|(a, b)| *a += b);
+            group.common.iter().zip(&c.common_bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b);
+            let width = c.reads.len() / c.weight.len();
+            for (k, r) in c.rows.iter().enumerate() {
+                let reads = &group.rows[self.places[*r].1].reads;
+                let bar = &c.reads_bar[k * width..(k + 1) * width];
+                reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b);
+            }
+            d.x_bar.iter_mut().zip(&c.globals_bar).for_each(|(a, b)| *a += b);
+        }
+    }
+
+    /// Hands the derivative in the globals on to the parameters of their guide.
+    fn add_globals(&self, theta: &[f64], d: &mut Draw, out: &mut [f64]) {
+        let Some(batch) = &self.global else { return };
+        let mut log_q_bar = -1.0;
+        if self.objective.estimator() == Estimator::Path && !batch.family().is_autoregressive() {
+            let (mut log_q, mut score) = ([0.0], vec![0.0; d.x.len()]);
+            batch.score(theta, &d.x, &mut log_q, &mut score, &mut d.ws);
+            d.x_bar.iter_mut().zip(&score).for_each(|(x, s)| *x -= s);
+            log_q_bar = 0.0;
+        }
+        let mut own = vec![0.0; out.len()];
+        batch.draw_back(theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
+        out.iter_mut().zip(&own).for_each(|(a, b)| *a += b);
+    }
+
+    /// Finds what is not finite, and in which row.
+    fn check(&self, s: &Step<'_>, total: f64) -> Result<(), Trouble> {
+        let trouble = |draw: usize, quantity: &str, value: f64| {
+            let quantity = quantity.to_string();
+            Err(Trouble { step: s.step, draw, quantity, value: value.to_string(), point: vec![] })
+        };
+        for c in &self.chunks {
+            if let Some(k) = (0..c.rows.len()).find(|k| !c.bound[*k].is_finite()) {
+                return trouble(c.rows[k], "the bound of a row", c.bound[k]);
+            }
+        }
+        if !total.is_finite() {
+            return trouble(0, "the bound of the globals", total);
+        }
+        match self.gradient.iter().find(|g| !g.is_finite()) {
+            Some(g) => trouble(0, "the gradient of the bound", *g),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The program of a group: bounds of the rows and the derivatives of [`Rows::gradient`].
+fn compile(guide: &Amortized, group: &Group, objective: Objective, rows: usize) -> Program {
+    let exact = matches!(objective, Objective::Elbo(_));
+    let score = objective.estimator() == Estimator::Path && !(exact && guide.is_gaussian());
+    let ask = Ask { source: Source::Encoder, draws: objective.particles(), exact, score };
+    let mut r = Rows::new(guide, group, ask, rows);
+    let bound = r.bound(objective);
+    let mut outputs = vec![bound];
+    outputs.extend(r.gradient(objective, bound));
+    let (g, outputs) = r.pruned(&outputs);
+    Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() })
+}
+
+/// Writes `values` at row `k`.
+fn put(to: &mut [f64], k: usize, values: &[f64]) {
+    to[k * values.len()..(k + 1) * values.len()].copy_from_slice(values);
+}
+
+/// Copies the first row to the places behind the first `used`.
+fn repeat(x: &mut [f64], used: usize, width: usize) {
+    if width == 0 {
+        return;
+    }
+    let (first, rest) = x.split_at_mut(width);
+    rest.chunks_exact_mut(width).skip(used - 1).for_each(|c| c.copy_from_slice(first));
+}
+
+impl Chunk {
+    /// Buffers for `n` rows of a group.
+    fn fit(&mut self, at: usize, group: &Group, guide: &Amortized, n: usize, k: usize) {
+        self.group = at;
+        let (Some(row), plan) = (group.rows.first(), guide.plan()) else { return };
+        self.seen.resize(n * plan.inputs, 0.0);
+        self.noise.resize(n * k * plan.dim, 0.0);
+        self.reads.resize(n * row.reads.len(), 0.0);
+        self.data.resize(n * row.data.len(), 0.0);
+        self.common.resize(group.common.len(), 0.0);
+        self.weight.resize(n, 0.0);
+        self.bound.resize(n, 0.0);
+        self.guide_bar.resize(guide.len(), 0.0);
+        self.common_bar.resize(group.common.len(), 0.0);
+        self.seen_bar.resize(n * plan.inputs, 0.0);
+        self.globals_bar.resize(plan.globals, 0.0);
+        self.reads_bar.resize(n * row.reads.len(), 0.0);
+    }
+
+    /// Empty places hold the first row, whose numbers are fine: a weight of 0 does not undo a NaN.
+    fn repeat_first(&mut self, used: usize) {
+        let n = self.weight.len();
+        let (seen, data) = (self.seen.len() / n, self.data.len() / n);
+        repeat(&mut self.seen, used, seen);
+        repeat(&mut self.data, used, data);
+    }
+}

@@ -1,0 +1,209 @@
+//! Bounds of single rows at a trained guide: weights, ELBO, and derivatives in what the encoder says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::globals::Globals;
+use super::graph::{Ask, Rows, Source};
+use super::target::Target;
+use crate::base::simd::Isa;
+use crate::graph::program::{Options, Program};
+use crate::graph::reverse::grad;
+use crate::graph::{Graph, Shape, Spread};
+use crate::guide::amortized::Amortized;
+use crate::vi::objective::{Estimator, Objective};
+
+/// What a program computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// log w and z, from noise.
+    Weights,
+    /// ELBO, its parts, and its derivative in what the encoder says.
+    Elbo,
+    /// log w at given points.
+    At,
+    /// log p(x, z) and its gradient at given points.
+    Density,
+    /// What the encoder says.
+    Encode,
+}
+
+/// Key of a program: kind, group, draws.
+type Key = (Kind, usize, usize);
+
+/// A target at fixed parameters: shared values are computed once.
+pub struct Evaluator<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// The guide.
+    pub guide: &'a Amortized,
+    theta: Vec<f64>,
+    globals: Vec<f64>,
+    shared: Vec<f64>,
+    places: Vec<(usize, usize)>,
+    programs: Mutex<HashMap<Key, Arc<Program>>>,
+}
+
+/// ELBO of a row with its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elbo {
+    /// The bound.
+    pub value: f64,
+    /// Its derivative in what the encoder says.
+    pub gradient: Vec<f64>,
+}
+
+/// Draws of a row with their weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weighted {
+    /// log p(x, z_k) - log q(z_k).
+    pub log_w: Vec<f64>,
+    /// log q(z_k) - log p(z_k), whose mean is the KL divergence to the prior.
+    pub log_ratio: Vec<f64>,
+    /// Draws, one after another.
+    pub z: Vec<f64>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// At `theta` (params, then the amortized guide) and globals `x` (unconstrained).
+    pub fn new(target: &'a Target, guide: &'a Amortized, theta: &[f64], x: &[f64]) -> Evaluator<'a> {
+        let (params, rest) = theta.split_at(target.params.len());
+        let mut globals = Globals::new(target);
+        let mut shared = vec![0.0; globals.shared];
+        globals.forward(params, x, &mut shared);
+        Evaluator {
+            target,
+            guide,
+            theta: rest[..guide.len()].to_vec(),
+            globals: if guide.plan().globals > 0 { x.to_vec() } else { vec![] },
+            shared,
+            places: target.places(),
+            programs: Mutex::default(),
+        }
+    }
+
+    fn program(&self, kind: Kind, group: usize, draws: usize) -> Arc<Program> {
+        let mut all = self.programs.lock().unwrap_or_else(|e| e.into_inner());
+        all.entry((kind, group, draws)).or_insert_with(|| Arc::new(self.compile(kind, group, draws))).clone()
+    }
+
+    fn compile(&self, kind: Kind, group: usize, draws: usize) -> Program {
+        let (guide, group) = (self.guide, &self.target.groups[group]);
+        let source = if kind == Kind::Encode { Source::Encoder } else { Source::Free };
+        let ask = Ask { source, draws, exact: kind == Kind::Elbo, score: false };
+        let options = Options { lanes: 1, isa: Isa::detect() };
+        if matches!(kind, Kind::At | Kind::Density) {
+            let (g, outputs) = self.at_points(kind, group);
+            return Program::compile(&g, &outputs, &options);
+        }
+        let mut r = Rows::new(guide, group, ask, 1);
+        let outputs = match kind {
+            Kind::Encode => vec![r.encoded],
+            Kind::Weights => {
+                let w = r.log_w(r.log_q);
+                let ratio = r.g.sub(r.log_q, r.prior);
+                vec![w, ratio, r.z]
+            }
+            _ => {
+                let bound = r.bound(Objective::Elbo(Estimator::Full));
+                let one = r.g.scalar(1.0);
+                let seen = r.g.inputs()[2].var;
+                let back = grad(&mut r.g, &[bound], &[one], &[seen]);
+                vec![bound, back[0]]
+            }
+        };
+        let (g, outputs) = r.pruned(&outputs);
+        Program::compile(&g, &outputs, &options)
+    }
+
+    /// Inputs as those of rows, with a point `[d]` in the place of noise.
+    fn at_points(&self, kind: Kind, group: &super::target::Group) -> (Graph, Vec<crate::graph::Var>) {
+        let d = self.guide.plan().dim;
+        let count = |k: usize| group.graph.shape(group.graph.inputs()[k].var).count();
+        let sizes = [
+            ("guide", self.guide.len()),
+            ("common", count(1)),
+            ("encoded", self.guide.encoded_len()),
+            ("globals", self.guide.plan().globals),
+            ("z", d),
+            ("reads", count(2)),
+            ("data", count(3)),
+        ];
+        let mut g = Graph::new();
+        let inputs: Vec<_> = sizes.iter().map(|(n, k)| g.input(n, Shape::new(&[*k]), Spread::Shared)).collect();
+        g.input("beta", Shape::SCALAR, Spread::Shared);
+        let [theta, common, e, _, z, reads, data] = inputs[..] else { unreachable!("seven inputs") };
+        let wanted: Vec<_> = group.parts.iter().map(|p| p.1).collect();
+        let parts = g.inline(&group.graph, &[z, common, reads, data], &wanted);
+        let lp = parts.into_iter().reduce(|a, b| g.add(a, b)).unwrap_or_else(|| g.scalar(0.0));
+        if kind == Kind::Density {
+            let one = g.scalar(1.0);
+            let back = grad(&mut g, &[lp], &[one], &[z]);
+            return (g, vec![lp, back[0]]);
+        }
+        let e = self.guide.split(&mut g, e);
+        let q = self.guide.score(&mut g, theta, &e, z);
+        let w = g.sub(lp, q);
+        (g, vec![w])
+    }
+
+    fn run(&self, kind: Kind, row: usize, draws: usize, seen: &[f64], noise: &[f64], outputs: &mut [&mut [f64]]) {
+        let (group, at) = self.places[row];
+        let program = self.program(kind, group, draws);
+        let group = &self.target.groups[group];
+        let take = |places: &[u32]| places.iter().map(|k| self.shared[*k as usize]).collect::<Vec<f64>>();
+        let (common, reads) = (take(&group.common), take(&group.rows[at].reads));
+        let data = &group.rows[at].data;
+        let inputs: [&[f64]; 8] = [&self.theta, &common, seen, &self.globals, noise, &reads, data, &[1.0]];
+        program.run(&inputs, outputs, &mut vec![0.0; program.scratch()]);
+    }
+
+    /// What the encoder says of a row: location, log scale, context.
+    pub fn encode(&self, row: usize) -> Vec<f64> {
+        let (group, at) = self.places[row];
+        let mut out = vec![0.0; self.guide.encoded_len()];
+        let noise = vec![0.0; self.guide.plan().dim];
+        self.run(Kind::Encode, row, 1, &self.target.groups[group].rows[at].seen, &noise, &mut [&mut out]);
+        out
+    }
+
+    /// Weights of as many draws as there is noise for (`[draws, d]`), base and context being `encoded`.
+    pub fn weights(&self, row: usize, encoded: &[f64], noise: &[f64]) -> Weighted {
+        let d = self.guide.plan().dim;
+        let k = noise.len() / d;
+        let mut w = Weighted { log_w: vec![0.0; k], log_ratio: vec![0.0; k], z: vec![0.0; k * d] };
+        let outputs: &mut [&mut [f64]] = &mut [&mut w.log_w, &mut w.log_ratio, &mut w.z];
+        self.run(Kind::Weights, row, k, encoded, noise, outputs);
+        w
+    }
+
+    /// ELBO with this noise (`[draws, d]`): exact where guide and model allow, whatever the noise.
+    pub fn elbo(&self, row: usize, encoded: &[f64], noise: &[f64]) -> Elbo {
+        let k = noise.len() / self.guide.plan().dim;
+        let (mut value, mut gradient) = ([0.0], vec![0.0; encoded.len()]);
+        self.run(Kind::Elbo, row, k, encoded, noise, &mut [&mut value, &mut gradient]);
+        Elbo { value: value[0], gradient }
+    }
+
+    /// log p(x, z) - log q(z) at a point.
+    pub fn weight_at(&self, row: usize, encoded: &[f64], z: &[f64]) -> f64 {
+        let mut w = [0.0];
+        self.run(Kind::At, row, 1, encoded, z, &mut [&mut w]);
+        w[0]
+    }
+
+    /// log p(x, z) of a row and its gradient.
+    pub fn density(&self, row: usize, z: &[f64], gradient: &mut [f64]) -> f64 {
+        let mut lp = [0.0];
+        let encoded = vec![0.0; self.guide.encoded_len()];
+        self.run(Kind::Density, row, 1, &encoded, z, &mut [&mut lp, gradient]);
+        lp[0]
+    }
+
+    /// Whether log p(x, z) of a row is a polynomial of degree 2 in z, so that its posterior is normal.
+    pub fn is_quadratic(&self, row: usize) -> bool {
+        let group = &self.target.groups[self.places[row].0];
+        let d = super::degree::degrees(&group.graph, group.graph.inputs()[0].var, 2);
+        group.parts.iter().all(|p| d[p.1.index()].is_some())
+    }
+}

@@ -1,0 +1,17 @@
+//! Amortized inference for the rows of a plate: bounds per row, their gradients from minibatches, training.
+
+pub mod degree;
+pub mod engine;
+pub mod evaluate;
+pub mod globals;
+pub mod graph;
+pub mod target;
+pub mod train;
+
+pub use engine::Engine;
+pub use evaluate::Evaluator;
+pub use target::{Feed, Group, Part, Row, Target};
+pub use train::{Control, Settings, State, TrainError, train};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What training sees of a model with a separable plate: graphs and numbers, nothing of the model.
+//!
+//! log p(x, z, g; theta) = globals(g, theta) + Σ_n row(z_n, shared(g, theta), data_n)
+
+use std::ops::Range;
+
+use crate::graph::{Graph, Var};
+
+/// Where an input of the graph of the globals comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Free coordinates of params (theta).
+    Params(Range<usize>),
+    /// Unconstrained coordinates of the globals (g).
+    Coordinates(Range<usize>),
+    /// Coordinates of rows, of which the globals read none: so many zeros.
+    Unused(usize),
+}
+
+/// What an addend of a row's log density is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The density of the row's latents, Jacobians included.
+    Prior,
+    /// What the data say of them.
+    Likelihood,
+}
+
+/// The plate.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its index variable.
+    pub plate: String,
+    /// Graph of the globals.
+    pub globals: Graph,
+    /// Log density of the globals.
+    pub globals_lp: Var,
+    /// Values that rows share, flat.
+    pub shared: Var,
+    /// Inputs of that graph.
+    pub feeds: Vec<Feed>,
+    /// Start of the params.
+    pub params: Vec<f64>,
+    /// Coordinates of the globals.
+    pub coordinates: usize,
+    /// Latent coordinates of a row.
+    pub dim: usize,
+    /// Rows of equal structure.
+    pub groups: Vec<Group>,
+}
+
+/// The graph of a row. Its inputs, flat: coordinates, common, reads, data.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The graph.
+    pub graph: Graph,
+    /// Addends of log p(x_n, z_n | g), each a scalar.
+    pub parts: Vec<(Part, Var)>,
+    /// Places among the shared values of what all rows read.
+    pub common: Vec<u32>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its number in the plate, from 0.
+    pub row: usize,
+    /// Places among the shared values of what it reads itself.
+    pub reads: Vec<u32>,
+    /// Its data.
+    pub data: Vec<f64>,
+    /// What an encoder sees of it.
+    pub seen: Vec<f64>,
+}
+
+impl Target {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.groups.iter().map(|g| g.rows.len()).sum()
+    }
+
+    /// Group and place in it of every row.
+    pub fn places(&self) -> Vec<(usize, usize)> {
+        let mut out = vec![(0, 0); self.rows()];
+        for (k, g) in self.groups.iter().enumerate() {
+            for (at, row) in g.rows.iter().enumerate() {
+                out[row.row] = (k, at);
+            }
+        }
+        out
+    }
+
+    /// What the encoder sees of every row.
+    pub fn seen(&self) -> Vec<&[f64]> {
+        self.places().iter().map(|&(g, at)| &self.groups[g].rows[at].seen[..]).collect()
+    }
+}

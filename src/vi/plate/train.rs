@@ -1,0 +1,180 @@
+//! Training of an amortized guide and of params: epochs of minibatches, Adam, a decay to the end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Engine, Step};
+use crate::base::rng::Stream;
+use crate::vi::adam::Adam;
+use crate::vi::objective::Objective;
+use crate::vi::step::Trouble;
+
+/// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
+const DECAY: f64 = 0.3;
+const FLOOR: f64 = 0.01;
+/// Steps of which the bounds are averaged for the history.
+pub const LOOK: usize = 100;
+/// Troubles that are kept for the report.
+const KEPT: usize = 5;
+
+/// Settings of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What to raise.
+    pub objective: Objective,
+    /// Rows of a minibatch.
+    pub batch: usize,
+    /// Steps.
+    pub steps: usize,
+    /// Learning rate.
+    pub rate: f64,
+    /// Steps over which the weight of the KL divergence grows from 0 to 1; 0: none.
+    pub warm_up: usize,
+    /// Seed of all noise.
+    pub seed: u64,
+}
+
+/// Where a training is: a stored state goes on to the same bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Steps done.
+    pub step: usize,
+    /// Params of the model, the amortized guide, the guide of the globals.
+    pub theta: Vec<f64>,
+    adam: Adam,
+    /// Mean bound per row of the last [`LOOK`] steps, with the step.
+    pub history: Vec<(usize, f64)>,
+    sum: f64,
+    count: usize,
+    /// Steps left out because of a number that is not finite.
+    pub skipped: usize,
+    /// The first of them.
+    pub troubles: Vec<Trouble>,
+}
+
+/// How a caller watches and stops a training.
+#[derive(Default)]
+pub struct Control<'a> {
+    /// Called every [`LOOK`] steps.
+    pub progress: Option<&'a (dyn Fn(&State) + Sync)>,
+    /// Set it to end early; the state is returned as it is.
+    pub cancel: Option<&'a AtomicBool>,
+    /// A state to go on from.
+    pub resume: Option<State>,
+}
+
+/// Why a training gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Steps fail one after another.
+    #[error("training stopped at step {step}: {quantity} {row} is {value}, and {skipped} steps before failed too; look at that row's data, or lower the learning rate (--rate)", step = .0.step, quantity = .0.quantity, row = .0.draw + 1, value = .0.value, skipped = .1)]
+    NotFinite(Trouble, usize),
+    /// No rows.
+    #[error("there is no row to train on; give data with rows, or hold fewer of them out (--heldout)")]
+    NoRows,
+    /// The state to go on from is of another training.
+    #[error("the stored training has {found} parameters, this one {wanted}; go on with its own settings, or start anew")]
+    Other {
+        /// Parameters of the state.
+        found: usize,
+        /// Parameters here.
+        wanted: usize,
+    },
+}
+
+impl Settings {
+    /// Rows of minibatch `step`: epochs without replacement, in an order drawn from (seed, "plate/epoch", epoch); the last
+    /// minibatch of an epoch holds what remains.
+    pub fn minibatch(&self, rows: &[usize], step: usize) -> Vec<usize> {
+        let batch = self.batch.clamp(1, rows.len());
+        let per = rows.len().div_ceil(batch);
+        let (epoch, at) = (step / per, step % per);
+        let mut order = rows.to_vec();
+        if per > 1 {
+            let mut rng = Stream::new(self.seed, "plate/epoch", epoch as u64);
+            for k in (1..order.len()).rev() {
+                order.swap(k, ((k + 1) as f64 * rng.uniform()) as usize);
+            }
+        }
+        order[at * batch..((at + 1) * batch).min(order.len())].to_vec()
+    }
+
+    /// Learning rate of a step: constant, then down a half cosine.
+    fn rate_at(&self, step: usize) -> f64 {
+        let len = (DECAY * self.steps as f64).max(1.0);
+        let done = ((step as f64 - (self.steps as f64 - len)) / len).clamp(0.0, 1.0);
+        self.rate * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
+    }
+
+    /// Weight of the KL divergence at a step.
+    fn beta_at(&self, step: usize) -> f64 {
+        if step >= self.warm_up { 1.0 } else { (step + 1) as f64 / (self.warm_up + 1) as f64 }
+    }
+}
+
+impl State {
+    /// The start.
+    pub fn new(theta: Vec<f64>) -> State {
+        let adam = Adam::new(theta.len());
+        State { step: 0, theta, adam, history: vec![], sum: 0.0, count: 0, skipped: 0, troubles: vec![] }
+    }
+
+    /// One step.
+    fn advance(&mut self, engine: &mut Engine<'_>, rows: &[usize], s: &Settings) -> Result<(), TrainError> {
+        let batch = s.minibatch(rows, self.step);
+        let step = Step { rows: &batch, of: rows.len(), beta: s.beta_at(self.step), step: self.step };
+        match engine.gradient(&self.theta, &step, s.seed) {
+            Ok((bound, gradient)) => {
+                self.sum += bound / rows.len() as f64;
+                self.count += 1;
+                self.adam.step(&mut self.theta, gradient, s.rate_at(self.step));
+            }
+            Err(trouble) => {
+                self.skipped += 1;
+                if self.troubles.len() < KEPT {
+                    self.troubles.push(trouble.clone());
+                }
+                if self.skipped > 20 + self.step / 2 {
+                    return Err(TrainError::NotFinite(trouble, self.skipped - 1));
+                }
+            }
+        }
+        self.step += 1;
+        if self.step.is_multiple_of(LOOK) {
+            self.history.push((self.step, self.sum / self.count.max(1) as f64));
+            (self.sum, self.count) = (0.0, 0);
+        }
+        Ok(())
+    }
+}
+
+/// Trains from `theta` on the given rows.
+///
+/// # Errors
+/// Where there are no rows, too many steps fail, or the state to resume is of another training.
+pub fn train(
+    engine: &mut Engine<'_>,
+    theta: Vec<f64>,
+    rows: &[usize],
+    settings: &Settings,
+    control: &Control<'_>,
+) -> Result<State, TrainError> {
+    if rows.is_empty() {
+        return Err(TrainError::NoRows);
+    }
+    let wanted = engine.len();
+    let mut state = control.resume.clone().unwrap_or_else(|| State::new(theta));
+    if state.theta.len() != wanted || state.adam.len() != wanted {
+        return Err(TrainError::Other { found: state.theta.len(), wanted });
+    }
+    while state.step < settings.steps && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+        state.advance(engine, rows, settings)?;
+        if state.step.is_multiple_of(LOOK)
+            && let Some(progress) = control.progress
+        {
+            progress(&state);
+        }
+    }
+    Ok(state)
+}
