@@ -6,6 +6,7 @@ use thalweg::graph::reverse::gradient;
 use thalweg::model::data::DataFile;
 use thalweg::model::posterior::{Model, Posterior, Settings};
 use thalweg::model::site::NoteKind;
+use thalweg::optimize::{Options, maximize};
 
 use crate::hand::{bound, lp_of, parts, refused};
 
@@ -187,6 +188,21 @@ fn r11_structured_fills_are_drawn() {
     let given = [("p".to_string(), p.values.clone()), ("o".to_string(), o.values.clone())].into();
     let again = model.predict(&DataFile::default(), &Settings::default(), &mut rng, &given).unwrap();
     assert_eq!(again.latents[0].values, p.values);
+}
+
+#[test]
+fn r11_maxima_of_structured_fills() {
+    // The mode of a Dirichlet law is (a - 1) / Σ(a - 1); it has its place among values and reports.
+    let filled = "latent p: array[3] simplex[2]\nlatent p[3] ~ dirichlet([2, 4])\nlatent p[1] ~ dirichlet([3, 2])\nlatent m ~ normal(5, 1)\nreport d = p[3, 1] + m";
+    let post = bound(filled, "{}", &[]).unwrap();
+    let best = maximize(&post, &Options::default()).unwrap();
+    let expected =
+        [("p[1,1]", 2.0 / 3.0), ("p[1,2]", 1.0 / 3.0), ("p[3,1]", 0.25), ("p[3,2]", 0.75), ("m", 5.0), ("d", 5.25)];
+    assert_eq!(post.value_names(), expected.map(|e| e.0));
+    for (v, e) in best.values.iter().zip(expected) {
+        assert!((v - e.1).abs() < 1e-6, "{} {v}", e.0);
+    }
+    assert_eq!(best.standard_errors.unwrap().len(), 6);
 }
 
 #[test]

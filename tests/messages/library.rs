@@ -17,10 +17,11 @@ use thalweg::model::hidden::HiddenError;
 use thalweg::model::posterior::ModelError;
 use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
+use thalweg::vi::plate::train::TrainError as RowsError;
 use thalweg::vi::{RefineError, TrainError};
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 33] = [
+pub const SHOWN: [&str; 35] = [
     "CliError::Isa",
     "HiddenError::TooWide",
     "HiddenError::Missing",
@@ -50,6 +51,8 @@ pub const SHOWN: [&str; 33] = [
     "GuideFileError::Data",
     "TrainError::OtherFamily",
     "TrainError::Flow",
+    "TrainError::NoRows",
+    "TrainError::Other",
     "RefineError::Shape",
     "RefineError::Few",
     "RefineError::NotFinite",
@@ -95,6 +98,8 @@ fn guides() -> Vec<(&'static str, String)> {
         ("guide_file_data", data.to_string()),
         ("train_other_family", family.to_string()),
         ("train_flow", TrainError::from(FlowError::NoCoordinates).to_string()),
+        ("train_no_rows", RowsError::NoRows.to_string()),
+        ("train_other", RowsError::Other { found: 20, wanted: 24 }.to_string()),
         ("refine_shape", RefineError::Shape { found: 7, dim: 2 }.to_string()),
         ("refine_few", RefineError::Few { what: "training", found: 3, least: 50 }.to_string()),
         ("refine_not_finite", RefineError::NotFinite { draw: 3, coordinate: 1, value: f64::INFINITY }.to_string()),
