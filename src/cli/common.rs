@@ -9,6 +9,8 @@ use crate::guide::GuideFileError;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Posterior, Settings};
 use crate::optimize::OptimizeError;
+use crate::workflow::amortize::AmortizeError;
+use crate::workflow::amortized_file::AmortizedFileError;
 use crate::workflow::evidence::SpreadError;
 use crate::workflow::gradient::NoPoint;
 use crate::workflow::ladder::GuideError;
@@ -48,6 +50,12 @@ pub enum CliError {
     /// A guide file.
     #[error("{0}")]
     GuideFile(#[from] GuideFileError),
+    /// An amortized guide that cannot be trained.
+    #[error("{0}")]
+    Amortize(#[from] AmortizeError),
+    /// Its file.
+    #[error("{0}")]
+    AmortizedFile(#[from] AmortizedFileError),
     /// Replicates of an estimate.
     #[error("{0}")]
     Spread(#[from] SpreadError),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::amortize::AmortizeArgs;
 use super::common::{CliError, ModelArgs};
 use crate::model::compiled::Compiled;
 use crate::workflow::guide_file;
@@ -17,6 +18,8 @@ pub struct FitArgs {
     /// Guide: auto, mean-field, full-rank, or a flow such as 'realnvp(8)' or 'iaf(3)'
     #[arg(long, default_value = "auto", value_name = "GUIDE")]
     pub guide: String,
+    #[command(flatten)]
+    pub amortized: AmortizeArgs,
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -31,6 +34,9 @@ pub struct FitArgs {
 impl FitArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
+        if self.amortized.asked() {
+            return self.amortized.run(&self.model, &self.guide, self.seed, self.out.as_ref(), self.json);
+        }
         let data = self.model.load_data()?;
         let compiled = Compiled::new(self.model.bind()?);
         let options = Options { choice: Choice::read(&self.guide), seed: self.seed, ..Options::default() };

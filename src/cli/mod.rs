@@ -1,10 +1,12 @@
 //! The command line: one file per command.
 
+mod amortize;
 mod bench;
 mod check;
 mod common;
 mod evidence;
 mod fit;
+mod gap;
 mod optimize;
 mod plates;
 mod points;
@@ -64,6 +66,7 @@ enum Command {
     /// Draws from the priors, data from them, or predictions from posterior draws
     Simulate(simulate::SimulateArgs),
     Fit(fit::FitArgs),
+    Gap(gap::GapArgs),
     /// The marginal likelihood as an interval, by several estimators
     #[command(args_override_self = true)]
     Evidence(evidence::EvidenceArgs),
@@ -99,6 +102,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Sample(a) => a.run(),
         Command::Simulate(a) => a.run(),
         Command::Fit(a) => a.run(),
+        Command::Gap(a) => a.run(),
         Command::Evidence(a) => a.run(),
         Command::Compare(a) => a.run(),
         Command::Run(a) => a.run(),

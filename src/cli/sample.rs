@@ -1,7 +1,7 @@
 //! `thalweg sample`: posterior draws by NUTS.
 
 pub mod config;
-mod progress;
+pub mod progress;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -180,7 +180,7 @@ impl SampleArgs {
 }
 
 /// Set by the first Ctrl-C; the second one ends the program.
-fn interrupt() -> &'static AtomicBool {
+pub fn interrupt() -> &'static AtomicBool {
     static STOP: AtomicBool = AtomicBool::new(false);
     // A second handler is refused, and the first one does the same.
     let _ = ctrlc::set_handler(|| {

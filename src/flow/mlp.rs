@@ -68,12 +68,12 @@ pub struct Network {
 }
 
 /// Weight `[out, in]` and bias `[out]` of every layer of a network, in a graph.
-pub(super) type Weights = Vec<(Var, Var)>;
+pub type Weights = Vec<(Var, Var)>;
 
 /// A multilayer perceptron. Hidden weights start as N(0, 1/inputs); the last layer starts at 0, so that what is
 /// conditioned on it starts as the identity. Without inputs it is its last bias alone.
 #[derive(Clone, Debug)]
-pub(super) struct Mlp {
+pub struct Mlp {
     /// Sizes of the layers, inputs first.
     sizes: Vec<usize>,
     activation: Activation,

@@ -6,6 +6,8 @@
 
 use std::f64::consts::PI;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::rng::Stream;
 use crate::flow::layer::Parameters;
 use crate::flow::mlp::{Activation, Mlp, Network};
@@ -16,7 +18,7 @@ use crate::graph::{Graph, Index, Shape, Var};
 pub const CONTEXT: usize = 16;
 
 /// What an amortized guide is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Latent coordinates of a row.
     pub dim: usize,
@@ -78,6 +80,11 @@ impl Amortized {
     /// What it is made of.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Centre and scale of each number that the encoder reads.
+    pub fn standard(&self) -> &[(f64, f64)] {
+        &self.standard
     }
 
     /// Number of parameters.

@@ -1,5 +1,7 @@
 //! A family of densities: a base pushed forward by a flow with free parameters.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::simd::Isa;
 use crate::flow::{Flow, FlowError};
 use crate::graph::program::{Options, Program};
@@ -8,7 +10,7 @@ use crate::guide::base::Base;
 use crate::guide::start::Start;
 
 /// The affine layer that ends the flow of a family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scale {
     /// A scale for each coordinate (mean field).
     Diagonal,

@@ -1,5 +1,6 @@
 //! Guides: families of densities with parameters, that can be drawn from and fitted to a posterior.
 
+pub mod amortized;
 pub mod base;
 mod batch;
 mod family;

@@ -142,6 +142,8 @@ pub struct ParamInput {
     pub node: Var,
     /// Free coordinates of the value.
     pub start: Vec<f64>,
+    /// The value inside its constraint, computed from them.
+    pub value: Var,
 }
 
 /// A kept value.

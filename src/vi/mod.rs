@@ -3,6 +3,7 @@
 mod adam;
 pub mod ladder;
 pub mod objective;
+pub mod plate;
 pub mod refine;
 pub mod step;
 pub mod train;

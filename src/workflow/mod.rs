@@ -1,14 +1,19 @@
 //! What a user does with a model, callable from the library: check, sample, summarise, judge; `run` does all of it.
 
+pub mod amortize;
+pub mod amortized_file;
+pub mod collapse;
 pub mod describe;
 pub mod evidence;
 pub mod fit;
+pub mod gap;
 pub mod gradient;
 pub mod guide_file;
 pub mod ladder;
 pub mod layout;
 pub mod locate;
 pub mod method;
+pub mod plate;
 pub mod predict;
 pub mod run;
 pub mod sample;

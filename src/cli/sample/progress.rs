@@ -64,3 +64,13 @@ fn make(chains: usize, total: u64) -> (MultiProgress, Vec<ProgressBar>) {
     let bars = (0..chains).map(bar).collect();
     (all, bars)
 }
+
+/// A bar for the steps of a training; hidden where the error stream is no terminal.
+pub fn steps(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style)
+}

@@ -136,7 +136,8 @@ impl<'m> Lower<'m> {
             let shape = if t.structure.is_some() { Shape::new(&[start.len()]) } else { Shape::new(&t.dims) };
             let node = self.g.input(name, shape, Spread::Shared);
             v = self.constrained_param(node, t, span)?;
-            input = Some(ParamInput { node, start });
+            let value = self.node(&v);
+            input = Some(ParamInput { node, start, value });
         }
         self.held.push(Param { name: name.to_string(), span, dims: t.dims.clone(), constraint, value, input });
         Ok(v)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::globals::Globals;
 use super::graph::{Ask, Rows, Source};
-use super::target::Target;
+use super::target::{Group, Part, Target};
 use crate::base::simd::Isa;
 use crate::graph::program::{Options, Program};
 use crate::graph::reverse::grad;
@@ -24,6 +24,10 @@ enum Kind {
     At,
     /// log p(x, z) and its gradient at given points.
     Density,
+    /// log p(z) and its gradient at given points.
+    Prior,
+    /// log q at given points.
+    Score,
     /// What the encoder says.
     Encode,
 }
@@ -92,7 +96,7 @@ impl<'a> Evaluator<'a> {
         let source = if kind == Kind::Encode { Source::Encoder } else { Source::Free };
         let ask = Ask { source, draws, exact: kind == Kind::Elbo, score: false };
         let options = Options { lanes: 1, isa: Isa::detect() };
-        if matches!(kind, Kind::At | Kind::Density) {
+        if matches!(kind, Kind::At | Kind::Density | Kind::Prior | Kind::Score) {
             let (g, outputs) = self.at_points(kind, group);
             return Program::compile(&g, &outputs, &options);
         }
@@ -117,7 +121,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Inputs as those of rows, with a point `[d]` in the place of noise.
-    fn at_points(&self, kind: Kind, group: &super::target::Group) -> (Graph, Vec<crate::graph::Var>) {
+    fn at_points(&self, kind: Kind, group: &Group) -> (Graph, Vec<crate::graph::Var>) {
         let d = self.guide.plan().dim;
         let count = |k: usize| group.graph.shape(group.graph.inputs()[k].var).count();
         let sizes = [
@@ -133,18 +137,19 @@ impl<'a> Evaluator<'a> {
         let inputs: Vec<_> = sizes.iter().map(|(n, k)| g.input(n, Shape::new(&[*k]), Spread::Shared)).collect();
         g.input("beta", Shape::SCALAR, Spread::Shared);
         let [theta, common, e, _, z, reads, data] = inputs[..] else { unreachable!("seven inputs") };
-        let wanted: Vec<_> = group.parts.iter().map(|p| p.1).collect();
+        let wanted = group.parts.iter().filter(|p| kind != Kind::Prior || p.0 == Part::Prior);
+        let wanted: Vec<_> = wanted.map(|p| p.1).collect();
         let parts = g.inline(&group.graph, &[z, common, reads, data], &wanted);
         let lp = parts.into_iter().reduce(|a, b| g.add(a, b)).unwrap_or_else(|| g.scalar(0.0));
-        if kind == Kind::Density {
+        if matches!(kind, Kind::Density | Kind::Prior) {
             let one = g.scalar(1.0);
             let back = grad(&mut g, &[lp], &[one], &[z]);
             return (g, vec![lp, back[0]]);
         }
         let e = self.guide.split(&mut g, e);
         let q = self.guide.score(&mut g, theta, &e, z);
-        let w = g.sub(lp, q);
-        (g, vec![w])
+        let out = if kind == Kind::Score { q } else { g.sub(lp, q) };
+        (g, vec![out])
     }
 
     fn run(&self, kind: Kind, row: usize, draws: usize, seen: &[f64], noise: &[f64], outputs: &mut [&mut [f64]]) {
@@ -198,6 +203,40 @@ impl<'a> Evaluator<'a> {
         let encoded = vec![0.0; self.guide.encoded_len()];
         self.run(Kind::Density, row, 1, &encoded, z, &mut [&mut lp, gradient]);
         lp[0]
+    }
+
+    /// log q(z) where base and context are `encoded`; `row` names the structure alone.
+    pub fn score(&self, row: usize, encoded: &[f64], z: &[f64]) -> f64 {
+        let mut q = [0.0];
+        self.run(Kind::Score, row, 1, encoded, z, &mut [&mut q]);
+        q[0]
+    }
+
+    /// Mean and standard deviation of each coordinate under p(z | globals), where that is a normal law; none else.
+    pub fn normal_prior(&self, row: usize) -> Option<Vec<(f64, f64)>> {
+        let (group, d) = (&self.target.groups[self.places[row].0], self.target.dim);
+        let degree = super::degree::degrees(&group.graph, group.graph.inputs()[0].var, 2);
+        let mut prior = group.parts.iter().filter(|p| p.0 == Part::Prior);
+        if !prior.all(|p| degree[p.1.index()].is_some()) {
+            return None;
+        }
+        let encoded = vec![0.0; self.guide.encoded_len()];
+        let gradient = |z: &[f64]| {
+            let (mut lp, mut g) = ([0.0], vec![0.0; d]);
+            self.run(Kind::Prior, row, 1, &encoded, z, &mut [&mut lp, &mut g]);
+            g
+        };
+        let origin = gradient(&vec![0.0; d]);
+        let columns = (0..d).map(|j| {
+            let mut e = vec![0.0; d];
+            e[j] = 1.0;
+            gradient(&e).iter().zip(&origin).map(|(a, b)| b - a).collect::<Vec<f64>>()
+        });
+        let precision = nalgebra::DMatrix::from_vec(d, d, columns.flatten().collect());
+        let factor = precision.cholesky()?;
+        let mean = factor.solve(&nalgebra::DVector::from_vec(origin));
+        let covariance = factor.inverse();
+        Some((0..d).map(|j| (mean[j], covariance[(j, j)].sqrt())).collect())
     }
 
     /// Whether log p(x, z) of a row is a polynomial of degree 2 in z, so that its posterior is normal.

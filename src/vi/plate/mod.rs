@@ -5,11 +5,15 @@ pub mod engine;
 pub mod evaluate;
 pub mod globals;
 pub mod graph;
+pub mod normal;
+pub mod refine;
 pub mod target;
 pub mod train;
 
 pub use engine::Engine;
 pub use evaluate::Evaluator;
+pub use normal::NormalRow;
+pub use refine::refine;
 pub use target::{Feed, Group, Part, Row, Target};
 pub use train::{Control, Settings, State, TrainError, train};
 

@@ -1,0 +1,204 @@
+//! `thalweg fit --amortize`: an encoder and the params of the model, learned together.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use serde_json::json;
+
+use super::common::{CliError, ModelArgs, positive};
+use crate::report::number::{decimals, fixed, significant};
+use crate::vi::plate::{Control, State};
+use crate::workflow::amortize::{Bound, Options, Trained, bind, fit, split};
+use crate::workflow::amortized_file;
+use crate::workflow::gap::Value;
+
+/// Settings of amortized training.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Amortized guides")]
+pub struct AmortizeArgs {
+    /// Learn an encoder for the rows of a plate, with the params of the model
+    #[arg(long)]
+    pub amortize: bool,
+    /// The plate, by its index or one of its latents [default: the first with latents]; implies --amortize
+    #[arg(long, value_name = "NAME")]
+    pub plate: Option<String>,
+    /// Units of the encoder's hidden layers, as 128,128, or `linear` [default: by the size of a row]
+    #[arg(long, value_name = "UNITS", value_parser = layers)]
+    pub encoder: Option<Layers>,
+    /// Particles of the bound: 1 for the ELBO, more for IWAE
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    pub particles: usize,
+    /// Rows of a minibatch
+    #[arg(long, default_value_t = 100, value_parser = positive)]
+    pub batch: usize,
+    /// Steps of training
+    #[arg(long, default_value_t = 4000, value_parser = positive)]
+    pub steps: usize,
+    /// Learning rate
+    #[arg(long, default_value_t = 2e-3)]
+    pub rate: f64,
+    /// Steps over which the weight of the KL divergence grows from 0 to 1
+    #[arg(long, default_value_t = 0, value_name = "STEPS")]
+    pub kl_warmup: usize,
+    /// Share of the rows that is held out
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION")]
+    pub heldout: f64,
+    /// Go on with the training of a guide file, up to --steps
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+}
+
+/// Hidden layers.
+#[derive(Clone, Debug)]
+pub struct Layers(pub Vec<usize>);
+
+fn layers(text: &str) -> Result<Layers, String> {
+    if text == "linear" {
+        return Ok(Layers(vec![]));
+    }
+    text.split(',').map(|w| positive(w.trim())).collect::<Result<_, _>>().map(Layers)
+}
+
+impl AmortizeArgs {
+    /// Whether an encoder is asked for.
+    pub fn asked(&self) -> bool {
+        self.amortize || self.plate.is_some()
+    }
+
+    /// As options of the workflow; `guide` is the text of `--guide`.
+    pub fn options(&self, guide: &str, seed: u64) -> Options {
+        Options {
+            plate: self.plate.clone(),
+            flow: (!["auto", "mean-field"].contains(&guide)).then(|| guide.to_string()),
+            hidden: self.encoder.as_ref().map(|l| l.0.clone()),
+            particles: self.particles,
+            batch: self.batch,
+            steps: self.steps,
+            rate: self.rate,
+            warm_up: self.kl_warmup,
+            heldout: self.heldout,
+            seed,
+        }
+    }
+
+    /// Trains; progress goes to the error stream where that is a terminal.
+    pub fn train(&self, model: &ModelArgs, guide: &str, seed: u64) -> Result<(Bound, Trained), CliError> {
+        let (source, data) = (model.load()?, model.load_data()?);
+        let options = self.options(guide, seed);
+        let bound = bind(&source, &data, &model.settings(seed)?, options.plate.as_deref())?;
+        let resume = match &self.resume {
+            Some(path) => Some(amortized_file::load(path, &bound)?.state),
+            None => None,
+        };
+        let bar = super::sample::progress::steps(self.steps as u64);
+        let watch = |s: &State| {
+            bar.set_position(s.step as u64);
+            if let Some((_, b)) = s.history.last() {
+                bar.set_message(format!("bound per row {b:.3}"));
+            }
+        };
+        let stop: &AtomicBool = super::sample::interrupt();
+        let control = Control { progress: Some(&watch), cancel: Some(stop), resume };
+        let trained = fit(&bound.target, &options, &control);
+        bar.finish_and_clear();
+        Ok((bound, trained?))
+    }
+
+    /// Runs `fit`.
+    pub fn run(
+        &self,
+        model: &ModelArgs,
+        guide: &str,
+        seed: u64,
+        out: Option<&PathBuf>,
+        as_json: bool,
+    ) -> Result<(), CliError> {
+        let begin = std::time::Instant::now();
+        let (bound, trained) = self.train(model, guide, seed)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        if let Some(path) = out {
+            amortized_file::save(path, &bound, &trained)?;
+        }
+        let (rows, held) = split(bound.target.rows(), trained.options.heldout, seed);
+        let on = |rows: &[usize]| (!rows.is_empty()).then(|| trained.bounds(&bound.target, rows));
+        let (own, held_out) = (on(&rows), on(&held));
+        if as_json {
+            super::out(&format!("{:#}\n", result(&bound, &trained, own, held_out, seconds)));
+            return Ok(());
+        }
+        let mut text = describe(&bound, &trained, rows.len(), held.len());
+        for (name, values) in [("training rows", own), ("held-out rows", held_out)] {
+            if let Some([elbo, iwae]) = values {
+                text += &format!("{name}: ELBO {} per row, IWAE-50 {}\n", shown(elbo), shown(iwae));
+            }
+        }
+        text += &remarks(&trained);
+        text += &format!("{} steps in {}\n", trained.state.step, crate::report::number::seconds(seconds));
+        if let Some(path) = out {
+            text += &format!("guide: {}\n", path.display());
+        }
+        super::out(&text);
+        Ok(())
+    }
+}
+
+fn result(b: &Bound, t: &Trained, own: Option<[Value; 2]>, held: Option<[Value; 2]>, seconds: f64) -> serde_json::Value {
+    json!({
+        "plate": b.target.plate, "rows": b.target.rows(), "latents": b.target.dim,
+        "parameters": t.state.theta.len(), "params": t.params(b),
+        "elbo": own.map(|v| v[0]), "iwae": own.map(|v| v[1]),
+        "heldout_elbo": held.map(|v| v[0]), "heldout_iwae": held.map(|v| v[1]),
+        "history": t.state.history, "skipped": t.state.skipped, "steps": t.state.step, "seconds": seconds,
+        "constant_inputs": t.constant,
+    })
+}
+
+/// What was trained.
+fn describe(b: &Bound, t: &Trained, rows: usize, held: usize) -> String {
+    let plan = t.guide.plan();
+    let hidden: Vec<String> = plan.hidden.iter().map(|h| h.to_string()).collect();
+    let encoder = if hidden.is_empty() { "linear".into() } else { hidden.join("-") };
+    let family = t.guide.flow().map_or("independent normals".into(), |f| f.to_string());
+    let held = if held > 0 { format!(", {held} held out") } else { String::new() };
+    format!(
+        "plate `{}`: {rows} rows{held}, {} latent coordinates a row\nguide: {} numbers -> encoder {encoder} -> {family}\n{} \
+         weights of the guide, {} of the model\n",
+        b.target.plate,
+        b.target.dim,
+        plan.inputs,
+        t.guide.len(),
+        b.target.params.len(),
+    )
+}
+
+/// What a user should know of the training.
+fn remarks(t: &Trained) -> String {
+    let mut text = String::new();
+    if !t.constant.is_empty() {
+        let list: Vec<String> = t.constant.iter().take(8).map(|c| c.to_string()).collect();
+        let more = if t.constant.len() > 8 { ", …" } else { "" };
+        text += &format!(
+            "{} of the encoder's inputs are the same in every training row ({}{more}): it learns nothing from them\n",
+            t.constant.len(),
+            list.join(", ")
+        );
+    }
+    if t.guide.is_autoregressive() {
+        text += "gradients: full (log q of an inverse autoregressive flow has no cheap path gradient)\n";
+    }
+    if t.state.skipped > 0 {
+        let first = t.state.troubles.first();
+        let what = first.map_or(String::new(), |f| format!("; at step {} {} {} was {}", f.step, f.quantity, f.draw + 1, f.value));
+        text += &format!("{} steps were left out because of numbers that are not finite{what}\n", t.state.skipped);
+    }
+    text
+}
+
+/// A value with its error.
+pub fn shown(v: Value) -> String {
+    if v.se == 0.0 {
+        return fixed(v.value, 4);
+    }
+    format!("{} ± {}", fixed(v.value, decimals(v.value, v.se)), significant(v.se, 2))
+}

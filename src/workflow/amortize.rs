@@ -1,0 +1,253 @@
+//! Fitting an amortized guide, with the params of the model: from a bound model to a trained guide and its bounds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::rng::Stream;
+use crate::base::simd::Isa;
+use crate::flow::FlowError;
+use crate::graph::program::{Options as Compile, Program};
+use crate::graph::{Graph, Spread, Var};
+use crate::guide::amortized::{Amortized, Plan, standardise};
+use crate::guide::{Base, Family, Scale, Start};
+use crate::model::data::DataFile;
+use crate::model::posterior::{Model, Posterior, Settings as Binding};
+use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, train};
+use crate::vi::{Estimator, Objective};
+use crate::workflow::gap::Value;
+use crate::workflow::plate::{PlateError, choose, target};
+
+/// Rows and draws of each on which bounds are measured after training.
+const ASSESSED: usize = 500;
+const PARTICLES: usize = 50;
+
+/// What to fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// Plate, by its index or a latent; the first with latents where none is given.
+    pub plate: Option<String>,
+    /// Flow of a row's guide; none: a normal with independent coordinates.
+    pub flow: Option<String>,
+    /// Units of the encoder's hidden layers; by the number of inputs where none are given.
+    pub hidden: Option<Vec<usize>>,
+    /// Particles of the bound: 1 for the ELBO.
+    pub particles: usize,
+    /// Rows of a minibatch.
+    pub batch: usize,
+    /// Steps.
+    pub steps: usize,
+    /// Learning rate.
+    pub rate: f64,
+    /// Steps of KL warm-up.
+    pub warm_up: usize,
+    /// Share of rows that are held out.
+    pub heldout: f64,
+    /// Seed.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            plate: None,
+            flow: None,
+            hidden: None,
+            particles: 1,
+            batch: 100,
+            steps: 4000,
+            rate: 2e-3,
+            warm_up: 0,
+            heldout: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+/// Why nothing was fitted.
+#[derive(Debug, thiserror::Error)]
+pub enum AmortizeError {
+    /// The model or its data.
+    #[error(transparent)]
+    Model(#[from] crate::model::posterior::ModelError),
+    /// The plate.
+    #[error(transparent)]
+    Plate(#[from] PlateError),
+    /// The text of the flow.
+    #[error("--guide: {0}")]
+    Flow(#[from] FlowError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Held-out rows.
+    #[error("--heldout {0} is no share of the rows; give a number from 0 to less than 1")]
+    Heldout(f64),
+}
+
+/// A plate bound for training.
+pub struct Bound {
+    /// The posterior, params being inputs.
+    pub posterior: Posterior,
+    /// The plate as training sees it.
+    pub target: Target,
+}
+
+/// Binds a model with its params as inputs and cuts the plate into rows.
+///
+/// # Errors
+/// Where the model does not bind, or the plate cannot be amortized.
+pub fn bind(model: &Model, data: &DataFile, binding: &Binding, plate: Option<&str>) -> Result<Bound, AmortizeError> {
+    let posterior = model.bind_with(data, &Binding { trainable: true, ..binding.clone() })?;
+    let chosen = choose(model, &posterior, plate)?;
+    let target = target(model, &posterior, chosen)?;
+    Ok(Bound { posterior, target })
+}
+
+/// A trained guide with everything that its use needs.
+pub struct Trained {
+    /// What was asked for.
+    pub options: Options,
+    /// The amortized guide.
+    pub guide: Arc<Amortized>,
+    /// The family of the globals.
+    pub global: Option<Arc<Family>>,
+    /// Where training ended; its parameters are params, guide, guide of the globals.
+    pub state: State,
+    /// Columns that the encoder reads and that are the same in every training row, from 1.
+    pub constant: Vec<usize>,
+}
+
+/// Rows to train on and rows held out, both in order: a share drawn from the stream (seed, "plate/heldout").
+pub fn split(rows: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let out = (share * rows as f64).round() as usize;
+    let mut order: Vec<usize> = (0..rows).collect();
+    let mut rng = Stream::new(seed, "plate/heldout", 0);
+    for k in (1..rows).rev() {
+        order.swap(k, ((k + 1) as f64 * rng.uniform()) as usize);
+    }
+    let mut held = order.split_off(rows - out);
+    order.sort_unstable();
+    held.sort_unstable();
+    (order, held)
+}
+
+/// The guide and the family of the globals for a plate.
+fn build(t: &Target, o: &Options, rows: &[usize]) -> Result<(Arc<Amortized>, Option<Arc<Family>>), AmortizeError> {
+    let seen = t.seen();
+    let inputs = seen.first().map_or(0, |s| s.len());
+    let hidden = o.hidden.clone().unwrap_or_else(|| if inputs < 32 { vec![64, 64] } else { vec![128, 128] });
+    let plan = Plan { dim: t.dim, inputs, globals: t.coordinates, hidden, flow: o.flow.clone() };
+    let trained: Vec<&[f64]> = rows.iter().map(|r| seen[*r]).collect();
+    let guide = Amortized::new(plan, standardise(&trained))?;
+    let scale = if t.coordinates > 100 { Scale::Diagonal } else { Scale::Full };
+    let global = match t.coordinates {
+        0 => None,
+        d => Some(Arc::new(Family::new(d, Base::Normal, None, scale)?)),
+    };
+    Ok((Arc::new(guide), global))
+}
+
+impl Options {
+    /// The objective: path gradients unless log q is sequential.
+    fn objective(&self, guide: &Amortized) -> Objective {
+        let estimator = if guide.is_autoregressive() { Estimator::Full } else { Estimator::Path };
+        match self.particles {
+            0 | 1 => Objective::Elbo(estimator),
+            k => Objective::Iwae { k, estimator },
+        }
+    }
+}
+
+/// Trains guide and params.
+///
+/// # Errors
+/// Where the options do not fit the plate, or training fails.
+pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, AmortizeError> {
+    if !(0.0..1.0).contains(&o.heldout) {
+        return Err(AmortizeError::Heldout(o.heldout));
+    }
+    let (rows, _) = split(t.rows(), o.heldout, o.seed);
+    let (guide, global) = build(t, o, &rows)?;
+    let objective = o.objective(&guide);
+    let settings = Settings {
+        objective,
+        batch: o.batch,
+        steps: o.steps,
+        rate: o.rate,
+        warm_up: o.warm_up,
+        seed: o.seed,
+    };
+    let mut engine = Engine::new(t, guide.clone(), global.clone(), objective, o.batch.min(rows.len()));
+    let mut theta = t.params.clone();
+    theta.extend(guide.initial(o.seed));
+    if let Some(f) = &global {
+        theta.extend(f.initial(&Start::isotropic(vec![0.0; f.dim()], 0.3), o.seed));
+    }
+    let state = train(&mut engine, theta, &rows, &settings, control)?;
+    let seen = t.seen();
+    let same = |j: &usize| rows.iter().all(|r| seen[*r][*j] == seen[rows[0]][*j]);
+    let constant = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();
+    Ok(Trained { options: o.clone(), guide, global, state, constant })
+}
+
+impl Trained {
+    /// Location of the guide of the globals: where rows are looked at.
+    pub fn globals(&self, t: &Target) -> Vec<f64> {
+        let own = &self.state.theta[t.params.len() + self.guide.len()..];
+        self.global.as_ref().map_or(vec![], |f| f.affine(own).location)
+    }
+
+    /// Bounds of rows at this guide.
+    pub fn evaluator<'a>(&'a self, t: &'a Target) -> Evaluator<'a> {
+        Evaluator::new(t, &self.guide, &self.state.theta, &self.globals(t))
+    }
+
+    /// Values of the params inside their constraints, by name.
+    pub fn params(&self, bound: &Bound) -> HashMap<String, Vec<f64>> {
+        let (post, t) = (&bound.posterior, &bound.target);
+        let mut g = Graph::new();
+        let inputs: Vec<Var> = post
+            .graph
+            .inputs()
+            .iter()
+            .map(|i| g.input(&i.name, post.graph.shape(i.var), Spread::Shared))
+            .collect();
+        let trained: Vec<_> = post.params.iter().filter_map(|p| Some((p, p.input.as_ref()?))).collect();
+        let wanted: Vec<Var> = trained.iter().map(|(_, i)| i.value).collect();
+        let wanted = g.inline(&post.graph, &inputs, &wanted);
+        let program = Program::compile(&g, &wanted, &Compile { lanes: 1, isa: Isa::detect() });
+        let zeros: Vec<Vec<f64>> = inputs.iter().map(|i| vec![0.0; g.shape(*i).count()]).collect();
+        let feed = |(f, z): (&crate::vi::plate::Feed, &'_ Vec<f64>)| match f {
+            crate::vi::plate::Feed::Params(r) => self.state.theta[r.clone()].to_vec(),
+            _ => z.clone(),
+        };
+        let fed: Vec<Vec<f64>> = t.feeds.iter().zip(&zeros).map(feed).collect();
+        let fed: Vec<&[f64]> = fed.iter().map(|v| &v[..]).collect();
+        let mut values: Vec<Vec<f64>> = trained.iter().map(|(p, _)| vec![0.0; p.value.len()]).collect();
+        let mut outputs: Vec<&mut [f64]> = values.iter_mut().map(|v| &mut v[..]).collect();
+        program.run(&fed, &mut outputs, &mut vec![0.0; program.scratch()]);
+        trained.iter().map(|(p, _)| p.name.clone()).zip(values).collect()
+    }
+
+    /// Mean bounds per row on up to 500 of the given rows: ELBO, and L_50, fresh draws.
+    pub fn bounds(&self, t: &Target, rows: &[usize]) -> [Value; 2] {
+        use rayon::prelude::*;
+        let ev = self.evaluator(t);
+        let every = rows.len().div_ceil(ASSESSED).max(1);
+        let chosen: Vec<usize> = rows.iter().copied().step_by(every).collect();
+        let one = |r: &usize| {
+            let mut noise = vec![0.0; PARTICLES * t.dim];
+            Stream::new(self.options.seed, "plate/assess", *r as u64).fill_normal(&mut noise);
+            let e = ev.encode(*r);
+            let w = ev.weights(*r, &e, &noise).log_w;
+            [ev.elbo(*r, &e, &noise).value, crate::base::stats::log_mean_exp(&w)]
+        };
+        let all: Vec<[f64; 2]> = chosen.par_iter().map(one).collect();
+        [0, 1].map(|k| {
+            let x: Vec<f64> = all.iter().map(|a| a[k]).collect();
+            let n = x.len() as f64;
+            Value { value: crate::base::stats::mean(&x), se: (crate::base::stats::variance(&x) / n).sqrt() }
+        })
+    }
+}

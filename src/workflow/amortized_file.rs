@@ -1,0 +1,153 @@
+//! Files of amortized guides: params of the model and weights of the guide, with a header that says what they belong to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::amortize::{Bound, Options, Trained};
+use crate::guide::amortized::{Amortized, Plan};
+use crate::guide::{Base, Family, Scale};
+use crate::vi::plate::State;
+
+/// First field of every file.
+const FORMAT: &str = "thalweg amortized guide";
+/// Version that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// Why a file cannot be written, read or used.
+#[derive(Debug, thiserror::Error)]
+pub enum AmortizedFileError {
+    /// Reading.
+    #[error("cannot read the guide {path}: {source}; check the path", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Writing.
+    #[error("cannot write the guide {path}: {source}; check that its folder exists and has space", path = .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not such a file.
+    #[error("{path} is no amortized guide: {message}; write one with `thalweg fit --amortize --out FILE`", path = .path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
+    },
+    /// Trained for another model.
+    #[error("the guide was trained for another model: {difference}; train it again for this one")]
+    Model {
+        /// What differs.
+        difference: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    version: u32,
+    plate: String,
+    /// What has to agree with the model, line by line.
+    layout: Vec<String>,
+    options: Options,
+    plan: Plan,
+    standard: Vec<(f64, f64)>,
+    global: Option<Scale>,
+    params: BTreeMap<String, Vec<f64>>,
+    constant: Vec<usize>,
+    state: State,
+}
+
+/// Lines that say what a guide was trained for.
+fn layout(b: &Bound) -> Vec<String> {
+    let t = &b.target;
+    let mut out = vec![format!("plate `{}` with {} latent coordinates a row", t.plate, t.dim)];
+    out.push(format!("{} numbers a row for the encoder", t.seen().first().map_or(0, |s| s.len())));
+    out.push(format!("{} coordinates of globals", t.coordinates));
+    let param = |p: &crate::model::site::Param| format!("param `{}` of shape {:?} on {}", p.name, p.dims, p.constraint);
+    out.extend(b.posterior.params.iter().map(param));
+    out
+}
+
+/// Writes a trained guide.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn save(path: &Path, b: &Bound, trained: &Trained) -> Result<(), AmortizedFileError> {
+    let document = Document {
+        format: FORMAT.into(),
+        version: VERSION,
+        plate: b.target.plate.clone(),
+        layout: layout(b),
+        options: trained.options.clone(),
+        plan: trained.guide.plan().clone(),
+        standard: trained.guide.standard().to_vec(),
+        global: trained.global.as_ref().map(|f| f.scale()),
+        params: trained.params(b).into_iter().collect(),
+        constant: trained.constant.clone(),
+        state: trained.state.clone(),
+    };
+    let text = serde_json::to_string(&document).unwrap_or_default() + "\n";
+    let beside = path.with_extension("part");
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|source| AmortizedFileError::Write { path: path.into(), source })
+}
+
+fn read(path: &Path) -> Result<Document, AmortizedFileError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| AmortizedFileError::Read { path: path.into(), source })?;
+    let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
+    let d: Document = serde_json::from_str(&text).map_err(|e| form(e.to_string()))?;
+    match (d.format.as_str(), d.version) {
+        (FORMAT, VERSION) => Ok(d),
+        (FORMAT, v) => Err(form(format!("its format has version {v}, this program reads {VERSION}"))),
+        (other, _) => Err(form(format!("its format is `{other}`"))),
+    }
+}
+
+/// Reads a guide for a plate.
+///
+/// # Errors
+/// Where the file is none, or is for another model.
+pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
+    let d = read(path)?;
+    let here = layout(b);
+    let line = |l: &[String], k: usize| l.get(k).cloned().unwrap_or_else(|| "nothing".into());
+    if let Some(k) = (0..d.layout.len().max(here.len())).find(|k| d.layout.get(*k) != here.get(*k)) {
+        let difference = format!("it has {}, here is {}", line(&d.layout, k), line(&here, k));
+        return Err(AmortizedFileError::Model { difference });
+    }
+    let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
+    if d.standard.len() != d.plan.inputs || d.plan.dim != b.target.dim || d.plan.globals != b.target.coordinates {
+        return Err(form("its sizes contradict each other".into()));
+    }
+    let guide = Amortized::new(d.plan, d.standard).map_err(|e| form(e.to_string()))?;
+    let global = match (d.global, b.target.coordinates) {
+        (Some(scale), n) if n > 0 => {
+            Some(Arc::new(Family::new(n, Base::Normal, None, scale).map_err(|e| form(e.to_string()))?))
+        }
+        _ => None,
+    };
+    let wanted = b.target.params.len() + guide.len() + global.as_ref().map_or(0, |f| f.flow.len());
+    if d.state.theta.len() != wanted || d.state.theta.iter().any(|x| !x.is_finite()) {
+        return Err(form(format!("it has {} weights, {wanted} finite ones are needed", d.state.theta.len())));
+    }
+    Ok(Trained { options: d.options, guide: Arc::new(guide), global, state: d.state, constant: d.constant })
+}
+
+/// Values of the params that a guide was trained with, by name: for programs that need no guide.
+///
+/// # Errors
+/// Where the file is none.
+pub fn params(path: &Path) -> Result<BTreeMap<String, Vec<f64>>, AmortizedFileError> {
+    Ok(read(path)?.params)
+}

@@ -1,0 +1,327 @@
+//! How far an amortized posterior is from what was possible, row by row: approximation and amortization gap, collapse.
+//!
+//! log p(x_n) - ELBO_n(encoder) = [log p(x_n) - ELBO_n(q*_n)] + [ELBO_n(q*_n) - ELBO_n(encoder)]: the approximation gap and
+//! the amortization gap (Cremer, Li & Duvenaud 2018, eq. 6). q*_n starts at the encoder's output and frees the row's base
+//! location, scale and context, the flow's weights being shared. log p(x_n) enters as the interval [L_K, U_K] with draws from
+//! q*_n; it is exact where the row's posterior is normal.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::base::rng::Stream;
+use crate::base::stats::{log_mean_exp, log_sum_exp, mean, variance};
+use crate::density::{Gradient, LogDensity};
+use crate::diagnostics::psis::psis;
+use crate::mcmc::config::{Control, Nuts};
+use crate::mcmc::init::Init;
+use crate::vi::plate::{Evaluator, NormalRow, refine};
+
+/// Draws of the common noise under which q*_n is sought.
+const COMMON: usize = 64;
+/// Fresh draws for bounds, and particles of the tightest ones.
+pub const FRESH: usize = 5000;
+/// Particles at which the curve of bounds is shown.
+pub const CURVE: [usize; 5] = [1, 10, 100, 1000, 5000];
+/// Posterior draws of a row that enter its upper bound, and the chains they come from.
+const POSTERIOR: usize = 64;
+const CHAINS: usize = 4;
+/// Half-width of an interval in standard errors: 95 %.
+const Z: f64 = 1.96;
+/// Variance of a latent's posterior mean over rows above which it is active (Burda, Grosse & Salakhutdinov 2016, eq. 9).
+pub const ACTIVE: f64 = 0.01;
+
+/// A value with its Monte Carlo standard error; 0 where it is exact.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Value {
+    /// The value.
+    pub value: f64,
+    /// Its standard error.
+    pub se: f64,
+}
+
+/// What is known of a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowGap {
+    /// Row, from 1.
+    pub row: usize,
+    /// ELBO of the encoder's guide.
+    pub elbo: Value,
+    /// ELBO of the best guide of the same family.
+    pub best: Value,
+    /// Amortization gap, from paired draws.
+    pub amortization: Value,
+    /// L_K and U_K along [`CURVE`], of q*_n; both log p(x_n) itself where that is known exactly.
+    pub lower: Vec<Value>,
+    /// See `lower`.
+    pub upper: Vec<Value>,
+    /// Whether log p(x_n) is exact.
+    pub exact: bool,
+    /// Effective sample size of the weights of q*_n, as a share of the draws, and their k-hat.
+    pub ess: f64,
+    /// See `ess`.
+    pub khat: f64,
+    /// KL(q(z | x_n) || p(z)) of the encoder's guide.
+    pub kl: f64,
+    /// KL of each latent's marginal, both laws taken as normal with their moments; empty where the prior is not normal.
+    pub kl_latents: Vec<f64>,
+    /// Posterior mean of each latent coordinate under the encoder's guide.
+    pub mean: Vec<f64>,
+}
+
+/// The gaps of a set of rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Gap {
+    /// Every row.
+    pub rows: Vec<RowGap>,
+    /// Variance over rows of each latent's posterior mean.
+    pub activity: Vec<f64>,
+    /// Mutual information of row and latents under the encoder, at most log of the number of rows (Hoffman & Johnson 2016).
+    pub mutual_information: f64,
+}
+
+/// Measures the gaps of the given rows; random streams are named by row.
+pub fn gap(ev: &Evaluator<'_>, rows: &[usize], seed: u64) -> Gap {
+    let encoded: Vec<Vec<f64>> = rows.iter().map(|r| ev.encode(*r)).collect();
+    let prior = rows.first().and_then(|r| ev.normal_prior(*r));
+    let measured: Vec<RowGap> =
+        rows.par_iter().zip(&encoded).map(|(r, e)| row_gap(ev, *r, e, prior.as_deref(), seed)).collect();
+    let d = ev.target.dim;
+    let column = |j: usize| measured.iter().map(|r| r.mean[j]).collect::<Vec<f64>>();
+    let activity = (0..d).map(|j| if rows.len() > 1 { variance(&column(j)) } else { f64::NAN }).collect();
+    let mutual_information = information(ev, rows, &encoded, seed);
+    Gap { rows: measured, activity, mutual_information }
+}
+
+fn noise(seed: u64, stage: &str, row: usize, n: usize) -> Vec<f64> {
+    let mut out = vec![0.0; n];
+    Stream::new(seed, stage, row as u64).fill_normal(&mut out);
+    out
+}
+
+fn of_terms(x: &[f64]) -> Value {
+    Value { value: mean(x), se: (variance(x) / x.len() as f64).sqrt() }
+}
+
+fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64, f64)]>, seed: u64) -> RowGap {
+    let d = ev.target.dim;
+    let normal = NormalRow::of(ev, row);
+    let closed = normal.as_ref().filter(|_| ev.guide.is_gaussian());
+    let best = match closed {
+        Some(n) => n.mean_field(),
+        None => refine(ev, row, encoded, &noise(seed, "gap/common", row, COMMON * d)),
+    };
+    let fresh = noise(seed, "gap/fresh", row, FRESH * d);
+    let (own, star) = (ev.weights(row, encoded, &fresh), ev.weights(row, &best, &fresh));
+    let (elbo, best_elbo, amortization) = match closed {
+        Some(_) => {
+            let one = &fresh[..d];
+            let [a, b] = [encoded, &best].map(|e| Value { value: ev.elbo(row, e, one).value, se: 0.0 });
+            (a, b, Value { value: b.value - a.value, se: 0.0 })
+        }
+        None => {
+            let paired: Vec<f64> = star.log_w.iter().zip(&own.log_w).map(|(a, b)| a - b).collect();
+            (of_terms(&own.log_w), of_terms(&star.log_w), of_terms(&paired))
+        }
+    };
+    let (lower, upper) = match &normal {
+        Some(n) => {
+            let known = vec![Value { value: n.log_evidence, se: 0.0 }; CURVE.len()];
+            (known.clone(), known)
+        }
+        None => (lower(&star.log_w), upper(ev, row, &best, &star.log_w, &posterior(ev, row, prior, seed))),
+    };
+    let smoothed = psis(&star.log_w);
+    let column = |j: usize| own.z.iter().skip(j).step_by(d).copied().collect::<Vec<f64>>();
+    let moments: Vec<(f64, f64)> = match ev.guide.is_gaussian() {
+        true => (0..d).map(|j| (encoded[j], encoded[d + j].exp())).collect(),
+        false => (0..d).map(|j| (mean(&column(j)), variance(&column(j)).sqrt())).collect(),
+    };
+    let kl_latents: Vec<f64> =
+        prior.map_or(vec![], |p| moments.iter().zip(p).map(|(q, p)| kl_normal(*q, *p)).collect());
+    let kl = match ev.guide.is_gaussian() && prior.is_some() {
+        true => kl_latents.iter().sum(),
+        false => mean(&own.log_ratio),
+    };
+    RowGap {
+        row: row + 1,
+        elbo,
+        best: best_elbo,
+        amortization,
+        lower,
+        upper,
+        exact: normal.is_some(),
+        ess: smoothed.ess / FRESH as f64,
+        khat: smoothed.khat,
+        kl,
+        kl_latents,
+        mean: moments.iter().map(|m| m.0).collect(),
+    }
+}
+
+/// KL(N(m, s²) || N(m0, s0²)).
+fn kl_normal((m, s): (f64, f64), (m0, s0): (f64, f64)) -> f64 {
+    (s0 / s).ln() + 0.5 * ((s / s0).powi(2) + ((m - m0) / s0).powi(2) - 1.0)
+}
+
+/// log mean w and the delta method's standard error, sd(w) / (mean w √n).
+fn log_mean(log_w: &[f64]) -> Value {
+    let value = log_mean_exp(log_w);
+    let relative: Vec<f64> = log_w.iter().map(|w| (w - value).exp()).collect();
+    Value { value, se: (variance(&relative) / relative.len() as f64).sqrt() }
+}
+
+/// L_K = E log (1/K) Σ w(z_k) along the curve, from disjoint groups of one set of draws.
+fn lower(log_w: &[f64]) -> Vec<Value> {
+    let at = |k: usize| {
+        let groups: Vec<f64> = log_w.chunks_exact(k).map(log_mean_exp).collect();
+        if groups.len() > 1 { of_terms(&groups) } else { log_mean(&log_w[..k.min(log_w.len())]) }
+    };
+    CURVE.iter().map(|k| at(*k)).collect()
+}
+
+/// U_K = E log (1/K) (w(z_1) + Σ_{k≥2} w(z_k)), z_1 from posterior chains that start at draws from the prior, the
+/// others from q: the mirror of L_K (Sobolev & Vetrov 2019).
+fn upper(ev: &Evaluator<'_>, row: usize, encoded: &[f64], log_w: &[f64], draws: &[Vec<f64>]) -> Vec<Value> {
+    if draws.is_empty() {
+        return vec![Value { value: f64::NAN, se: f64::NAN }; CURVE.len()];
+    }
+    let own: Vec<f64> = draws.iter().map(|z| ev.weight_at(row, encoded, z)).collect();
+    let at = |k: usize| {
+        let groups = if k == 1 { usize::MAX } else { (log_w.len() / (k - 1)).max(1) };
+        let term = |(i, w): (usize, &f64)| {
+            let start = if k == 1 { 0 } else { (i % groups) * (k - 1) };
+            let others = &log_w[start..(start + k - 1).min(log_w.len())];
+            log_sum_exp(&[&[*w][..], others].concat()) - ((others.len() + 1) as f64).ln()
+        };
+        let terms: Vec<f64> = own.iter().enumerate().map(term).collect();
+        let mut value = of_terms(&terms);
+        if groups < terms.len() {
+            // The others are shared: their own error comes on top.
+            value.se = value.se.hypot(log_mean(log_w).se);
+        }
+        value
+    };
+    CURVE.iter().map(|k| at(*k)).collect()
+}
+
+/// Draws of a row's posterior by NUTS from draws of the prior (of N(0, I) where that is not normal); none where it
+/// cannot be started.
+fn posterior(ev: &Evaluator<'_>, row: usize, prior: Option<&[(f64, f64)]>, seed: u64) -> Vec<Vec<f64>> {
+    let target = RowDensity { ev, row };
+    let per = POSTERIOR / CHAINS;
+    let seed = seed ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let nuts = Nuts { chains: CHAINS, warmup: 150, draws: 4 * per, thin: 4, seed, ..Nuts::default() };
+    let start = |_: usize, rng: &mut Stream, x: &mut [f64]| {
+        for (j, x) in x.iter_mut().enumerate() {
+            let (mean, sd) = prior.map_or((0.0, 1.0), |p| p[j]);
+            *x = mean + sd * rng.normal();
+        }
+    };
+    match nuts.sample(&target, &Init::Draw { draw: &start, tries: 100 }, &Control::default()) {
+        Ok(s) => s.draws.iter().flat_map(|m| (0..m.len()).map(|i| m.position(i).to_vec()).collect::<Vec<_>>()).collect(),
+        Err(_) => vec![],
+    }
+}
+
+/// log p(x_n, z) as a target.
+struct RowDensity<'a> {
+    ev: &'a Evaluator<'a>,
+    row: usize,
+}
+
+impl LogDensity for RowDensity<'_> {
+    fn dim(&self) -> usize {
+        self.ev.target.dim
+    }
+
+    fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {
+        self.ev.density(self.row, x, &mut vec![0.0; x.len()])
+    }
+}
+
+impl Gradient for RowDensity<'_> {
+    fn logp_grad(&self, x: &[f64], grad: &mut [f64], _: &mut [f64]) -> f64 {
+        self.ev.density(self.row, x, grad)
+    }
+}
+
+/// (1/N) Σ_n E_q(z | x_n) [log q(z | x_n) - log (1/N) Σ_m q(z | x_m)], one draw a row.
+fn information(ev: &Evaluator<'_>, rows: &[usize], encoded: &[Vec<f64>], seed: u64) -> f64 {
+    let one = |(k, row): (usize, &usize)| {
+        let z = ev.weights(*row, &encoded[k], &noise(seed, "gap/information", *row, ev.target.dim)).z;
+        let all: Vec<f64> = encoded.iter().map(|e| ev.score(*row, e, &z)).collect();
+        all[k] - log_mean_exp(&all)
+    };
+    let terms: Vec<f64> = rows.par_iter().enumerate().map(one).collect();
+    mean(&terms)
+}
+
+impl Gap {
+    fn mean_of(&self, f: impl Fn(&RowGap) -> Value) -> Value {
+        let all: Vec<Value> = self.rows.iter().map(f).collect();
+        let n = all.len().max(1) as f64;
+        Value {
+            value: all.iter().map(|v| v.value).sum::<f64>() / n,
+            se: all.iter().map(|v| v.se * v.se).sum::<f64>().sqrt() / n,
+        }
+    }
+
+    /// Mean ELBO of the encoder.
+    pub fn elbo(&self) -> Value {
+        self.mean_of(|r| r.elbo)
+    }
+
+    /// Mean ELBO of the rows' best guides.
+    pub fn best(&self) -> Value {
+        self.mean_of(|r| r.best)
+    }
+
+    /// Mean L_K at place `k` of the curve.
+    pub fn lower(&self, k: usize) -> Value {
+        self.mean_of(|r| r.lower[k])
+    }
+
+    /// Mean U_K at place `k` of the curve.
+    pub fn upper(&self, k: usize) -> Value {
+        self.mean_of(|r| r.upper[k])
+    }
+
+    /// Limits of mean log p(x_n): L_K and U_K at the largest K, widened by their 95 % errors.
+    pub fn log_px(&self) -> (f64, f64) {
+        let last = CURVE.len() - 1;
+        let (l, u) = (self.lower(last), self.upper(last));
+        (l.value - Z * l.se, u.value + Z * u.se)
+    }
+
+    /// Limits of the mean approximation gap.
+    pub fn approximation(&self) -> (f64, f64) {
+        let ((l, u), best) = (self.log_px(), self.best());
+        (l - best.value - Z * best.se, u - best.value + Z * best.se)
+    }
+
+    /// Mean amortization gap.
+    pub fn amortization(&self) -> Value {
+        self.mean_of(|r| r.amortization)
+    }
+
+    /// Mean KL divergence to the prior.
+    pub fn kl(&self) -> f64 {
+        self.mean_of(|r| Value { value: r.kl, se: 0.0 }).value
+    }
+
+    /// Mean KL divergence of each latent; empty where the prior is not normal.
+    pub fn kl_latents(&self) -> Vec<f64> {
+        let d = self.rows.first().map_or(0, |r| r.kl_latents.len());
+        (0..d).map(|j| self.mean_of(|r| Value { value: r.kl_latents[j], se: 0.0 }).value).collect()
+    }
+
+    /// Latents whose posterior mean varies over rows by more than [`ACTIVE`].
+    pub fn active_units(&self) -> usize {
+        self.activity.iter().filter(|a| **a > ACTIVE).count()
+    }
+
+    /// Rows whose weights cannot be trusted for L_K.
+    pub fn untrusted(&self) -> usize {
+        self.rows.iter().filter(|r| !r.exact && !(r.khat < 0.7)).count()
+    }
+}

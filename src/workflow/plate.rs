@@ -1,0 +1,216 @@
+//! From a model with a separable plate to what amortized training needs.
+
+use crate::dsl::diagnostic::Diagnostic;
+use crate::model::posterior::{Model, ModelError, Posterior, wrong};
+use crate::model::row::RowModel;
+use crate::model::row::input::RowInput;
+use crate::model::separable::Plate;
+use crate::model::site::FactorKind;
+use crate::vi::plate::{Feed, Group, Part, Row, Target};
+
+/// Why a plate cannot be amortized.
+#[derive(Debug, thiserror::Error)]
+pub enum PlateError {
+    /// No plate has latents.
+    #[error("the model has no separable plate with latents, so there is nothing to amortize; fit a guide without --plate, or put the latents of a row inside its plate")]
+    NoPlate,
+    /// The name is of none.
+    #[error("--plate {name}: there is no such plate; the plates with latents are {found}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        found: String,
+    },
+    /// It has no rows.
+    #[error("plate `{plate}` has no rows: there is nothing to learn from; give data with at least one")]
+    Empty {
+        /// Its index variable.
+        plate: String,
+    },
+    /// Only discrete latents.
+    #[error("the latents of plate `{plate}` ({latents}) are discrete: they are summed out exactly, and an encoder or a flow has nothing to do; use `thalweg sample`, which draws them exactly")]
+    Discrete {
+        /// Its index variable.
+        plate: String,
+        /// Their names.
+        latents: String,
+    },
+    /// A factor couples rows.
+    #[error(transparent)]
+    Coupled(#[from] ModelError),
+    /// Rows with latents of different sizes.
+    #[error("rows {a} and {b} of plate `{plate}` have {dim_a} and {dim_b} latent coordinates; an encoder needs as many in each row: amortize an inner plate (--plate)")]
+    Ragged {
+        /// Its index variable.
+        plate: String,
+        /// A row, from 1.
+        a: usize,
+        /// Another.
+        b: usize,
+        /// Coordinates of the first.
+        dim_a: usize,
+        /// Coordinates of the other.
+        dim_b: usize,
+    },
+    /// Rows with different amounts of data.
+    #[error("rows of plate `{plate}` have {least} to {most} numbers of data; an encoder needs as many in each row: say what it reads with `encode(…)`")]
+    Inputs {
+        /// Its index variable.
+        plate: String,
+        /// Fewest.
+        least: usize,
+        /// Most.
+        most: usize,
+    },
+    /// Rows without data of their own.
+    #[error("no data belong to a single row of plate `{plate}`, so an encoder has nothing to read; rows that read other rows' data have none of their own")]
+    NoInput {
+        /// Its index variable.
+        plate: String,
+    },
+    /// A number that is not finite.
+    #[error("{name} of row {row} is {value}, and an encoder cannot read it; leave the row out, or declare the missing value")]
+    NotFinite {
+        /// The element of the data.
+        name: String,
+        /// Row, from 1.
+        row: usize,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// The plate to amortize: the one that is named, by its index or a latent; else the first separable one with latents.
+///
+/// # Errors
+/// Where there is none, or it is not separable.
+pub fn choose<'a>(model: &Model, post: &'a Posterior, name: Option<&str>) -> Result<&'a Plate, PlateError> {
+    let local = |p: &&Plate| !p.sites.is_empty() || !p.discrete.is_empty();
+    let plate = match name {
+        Some(name) => post.plate(name).ok_or_else(|| {
+            let all: Vec<String> = post.plates.iter().filter(local).map(|p| format!("`{}`", p.name)).collect();
+            let found = if all.is_empty() { "none".into() } else { all.join(", ") };
+            PlateError::Unknown { name: name.into(), found }
+        })?,
+        None => {
+            let separable = |p: &&Plate| !p.sites.is_empty() && post.assign(p).is_ok();
+            let found = post.plates.iter().find(separable);
+            found.or(post.plates.iter().find(local)).ok_or(PlateError::NoPlate)?
+        }
+    };
+    if plate.rows == 0 {
+        return Err(PlateError::Empty { plate: plate.name.clone() });
+    }
+    if plate.sites.is_empty() {
+        if plate.discrete.is_empty() {
+            return Err(PlateError::NoPlate);
+        }
+        let latents = post.block(plate).join(", ");
+        return Err(PlateError::Discrete { plate: plate.name.clone(), latents });
+    }
+    post.assign(plate).map_err(|c| coupled(model, c.diagnostic))?;
+    Ok(plate)
+}
+
+fn coupled(model: &Model, d: Diagnostic) -> PlateError {
+    PlateError::Coupled(wrong(&model.file, &model.source, d))
+}
+
+/// The plate as training sees it. `post` is bound with params as inputs.
+///
+/// # Errors
+/// Where rows differ in what an encoder needs to be equal.
+pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, PlateError> {
+    let assigned = post.assign(plate).map_err(|c| coupled(model, c.diagnostic))?;
+    let input = post.row_input(plate, &assigned);
+    let seen = seen(post, plate, &input)?;
+    let rows = post.rows(plate).map_err(|c| coupled(model, c.diagnostic))?;
+    let dim = same_size(plate, &rows)?;
+    let (feeds, params, coordinates) = feeds(post, plate);
+    let groups = rows.groups.into_iter().map(|g| {
+        let part = |k: FactorKind| match k {
+            FactorKind::Prior | FactorKind::Jacobian => Part::Prior,
+            FactorKind::Likelihood | FactorKind::Factor => Part::Likelihood,
+        };
+        let row = |r: crate::model::row::RowFeed| Row {
+            row: r.row,
+            reads: r.reads,
+            data: r.data,
+            seen: seen[r.row].clone(),
+        };
+        Group {
+            parts: g.parts.iter().map(|(k, v)| (part(*k), *v)).collect(),
+            graph: g.graph,
+            common: g.common,
+            rows: g.rows.into_iter().map(row).collect(),
+        }
+    });
+    Ok(Target {
+        plate: plate.name.clone(),
+        groups: groups.collect(),
+        globals: rows.globals,
+        globals_lp: rows.globals_lp,
+        shared: rows.shared,
+        feeds,
+        params,
+        coordinates,
+        dim,
+    })
+}
+
+/// What the encoder reads of every row.
+fn seen(post: &Posterior, plate: &Plate, input: &RowInput) -> Result<Vec<Vec<f64>>, PlateError> {
+    let name = || plate.name.clone();
+    match input.sizes() {
+        (_, 0) => return Err(PlateError::NoInput { plate: name() }),
+        (least, most) if least != most => return Err(PlateError::Inputs { plate: name(), least, most }),
+        _ => {}
+    }
+    let row = |r: usize| {
+        let values = input.values(post, r);
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(k) => {
+                let name = input.names(post, r).swap_remove(k);
+                Err(PlateError::NotFinite { name, row: r + 1, value: values[k] })
+            }
+            None => Ok(values),
+        }
+    };
+    (0..plate.rows).map(row).collect()
+}
+
+/// Latent coordinates of a row.
+fn same_size(plate: &Plate, rows: &RowModel) -> Result<usize, PlateError> {
+    let mut all = rows.groups.iter().flat_map(|g| &g.rows).map(|r| (r.row, r.coordinates.len()));
+    let Some((a, dim)) = all.next() else { return Err(PlateError::Empty { plate: plate.name.clone() }) };
+    match all.find(|r| r.1 != dim) {
+        Some((b, other)) => {
+            let plate = plate.name.clone();
+            Err(PlateError::Ragged { plate, a: a + 1, b: b + 1, dim_a: dim, dim_b: other })
+        }
+        None => Ok(dim),
+    }
+}
+
+/// Where the inputs of the graph of the globals come from, start of the params, coordinates of the globals.
+fn feeds(post: &Posterior, plate: &Plate) -> (Vec<Feed>, Vec<f64>, usize) {
+    let (mut feeds, mut params, mut coordinates) = (vec![], vec![], 0);
+    for input in post.graph.inputs() {
+        if let Some(at) = post.sites.iter().position(|s| s.input == input.var) {
+            let n = post.sites[at].free;
+            feeds.push(match plate.sites.iter().any(|i| i.at == at) {
+                true => Feed::Unused(n),
+                false => Feed::Coordinates(coordinates..coordinates + n),
+            });
+            coordinates += if plate.sites.iter().any(|i| i.at == at) { 0 } else { n };
+            continue;
+        }
+        let inputs = post.params.iter().filter_map(|p| p.input.as_ref());
+        let start = inputs.filter(|p| p.node == input.var).flat_map(|p| p.start.iter().copied());
+        let from = params.len();
+        params.extend(start);
+        feeds.push(Feed::Params(from..params.len()));
+    }
+    (feeds, params, coordinates)
+}
