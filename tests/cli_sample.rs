@@ -118,6 +118,21 @@ fn the_row_and_the_operation_that_fail_are_named() {
     assert_eq!(message.trim_end(), GOLDEN, "{text}");
 }
 
+#[test]
+fn a_value_that_all_rows_share_names_none_of_them() {
+    let dir = folder("nan_shared");
+    // As many elements as rows, and element 1 is read by the last row.
+    let text = "data y: vector[4]\nlatent v: vector[4] ~ normal(0, 1)\nplate n in 1:4 {\n  observe y[n] ~ normal(log(-1 - v .* v)[5 - n], 1)\n}\n";
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": [1, 1, 1, 1]}"));
+    let (_, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert!(text.contains(" is NaN in the law of `y`\n"), "{text}");
+    // Rows of the outer plate within a statement of the inner one.
+    let text = "data y: matrix[3, 2]\nlatent v: matrix[3, 6] ~ normal(0, 1)\nplate i in 1:3 {\n  let w = v[i]\n  plate j in 1:2 {\n    observe y[i, j] ~ normal(log(-1 - w .* w)[j], 1)\n  }\n}\n";
+    let (model, data) = (file(&dir, "n.thal", text), file(&dir, "e.json", "{\"y\": [[1, 1], [1, 1], [1, 1]]}"));
+    let (_, text) = fails(&["sample", &model, "--data", &data, "--seed", "1"]);
+    assert!(text.contains(" is NaN in the law of `y`\n"), "{text}");
+}
+
 const GOLDEN: &str = "\
 error: sqrt(-0.3267) is NaN in the law of `y`, at n = 6
  --> m.thal:5:3
@@ -138,6 +153,29 @@ fn reports_of_a_summed_out_latent_are_drawn() {
     assert!(text.lines().any(|l| l.trim().starts_with("n ")), "{text}");
     let text = ok(&["simulate", &model, "--data", &data, "--posterior", &out, "--draws", "20"]);
     assert!(text.lines().any(|l| l.trim().starts_with("z ")), "{text}");
+}
+
+#[test]
+fn draws_of_arrays_filled_in_part_are_read_back() {
+    let dir = folder("partly");
+    let text = "data y: real\nlatent p: array[3, 2] simplex[2]\nlatent p[1, 1] ~ dirichlet([900, 100])\nlatent p[2, 1] ~ dirichlet([100, 900])\n\
+        latent x: matrix[3, 3]\nlatent x[2, 2] ~ normal(7, 0.001)\nlatent z ~ bernoulli(0.5)\nobserve y ~ normal(p[2, 1, 1] + z, 0.01)\n\
+        report d = z + x[2, 2]\nreport e ~ normal(p[1, 1, 1], 0.001)\n";
+    let (model, data) = (file(&dir, "m.thal", text), file(&dir, "d.json", "{\"y\": 1.1}"));
+    let out = dir.join("draws").display().to_string();
+    let near = |text: &str, name: &str, value: f64| {
+        let line = text.lines().find(|l| l.trim().starts_with(name)).unwrap_or_else(|| panic!("no {name}\n{text}"));
+        let mean: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!((mean - value).abs() < 0.05, "{line}");
+    };
+    let text =
+        ok(&["sample", &model, "--data", &data, "--draws", "100", "--warmup", "200", "--seed", "1", "--out", &out]);
+    let again = ok(&["simulate", &model, "--data", &data, "--posterior", &out, "--draws", "50"]);
+    for text in [&text, &again] {
+        for (name, value) in [("p[1,1,1]", 0.9), ("p[2,1,1]", 0.1), ("x[2,2]", 7.0), ("d ", 8.0), ("e ", 0.9)] {
+            near(text, name, value);
+        }
+    }
 }
 
 #[test]

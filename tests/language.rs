@@ -20,5 +20,9 @@ mod observe;
 mod params;
 #[path = "language/plates.rs"]
 mod plates;
+#[path = "language/structured.rs"]
+mod structured;
+#[path = "language/truncated.rs"]
+mod truncated;
 #[path = "language/values.rs"]
 mod values;

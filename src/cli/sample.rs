@@ -142,7 +142,9 @@ impl SampleArgs {
                 (_, MethodArg::Nuts) => Method::Nuts,
             },
             guide: Options { choice: Choice::read(&self.guide), ..Options::default() },
-            guide_file: Some(PathBuf::from(&self.guide)).filter(|p| p.is_file()),
+            // No flow is written with a point, so a name that ends in `.json` is a file even where there is none.
+            guide_file: Some(PathBuf::from(&self.guide))
+                .filter(|p| p.is_file() || p.extension().is_some_and(|e| e == "json")),
             evidence,
             test_gradient,
             folder: self.out.clone(),

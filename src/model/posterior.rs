@@ -172,6 +172,9 @@ pub struct Kept {
     pub node: Var,
 }
 
+/// In the label of a node: its value is of another level than the statement, so its elements are not the statement's rows.
+pub const ELSEWHERE: u32 = 1 << 31;
+
 /// An index of a plate or loop and its value in each row of a statement.
 pub type RowIndex = (String, Arc<[f64]>);
 
@@ -188,7 +191,8 @@ pub struct Posterior {
     pub params: Vec<Param>,
     /// Reports that read a summed-out latent: they need a draw of it, from [`Model::hidden`].
     pub hidden_reports: Vec<String>,
-    /// Rows of the statements inside plates and loops, by the label that their nodes have in the graph.
+    /// Rows of the statements inside plates and loops, by the label that their nodes have in the graph: 1 + the place of the
+    /// statement in the text.
     pub rows: HashMap<u32, Vec<RowIndex>>,
     /// Remarks about lines of the model.
     pub notes: Vec<Note>,

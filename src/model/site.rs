@@ -20,7 +20,7 @@ pub struct Site {
     pub free: usize,
     /// Shape of the constrained value, plate axes in front.
     pub dims: Vec<usize>,
-    /// The constrained value: a node of that shape (ragged plates: flat).
+    /// The constrained value: a node of that shape (ragged plates: flat), or the elements that exist one after another.
     pub value: Var,
     /// Positions of the constrained value that exist, where not all do.
     pub filled: Option<Vec<u32>>,

@@ -29,16 +29,12 @@ impl Layout {
         let mut base = 0;
         for site in &posterior.sites {
             let count = posterior.graph.shape(site.value).count();
-            let at: Vec<usize> = match &site.filled {
-                Some(e) => e.iter().map(|&e| e as usize).collect(),
-                None => (0..count).collect(),
-            };
             let mut names = site.value_names();
-            if names.len() != at.len() {
+            if names.len() != count {
                 // Rows of a ragged plate, end to end.
-                names = (1..=at.len()).map(|k| format!("{}[{k}]", site.name)).collect();
+                names = (1..=count).map(|k| format!("{}[{k}]", site.name)).collect();
             }
-            layout.push(&site.name, names, at.iter().map(|e| base + e));
+            layout.push(&site.name, names, base..base + count);
             base += count;
         }
         layout.latents = layout.names.len();
@@ -118,6 +114,34 @@ impl Elements {
         }
     }
 
+    /// The same elements in the array of these sizes, which may have further ones at its ends.
+    pub fn within(mut self, dims: &[usize]) -> Elements {
+        let larger = dims.len() == self.dims.len() && dims.iter().zip(&self.dims).all(|(all, own)| all >= own);
+        if larger {
+            for (place, _) in &mut self.places {
+                let (mut rest, mut index) = (*place, vec![]);
+                for d in self.dims.iter().rev() {
+                    index.push(rest % d);
+                    rest /= d;
+                }
+                *place = index.iter().rev().zip(dims).fold(0, |at, (i, d)| at * d + i);
+            }
+            self.dims = dims.to_vec();
+        }
+        self
+    }
+
+    /// Those of a model's arrays that statements fill in part have the sizes of their declaration.
+    pub fn declared(all: Vec<Elements>, posterior: &Posterior) -> Vec<Elements> {
+        let site = |e: &Elements| posterior.sites.iter().find(|s| s.name == e.name && s.filled.is_some());
+        all.into_iter()
+            .map(|e| match site(&e) {
+                Some(s) => e.within(&s.dims),
+                None => e,
+            })
+            .collect()
+    }
+
     /// The array from one row of values; NaN where an element has no name.
     pub fn collect(&self, row: &[f64]) -> Vec<f64> {
         let mut out = vec![f64::NAN; self.dims.iter().product()];
@@ -133,7 +157,22 @@ fn reports_in(posterior: &Posterior) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::Elements;
+    use super::*;
+    use crate::model::data::DataFile;
+    use crate::model::posterior::Model;
+
+    #[test]
+    fn elements_without_a_law_take_no_place() {
+        let text =
+            "latent x: vector[5]\nlatent x[4] ~ normal(0, 1)\nlatent x[2] ~ normal(0, 1)\nlatent m ~ normal(0, 1)\n";
+        let post = Model::from_text("m", text).unwrap().bind(&DataFile::default()).unwrap();
+        let compiled = Compiled::new(post);
+        let layout = Layout::new(&compiled);
+        let mut out = vec![0.0; compiled.width()];
+        compiled.values(&[0.25, 0.5, 0.75], &mut out, &mut vec![]);
+        let kept: Vec<f64> = layout.positions.iter().map(|p| out[*p]).collect();
+        assert_eq!((layout.names.join(" "), kept), ("x[2] x[4] m".to_string(), vec![0.25, 0.5, 0.75]));
+    }
 
     #[test]
     fn names_come_back_as_arrays() {
@@ -147,5 +186,10 @@ mod tests {
         assert!(b[2].is_nan());
         assert_eq!([b[0], b[1], b[3]], [2.0, 3.0, 4.0]);
         assert_eq!(groups[2].collect(&row)[1], 5.0);
+        // Declared with more elements than have a name.
+        let wide = groups[1].clone().within(&[2, 3]).collect(&row);
+        assert_eq!([wide[0], wide[1], wide[4]], [2.0, 3.0, 4.0]);
+        assert!([2, 3, 5].iter().all(|&k| wide[k].is_nan()));
+        assert_eq!(groups[1].clone().within(&[4]), groups[1]);
     }
 }

@@ -7,7 +7,7 @@ use crate::dsl::span::Span;
 use crate::graph::eval::evaluate;
 use crate::graph::{Graph, Op, Var};
 use crate::model::compiled::Compiled;
-use crate::model::posterior::Model;
+use crate::model::posterior::{ELSEWHERE, Model};
 
 /// Points that are tried.
 const TRIES: usize = 4;
@@ -72,14 +72,19 @@ fn at_point(model: &Model, compiled: &Compiled, x: &[f64]) -> Option<Diagnostic>
     let at = values.first_bad(ends[k]);
     let element = values.bad(at)?;
     let origin = g.node(at).origin;
-    let stmt = statement(&model.tree, origin.checked_sub(1)?)?;
+    let stmt = statement(&model.tree, (origin & !ELSEWHERE).checked_sub(1)?)?;
     let number = values.of(at)?[element];
     let what = if k == 0 { "the log density" } else { "the gradient" };
     let line = stmt.span.start as usize..stmt.span.end as usize;
     let line =
         model.source.get(line).map_or(0, |t| t.lines().next().unwrap_or_default().trim_end_matches([' ', '{']).len());
     let span = Span::new(stmt.span.start as usize, stmt.span.start as usize + line);
-    let place = place(compiled, origin, values.of(at)?.len(), element);
+    // Derivatives by what a statement reads have the shape of that, unless they are elementwise.
+    let elementwise = matches!(g.node(at).op, Op::Unary(_) | Op::Binary(_) | Op::Ternary(_) | Op::ScaleGrad);
+    let place = match k == 0 || elementwise {
+        true => place(compiled, origin, values.of(at)?.len(), element),
+        false => String::new(),
+    };
     let operation = operation(&values, at, element).map_or(number.to_string(), |o| format!("{o} is {number}"));
     Some(
         Diagnostic::new(span, format!("{operation} in {}{place}", about(stmt)))

@@ -46,7 +46,7 @@ impl<'a> Predict<'a> {
             return Drawable::Nothing;
         }
         let latents = match Elements::group(&layout.names[..layout.latents]) {
-            Ok(latents) => latents,
+            Ok(latents) => Elements::declared(latents, &compiled.posterior),
             Err(name) => return Drawable::No(format!("drawn reports are left out: `{name}` is too large")),
         };
         let hidden = match model.hidden(data, settings) {

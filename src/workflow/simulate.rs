@@ -58,8 +58,16 @@ impl PosteriorDraws {
         self.len() == 0
     }
 
-    /// Values of all arrays in draw `i`, chains one after another.
-    fn at(&self, mut i: usize) -> Latents {
+    /// Arrays with the sizes that a model declares; as the draws show them where it does not bind to the data.
+    fn arrays(&self, model: &Model, data: &DataFile, settings: &Settings) -> Vec<Elements> {
+        match model.bind_with(data, settings) {
+            Ok(posterior) => Elements::declared(self.arrays.clone(), &posterior),
+            Err(_) => self.arrays.clone(),
+        }
+    }
+
+    /// Values of `arrays` in draw `i`, chains one after another.
+    fn at(&self, arrays: &[Elements], mut i: usize) -> Latents {
         let mut chain = &self.chains[0];
         for c in &self.chains {
             chain = c;
@@ -70,7 +78,7 @@ impl PosteriorDraws {
             i -= n;
         }
         let row: Vec<f64> = chain.columns.iter().map(|x| x[i]).collect();
-        self.arrays.iter().map(|a| (a.name.clone(), a.collect(&row))).collect()
+        arrays.iter().map(|a| (a.name.clone(), a.collect(&row))).collect()
     }
 }
 
@@ -103,6 +111,14 @@ pub struct Forwards<'a> {
     pub folder: Option<&'a Path>,
 }
 
+/// What posterior draws give.
+struct Given {
+    /// Draws of summed-out latents.
+    hidden: Option<Hidden>,
+    /// Where the values of each array are.
+    arrays: Vec<Elements>,
+}
+
 impl Forwards<'_> {
     /// Runs all draws; draw `k` uses the random stream (seed, "simulate", k) alone.
     pub fn run(&self) -> Result<Forward, WorkflowError> {
@@ -119,9 +135,9 @@ impl Forwards<'_> {
     }
 
     fn all(&self) -> Result<Forward, WorkflowError> {
-        let hidden = self.hidden()?;
-        let hidden = hidden.as_ref();
-        let first = self.one(0, hidden)?;
+        let arrays = self.posterior.map_or(vec![], |p| p.arrays(self.model, self.data, self.settings));
+        let given = &Given { hidden: self.hidden(&arrays)?, arrays };
+        let first = self.one(0, given)?;
         let mut groups = vec![];
         for d in first.latents.iter().chain(&first.reports) {
             groups.push((d.name.clone(), names(&d.name, &d.dims, d.values.len())));
@@ -134,14 +150,14 @@ impl Forwards<'_> {
             }
         }
         let rows: Vec<Vec<f64>> =
-            (0..self.draws).into_par_iter().map(|k| self.row(k, hidden)).collect::<Result<_, _>>()?;
+            (0..self.draws).into_par_iter().map(|k| self.row(k, given)).collect::<Result<_, _>>()?;
         Ok(Forward { groups, kept, rows })
     }
 
     /// Draws of summed-out latents, where posterior draws of the others are given.
-    fn hidden(&self) -> Result<Option<Hidden>, WorkflowError> {
+    fn hidden(&self, arrays: &[Elements]) -> Result<Option<Hidden>, WorkflowError> {
         let Some(p) = self.posterior.filter(|p| !p.is_empty()) else { return Ok(None) };
-        let given = p.at(0);
+        let given = p.at(arrays, 0);
         let probe = self.model.predict(self.data, self.settings, &mut Stream::new(self.seed, "probe", 0), &given)?;
         if probe.latents.iter().all(|l| given.contains_key(&l.name)) {
             return Ok(None);
@@ -150,7 +166,7 @@ impl Forwards<'_> {
     }
 
     /// Draw `k`; posterior draws are taken evenly over all of them.
-    fn one(&self, k: usize, hidden: Option<&Hidden>) -> Result<Simulated, WorkflowError> {
+    fn one(&self, k: usize, from: &Given) -> Result<Simulated, WorkflowError> {
         let mut rng = Stream::new(self.seed, "simulate", k as u64);
         let Some(p) = self.posterior else {
             return Ok(self.model.simulate(self.data, self.settings, &mut rng)?);
@@ -158,8 +174,8 @@ impl Forwards<'_> {
         if p.is_empty() {
             return Err(p.wrong("there are none; the run may have stopped before its first draw".into()));
         }
-        let mut given = p.at(k % self.draws.max(1) * p.len() / self.draws.max(1));
-        if let Some(h) = hidden {
+        let mut given = p.at(&from.arrays, k % self.draws.max(1) * p.len() / self.draws.max(1));
+        if let Some(h) = &from.hidden {
             h.draw(&mut given, &mut Stream::new(self.seed, "hidden", k as u64)).map_err(ModelError::from)?;
         }
         let s = self.model.predict(self.data, self.settings, &mut rng, &given)?;
@@ -172,8 +188,8 @@ impl Forwards<'_> {
         }
     }
 
-    fn row(&self, k: usize, hidden: Option<&Hidden>) -> Result<Vec<f64>, WorkflowError> {
-        let s = self.one(k, hidden)?;
+    fn row(&self, k: usize, given: &Given) -> Result<Vec<f64>, WorkflowError> {
+        let s = self.one(k, given)?;
         if let Some(folder) = self.folder {
             let path: PathBuf = folder.join(format!("data_{}.json", k + 1));
             std::fs::write(&path, s.data.to_json()).map_err(|source| crate::io::IoError::Write { path, source })?;

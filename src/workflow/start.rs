@@ -105,17 +105,13 @@ fn place(file: &DataFile, compiled: &Compiled, x: &mut [f64]) -> Result<(), Star
     for site in sites {
         let width = compiled.posterior.graph.shape(site.value).count();
         if let Some(raw) = file.get(&site.name) {
-            let at: Vec<usize> = match &site.filled {
-                Some(e) => e.iter().map(|&e| e as usize).collect(),
-                None => (0..width).collect(),
+            let whole = site.dims.iter().product::<usize>() == raw.values.len();
+            let values = match &site.filled {
+                Some(e) if whole => e.iter().map(|&e| raw.values[e as usize]).collect(),
+                _ => raw.values.clone(),
             };
-            let values = if raw.values.len() == width {
-                at.iter().map(|&e| raw.values[e]).collect()
-            } else {
-                raw.values.clone()
-            };
-            check(&site.name, values.len(), at.len())?;
-            let at: Vec<usize> = at.iter().map(|e| offset + e).collect();
+            check(&site.name, values.len(), width)?;
+            let at: Vec<usize> = (offset..offset + width).collect();
             invert(site, compiled, x, base, &at, &values)?;
         }
         base += site.free;
@@ -198,5 +194,19 @@ mod tests {
             assert!((v - expected).abs() < 1e-9, "{values:?}");
         }
         assert!(place(&DataFile::from_json("{\"p\": 2}").unwrap(), &compiled, &mut x).is_err());
+    }
+
+    #[test]
+    fn values_of_the_elements_that_have_a_law() {
+        let text = "latent x: vector<lower=0>[4]\nlatent x[4] ~ normal(0, 1)\nlatent x[2] ~ normal(0, 1)\nlatent m ~ normal(0, 1)\n";
+        let compiled = Compiled::new(Model::from_text("m", text).unwrap().bind(&DataFile::default()).unwrap());
+        for given in ["{\"x\": [9, 2, 9, 3], \"m\": 1}", "{\"x\": [2, 3], \"m\": 1}"] {
+            let x = coordinates(&DataFile::from_json(given).unwrap(), &compiled).unwrap();
+            for (u, expected) in x.iter().zip([2f64.ln(), 3f64.ln(), 1.0]) {
+                assert!((u - expected).abs() < 1e-8, "{given}: {x:?}");
+            }
+        }
+        let three = DataFile::from_json("{\"x\": [1, 2, 3]}").unwrap();
+        assert!(matches!(coordinates(&three, &compiled), Err(StartError::Count { found: 3, expected: 2, .. })));
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::cases::CASES;
-use crate::library::SHOWN;
+use crate::library::{EVIDENCE, SHOWN};
 
 /// Where the errors are that a run of the program can end with.
-const FOLDERS: [&str; 7] = ["cli", "graph", "io", "mcmc", "model", "optimize", "workflow"];
+const FOLDERS: [&str; 11] =
+    ["cli", "evidence", "flow", "graph", "guide", "io", "mcmc", "model", "optimize", "vi", "workflow"];
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
     for path in std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()) {
@@ -52,7 +53,8 @@ fn every_kind_of_error_is_shown() {
     let texts = files.iter().map(|f| std::fs::read_to_string(f).unwrap());
     let kinds: BTreeSet<String> = texts.flat_map(|t| kinds_in(&t)).collect();
     assert!(kinds.len() > 40, "only {} kinds were found: {kinds:?}", kinds.len());
-    let shown: BTreeSet<String> = CASES.iter().flat_map(|c| c.shows).chain(&SHOWN).map(|k| k.to_string()).collect();
+    let shown: BTreeSet<String> =
+        CASES.iter().flat_map(|c| c.shows).chain(&SHOWN).chain(&EVIDENCE).map(|k| k.to_string()).collect();
     let missing: Vec<_> = kinds.difference(&shown).collect();
     assert!(missing.is_empty(), "no golden message shows {missing:?}: add a case to tests/messages/cases.rs");
     let gone: Vec<_> = shown.difference(&kinds).collect();

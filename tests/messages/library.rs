@@ -5,18 +5,23 @@ use std::path::PathBuf;
 use thalweg::cli::CliError;
 use thalweg::dsl::diagnostic::Diagnostic;
 use thalweg::dsl::span::Span;
+use thalweg::evidence::error::EvidenceError;
+use thalweg::flow::FlowError;
 use thalweg::graph::Spread;
 use thalweg::graph::check::CheckError;
 use thalweg::graph::shape::Shape;
+use thalweg::guide::GuideFileError;
 use thalweg::io::IoError;
 use thalweg::mcmc::error::McmcError;
 use thalweg::model::hidden::HiddenError;
 use thalweg::model::posterior::ModelError;
 use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
+use thalweg::vi::plate::train::TrainError as RowsError;
+use thalweg::vi::{RefineError, TrainError};
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 22] = [
+pub const SHOWN: [&str; 35] = [
     "CliError::Isa",
     "HiddenError::TooWide",
     "HiddenError::Missing",
@@ -39,7 +44,67 @@ pub const SHOWN: [&str; 22] = [
     "CheckError::Spread",
     "CheckError::Bounds",
     "CheckError::Body",
+    "GuideFileError::Architecture",
+    "GuideFileError::Weights",
+    "GuideFileError::NotFinite",
+    "GuideFileError::Layout",
+    "GuideFileError::Data",
+    "TrainError::OtherFamily",
+    "TrainError::Flow",
+    "TrainError::NoRows",
+    "TrainError::Other",
+    "RefineError::Shape",
+    "RefineError::Few",
+    "RefineError::NotFinite",
+    "FlowError::NoCoordinates",
 ];
+
+/// The kinds of [`evidence`].
+pub const EVIDENCE: [&str; 5] = [
+    "EvidenceError::Dimension",
+    "EvidenceError::TooFew",
+    "EvidenceError::Ragged",
+    "EvidenceError::Scale",
+    "EvidenceError::MixtureWeights",
+];
+
+/// What estimators of the evidence refuse: proposals, points and draws that a program hands over.
+fn evidence() -> Vec<(&'static str, String)> {
+    let few = EvidenceError::TooFew { what: "draws", found: 3, needed: 8 };
+    let scale = EvidenceError::Scale { expected: 3, problem: "a diagonal element is 0".into() };
+    vec![
+        ("evidence_dimension", EvidenceError::Dimension { what: "the proposal", found: 2, expected: 3 }.to_string()),
+        ("evidence_too_few", few.to_string()),
+        ("evidence_ragged", EvidenceError::Ragged { first: 1000, other: 999 }.to_string()),
+        ("evidence_scale", scale.to_string()),
+        ("evidence_mixture_weights", EvidenceError::MixtureWeights { weights: vec![0.5, 0.6] }.to_string()),
+    ]
+}
+
+/// What guides, their files, their training and its refinement refuse.
+fn guides() -> Vec<(&'static str, String)> {
+    let text = || "realnvp(4)".to_string();
+    let family = TrainError::OtherFamily { found: 20, wanted: 24, flow: text() };
+    let architecture = GuideFileError::Architecture { text: "realnvp(0)".into(), message: "no layers".into() };
+    let data = GuideFileError::Data { found: "91ab".into(), expected: "07cd".into() };
+    vec![
+        ("guide_file_architecture", architecture.to_string()),
+        ("guide_file_weights", GuideFileError::Weights { text: text(), found: 20, expected: 24 }.to_string()),
+        ("guide_file_not_finite", GuideFileError::NotFinite { index: 7, value: f64::NAN }.to_string()),
+        (
+            "guide_file_layout",
+            GuideFileError::Layout { difference: "it has `a: real`, here is `b: real`".into() }.to_string(),
+        ),
+        ("guide_file_data", data.to_string()),
+        ("train_other_family", family.to_string()),
+        ("train_flow", TrainError::from(FlowError::NoCoordinates).to_string()),
+        ("train_no_rows", RowsError::NoRows.to_string()),
+        ("train_other", RowsError::Other { found: 20, wanted: 24 }.to_string()),
+        ("refine_shape", RefineError::Shape { found: 7, dim: 2 }.to_string()),
+        ("refine_few", RefineError::Few { what: "training", found: 3, least: 50 }.to_string()),
+        ("refine_not_finite", RefineError::NotFinite { draw: 3, coordinate: 1, value: f64::INFINITY }.to_string()),
+    ]
+}
 
 /// Names of golden files with the messages.
 pub fn messages() -> Vec<(&'static str, String)> {
@@ -47,7 +112,7 @@ pub fn messages() -> Vec<(&'static str, String)> {
     let (x, op) = ("x".to_string(), "add".to_string());
     let full = std::io::Error::from_raw_os_error(28);
     let order = CheckError::Order { node: 3, op: op.clone(), arg: 5 };
-    vec![
+    let mut all = vec![
         ("library_isa", CliError::Isa("avx2").to_string()),
         ("hidden_too_wide", ModelError::from(HiddenError::TooWide("z".into())).to_string()),
         ("hidden_missing", HiddenError::Missing("z".into()).to_string()),
@@ -80,5 +145,8 @@ pub fn messages() -> Vec<(&'static str, String)> {
         ),
         ("graph_bounds", CheckError::Bounds { node: 3, op, position: 1, target: 9, count: 4 }.to_string()),
         ("graph_body", CheckError::Body { node: 8, error: Box::new(order) }.to_string()),
-    ]
+    ];
+    all.extend(evidence());
+    all.extend(guides());
+    all
 }

@@ -190,3 +190,25 @@ fn log_likelihood_by_row_is_the_whole() {
     let e = bind(chain, r#"{"y": [1, -1, 2]}"#).pointwise().expect_err("no pieces");
     assert!(e.to_string().contains("no value by row"), "{e}");
 }
+
+#[test]
+fn structured_arrays_filled_in_a_row_belong_to_it() {
+    let source = "data y: array[3, 2, 4] int\nlatent a ~ exponential(1)\nplate g in 1:3 {\n  latent p: array[3] simplex[4]\n\
+        for k in 1:2 {\n    latent p[k + 1] ~ dirichlet(rep_vector(a, 4))\n    observe y[g, k] ~ multinomial(sum(y[g, k]), p[k + 1])\n  }\n}";
+    let data = r#"{"y": [[[1, 0, 2, 3], [4, 1, 1, 0]], [[0, 0, 1, 3], [2, 2, 2, 2]], [[5, 1, 0, 1], [1, 0, 0, 1]]]}"#;
+    let post = bind(source, data);
+    holds(&post, "g");
+    let r = rows(&post, "g");
+    assert_eq!((r.groups.len(), r.groups[0].rows.len()), (1, 3));
+    assert_eq!(
+        r.groups[0].rows[1].coordinates,
+        [7, 8, 9, 10, 11, 12],
+        "two simplexes of three coordinates in each row"
+    );
+    // Filled by the rows of a plate, declared outside: known to all of them.
+    let outside = "data y: vector[3]\nlatent o: array[3] ordered[2]\nplate g in 1:3 {\n  latent o[g] ~ normal(g, 1)\n\
+        latent m ~ normal(o[g, 1], 1)\n  observe y[g] ~ normal(m, 1)\n}";
+    let post = bind(outside, r#"{"y": [1, 2, 3]}"#);
+    holds(&post, "g");
+    assert_eq!(rows(&post, "g").groups[0].rows[2].coordinates, [8]);
+}

@@ -8,6 +8,7 @@ use crate::dsl::span::Span;
 use crate::graph::eval::evaluate;
 use crate::graph::{Graph, Index, Shape, Var};
 use crate::model::level::{LevelId, ROOT};
+use crate::model::posterior::ELSEWHERE;
 use crate::model::value::{Home, Val};
 
 /// Builds a result from argument nodes.
@@ -136,7 +137,7 @@ impl Lower<'_> {
             .map(|v| if v.level == ROOT && v.is_scalar() { (*v).clone() } else { self.lift(v, level, &dims) })
             .collect();
         let shape = self.shape(level, &dims);
-        let home = self.emit(&lifted, shape, build);
+        let home = self.labelled(level, |l| l.emit(&lifted, shape, build));
         Ok(Val { home, dims, level, int })
     }
 
@@ -159,8 +160,20 @@ impl Lower<'_> {
             .collect();
         let batch = (level != ROOT).then(|| self.levels.len(level));
         let shape = self.shape(level, &dims);
-        let home = self.emit(&lifted, shape, &mut |g, v| build(g, v, batch));
+        let home = self.labelled(level, |l| l.emit(&lifted, shape, &mut |g, v| build(g, v, batch)));
         Ok(Val { home, dims, level, int: false })
+    }
+
+    /// Labels the nodes of a value that does not vary with the rows of the statement: whatever their number, its elements are
+    /// not those rows.
+    pub fn labelled<T>(&mut self, level: LevelId, build: impl FnOnce(&mut Self) -> T) -> T {
+        let label = self.g.origin();
+        if self.levels.base_id(level) != self.levels.base_id(self.here) {
+            self.g.set_origin(label | ELSEWHERE);
+        }
+        let out = build(self);
+        self.g.set_origin(label);
+        out
     }
 
     /// Runs a builder on the model's graph, or at once where everything is known.

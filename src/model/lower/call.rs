@@ -82,8 +82,8 @@ impl<'m> Lower<'m> {
         let vals = self.arguments(c)?;
         let use_ = self.plain_law(c.span, law, vals[1..].to_vec())?;
         match suffix {
-            "_lcdf" => self.log_cdf(&use_, &vals[0], false),
-            "_lccdf" => self.log_cdf(&use_, &vals[0], true),
+            "_lcdf" => self.log_cdf(c.span, law, &vals[1..], &vals[0], false),
+            "_lccdf" => self.log_cdf(c.span, law, &vals[1..], &vals[0], true),
             _ => self.guarded_density(&use_, &vals[0]),
         }
     }

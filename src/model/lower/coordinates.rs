@@ -3,32 +3,35 @@
 use super::dist::LawUse;
 use super::fill::{EMPTY, Filled};
 use super::index::Positions;
-use super::latent::Chart;
+use super::latent::{Chart, interval_name};
 use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dsl::ast::{Dist, Ident, Slot};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
-use crate::graph::{Index, Shape, Spread};
+use crate::graph::{Index, Shape, Spread, Var};
 use crate::model::level::ROOT;
 use crate::model::site::{NoteKind, Site};
+use crate::model::transform::Structure;
 use crate::model::value::{Home, Val};
 
 /// What the first walk learns of a filled latent.
 #[derive(Clone, Debug, Default)]
 pub struct FillPlan {
-    /// Elements that have a law, ascending: one coordinate each.
+    /// Elements that have a law, ascending: one coordinate each, where they are numbers.
     pub elements: Vec<u32>,
+    /// What the elements are together, where the type or the laws say so.
+    pub structure: Option<Structure>,
     /// Limits shared by all fills, where they are known numbers and no fill is noncentred.
     pub limits: Option<[f64; 2]>,
     fills: usize,
 }
 
-fn known_limits(ends: &[Option<Val>; 2]) -> Option<[f64; 2]> {
+fn known_limits(ends: [&Option<Val>; 2]) -> Option<[f64; 2]> {
     let none = [f64::NEG_INFINITY, f64::INFINITY];
     let mut out = none;
     for k in 0..2 {
-        if let Some(e) = &ends[k] {
+        if let Some(e) = ends[k] {
             out[k] = e.known_uniform()?;
         }
     }
@@ -38,13 +41,6 @@ fn known_limits(ends: &[Option<Val>; 2]) -> Option<[f64; 2]> {
 impl Lower<'_> {
     /// Coordinates at the declaration: all elements in the first walk, the planned ones in the second.
     pub fn declare_coordinates(&mut self, id: &Ident, ty: &Ty, filled: &mut Filled) -> Res<()> {
-        if ty.structure.is_some() {
-            return Err(Diagnostic::new(
-                id.span,
-                "a latent with a structured type cannot be filled element by element",
-            )
-            .help("declare it in a plate: `plate k in 1:K { latent x ~ dirichlet(…) }`"));
-        }
         let plan = self.plan.get(&id.name).cloned();
         // A latent that nothing fills has a plan too: that of no element.
         self.planned.entry(id.name.clone()).or_default();
@@ -52,40 +48,56 @@ impl Lower<'_> {
             Some(p) => p.elements.clone(),
             None => (0..filled.slots.len() as u32).collect(),
         };
-        let free = elements.len();
-        let input = self.g.input(&id.name, Shape::new(&[free]), Spread::Particle);
-        let u = Val { home: Home::Var(input), dims: vec![free], level: ROOT, int: false };
-        let at_once = match &plan {
-            _ if self.constrained => Some([f64::NEG_INFINITY, f64::INFINITY]),
-            Some(p) => p.limits,
-            None => Some([f64::NEG_INFINITY, f64::INFINITY]),
+        let n = elements.len();
+        let planned = plan.as_ref().map(|p| (p.structure, p.limits));
+        let (value, input, constraint) = match planned {
+            Some((Some(s), _)) if !self.constrained => {
+                let event = &ty.dims[ty.dims.len() - s.event_rank()..];
+                let values = n / event.iter().product::<usize>().max(1);
+                let input = self.coordinate_input(id, values * s.free_dim(event));
+                let x = self.structure(&id.name, s, input, ROOT, &[&[values], event].concat(), id.span)?;
+                (Some(x), input, s.name().to_string())
+            }
+            Some((None, limits)) if !self.constrained => {
+                let input = self.coordinate_input(id, n);
+                let u = Val { home: Home::Var(input), dims: vec![n], level: ROOT, int: false };
+                let ends = limits.map(|l| l.map(|x| x.is_finite().then(|| Val::number(x))));
+                let x = ends.map(|ends| self.interval(&id.name, &u, ends, id.span)).transpose()?;
+                (x, input, interval_name(&limits.map_or([None, None], |l| l.map(Some))))
+            }
+            _ => {
+                let input = self.coordinate_input(id, n);
+                let u = Val { home: Home::Var(input), dims: vec![n], level: ROOT, int: false };
+                (Some(u), input, String::new())
+            }
         };
-        let mut value = input;
-        if let Some(limits) = at_once {
-            let ends = limits.map(|x| x.is_finite().then(|| Val::number(x)));
-            let x = self.interval(&id.name, &u, ends, id.span)?;
-            value = self.node(&x);
-            filled.push(&x, free);
+        if let Some(x) = &value {
+            filled.push(x, n);
             for (c, e) in elements.iter().enumerate() {
                 filled.slots[*e as usize] = c as u32;
             }
         }
-        let all = elements.len() == filled.slots.len();
-        let dims = self.site_dims(&ty.dims).filter(|_| all).unwrap_or_else(|| vec![free]);
+        let all = n == filled.slots.len();
+        let dims = self.site_dims(&ty.dims).filter(|_| all).unwrap_or_else(|| vec![n]);
+        let node = value.map_or(input, |x| self.node(&x));
         self.sites.push(Site {
             name: id.name.clone(),
             span: id.span,
             input,
-            free,
-            value: self.g.reshape(value, Shape::new(&dims)),
+            free: self.g.shape(input).count(),
+            value: self.g.reshape(node, Shape::new(&dims)),
             dims: if all { dims } else { self.site_dims(&ty.dims).unwrap_or_default() },
             filled: (!all).then_some(elements),
-            elementwise: true,
+            elementwise: planned.is_none_or(|p| p.0.is_none()),
             law: String::new(),
-            constraint: super::latent::interval_name(&at_once.map(|l| l.map(Some)).unwrap_or([None, None])),
+            constraint,
             base: self.levels.base_id(self.here),
         });
         Ok(())
+    }
+
+    fn coordinate_input(&mut self, id: &Ident, free: usize) -> Var {
+        self.g.input(&id.name, Shape::new(&[free]), Spread::Particle)
     }
 
     /// `latent x[i] ~ law` for a latent with coordinates, or one that is drawn.
@@ -95,6 +107,7 @@ impl Lower<'_> {
         }
         let use_ = self.law_use(dist)?;
         let targets = self.fill_targets(at, dist.span, slots)?;
+        self.whole_values(at, &use_, &targets)?;
         if let Mode::Simulate { .. } = self.mode {
             let v = self.drawn_fill(id, &use_, at, &targets)?;
             return self.fill(at, dist.span, &targets, &v);
@@ -108,14 +121,22 @@ impl Lower<'_> {
             Ty { dims: targets.dims.clone(), ..t }
         };
         let (chart, use_) = self.chart(use_, &ty)?;
-        let Chart::Interval { lower, upper } = chart else {
-            return Err(Diagnostic::new(dist.span, "only laws of numbers can fill elements"));
-        };
+        if dist.noncentred && matches!(chart, Chart::Structured(_)) {
+            return Err(Diagnostic::new(dist.span, "`noncentred` is for location-scale laws of numbers"));
+        }
         if !self.lets {
-            self.record(at, id, &targets, dist, known_limits(&[lower.clone(), upper.clone()]))?;
+            self.record(at, id, &targets, dist, &chart)?;
         }
         let Some(plan) = self.plan.get(&id.name).cloned() else {
             return Ok(());
+        };
+        let (lower, upper) = match chart {
+            Chart::Interval { lower, upper } => (lower, upper),
+            Chart::Structured(s) => {
+                let x = self.read_elements(at, dist.span, &targets.table, targets.level, targets.dims.clone())?;
+                self.prior(&id.name, &use_, &x, dist.span)?;
+                return self.order_constant(&id.name, s, &use_, &ty, dist.span);
+            }
         };
         if plan.limits.is_some() || self.constrained {
             let x = self.read_elements(at, dist.span, &targets.table, targets.level, targets.dims.clone())?;
@@ -124,8 +145,11 @@ impl Lower<'_> {
         self.fill_by_chart(at, id, &use_, [lower, upper], &targets, &plan, dist)
     }
 
-    fn record(&mut self, at: usize, id: &Ident, targets: &Positions, dist: &Dist, limits: Option<[f64; 2]>) -> Res<()> {
-        let limits = limits.filter(|_| !dist.noncentred);
+    fn record(&mut self, at: usize, id: &Ident, targets: &Positions, dist: &Dist, chart: &Chart) -> Res<()> {
+        let (limits, structure) = match chart {
+            Chart::Interval { lower, upper } => (known_limits([lower, upper]).filter(|_| !dist.noncentred), None),
+            Chart::Structured(s) => (None, Some(*s)),
+        };
         let given = &mut self.filled[at].latent.as_mut().expect("a latent").given;
         // Each element is looked at and marked, so that one that comes twice in this statement shows too.
         if targets.table.iter().any(|e| std::mem::replace(&mut given[*e as usize], true)) {
@@ -133,6 +157,12 @@ impl Lower<'_> {
                 .help("each element gets its law from exactly one statement"));
         }
         let plan = self.planned.entry(id.name.clone()).or_default();
+        if plan.fills > 0 && plan.structure != structure {
+            let [a, b] = [plan.structure, structure].map(|s| s.map_or("real", |s| s.name()));
+            let message = format!("`{}` is filled with values of type {a} and of type {b}", id.name);
+            return Err(Diagnostic::new(dist.span, message).help("declare an array for each"));
+        }
+        plan.structure = structure;
         plan.elements.extend(&targets.table);
         plan.limits = if plan.fills == 0 { limits } else { plan.limits.filter(|l| Some(*l) == limits) };
         plan.fills += 1;

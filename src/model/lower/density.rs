@@ -8,44 +8,42 @@ use crate::dsl::span::Span;
 use crate::graph::eval::evaluate;
 use crate::graph::{Binary, Graph, Index, Shape, Unary, Var};
 use crate::model::level::{LevelId, ROOT};
-use crate::model::site::NoteKind;
 use crate::model::value::{Home, Val};
 
 impl Lower<'_> {
     /// Log density of a value, one number per event: the law's event axes go, the batch axes stay.
     pub fn log_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
-        match use_ {
-            LawUse::Plain { law, args, lower, upper, span } => {
+        let mut lp = match use_ {
+            LawUse::Plain { law, args, span, .. } => {
                 let lp = self.plain_density(*span, *law, y, args)?;
-                let lp = self.guard_support(*span, *law, args, y, lp)?;
-                let lp =
-                    if y.known().is_some() { self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)? } else { lp };
-                if lower.is_none() && upper.is_none() {
-                    return Ok(lp);
-                }
-                match self.log_mass(*span, *law, args, lower.as_ref(), upper.as_ref())? {
-                    Some(mass) => self.elementwise(*span, &[&lp, &mass], false, &mut |g, v| g.sub(v[0], v[1])),
-                    None => Ok(lp),
-                }
+                self.guard_support(*span, *law, args, y, lp)?
             }
-            LawUse::Mixture { weights, parts, span } => self.mixture_density(*span, weights, parts, y),
+            LawUse::Mixture { weights, parts, span, .. } => self.mixture_density(*span, weights, parts, y)?,
             LawUse::Censored { law, lower, upper, span } => {
-                self.censored_density(*span, law, [lower.as_ref(), upper.as_ref()], y)
+                return self.censored_density(*span, law, [lower.as_ref(), upper.as_ref()], y);
             }
+        };
+        let (span, ends) = (use_.span(), use_.bounds());
+        if y.known().is_some() {
+            lp = self.inside(span, ends, y, lp)?;
+        }
+        if !use_.is_truncated() {
+            return Ok(lp);
+        }
+        match self.divisor(&use_.with_bounds([None, None]), ends)? {
+            Some(mass) => self.elementwise(span, &[&lp, &mass], false, &mut |g, v| g.sub(v[0], v[1])),
+            None => Ok(lp),
         }
     }
 
     /// The log density of a value that may lie outside the support, where it is -inf.
     pub fn guarded_density(&mut self, use_: &LawUse, y: &Val) -> Res<Val> {
         let lp = self.log_density(use_, y)?;
-        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Ok(lp) };
-        let Support::Interval(low, high) = law.support() else { return Ok(lp) };
-        if y.known().is_some() || law.event_rank() > 0 {
+        if y.known().is_some() || use_.is_censored() {
             return Ok(lp);
         }
-        let own = [self.limit(low, args), self.limit(high, args)];
-        let lp = self.inside(*span, [own[0].as_ref(), own[1].as_ref()], y, lp)?;
-        self.inside(*span, [lower.as_ref(), upper.as_ref()], y, lp)
+        let [low, high] = self.reach(use_)?;
+        self.inside(use_.span(), [low.as_ref(), high.as_ref()], y, lp)
     }
 
     /// True where a component can give a value the density 0.
@@ -64,76 +62,6 @@ impl Lower<'_> {
             }
         };
         outside(&low, true) || outside(&high, false) || outside(lower, true) || outside(upper, false)
-    }
-
-    /// log P(Y <= y), or log P(Y > y), elementwise.
-    pub fn log_cdf(&mut self, use_: &LawUse, y: &Val, above: bool) -> Res<Val> {
-        let LawUse::Plain { law, args, span, .. } = use_ else {
-            return Err(Diagnostic::new(use_.span(), "only a plain law has a cumulative function here"));
-        };
-        let law = *law;
-        let mut refs: Vec<&Val> = vec![y];
-        refs.extend(args.iter());
-        let mut known = law.event_rank() == 0;
-        let out = self.elementwise(*span, &refs, false, &mut |g, v| {
-            let r = if above { law.lccdf(g, v[0], &v[1..]) } else { law.lcdf(g, v[0], &v[1..]) };
-            known &= r.is_some();
-            r.unwrap_or(v[0])
-        })?;
-        if !known {
-            return Err(Diagnostic::new(
-                *span,
-                format!("`{}` has no cumulative distribution function here", law.name()),
-            ));
-        }
-        Ok(out)
-    }
-
-    /// log P(lower <= Y <= upper), or `None` where the law has no cdf and the mass is a constant.
-    fn log_mass(
-        &mut self,
-        span: Span,
-        law: &'static dyn Law,
-        args: &[Val],
-        lower: Option<&Val>,
-        upper: Option<&Val>,
-    ) -> Res<Option<Val>> {
-        let use_ = LawUse::Plain { law, args: args.to_vec(), lower: None, upper: None, span };
-        // Integers: P(Y >= l) = P(Y > l - 1).
-        let below = match lower {
-            Some(l) if law.is_discrete() => Some(self.elementwise(span, &[l], true, &mut |g, v| g.shift(v[0], -1.0))?),
-            l => l.cloned(),
-        };
-        let mass = match (&below, upper) {
-            (Some(l), None) => self.log_cdf(&use_, l, true),
-            (None, Some(u)) => self.log_cdf(&use_, u, false),
-            (Some(l), Some(u)) => self.log_cdf(&use_, u, false).and_then(|fu| {
-                let fl = self.log_cdf(&use_, l, false)?;
-                self.elementwise(span, &[&fu, &fl], false, &mut |g, v| {
-                    let d = g.sub(v[1], v[0]);
-                    let e = g.unary(Unary::Expm1, d);
-                    let n = g.neg(e);
-                    let l = g.log(n);
-                    g.add(v[0], l)
-                })
-            }),
-            (None, None) => return Ok(None),
-        };
-        match mass {
-            Ok(m) => {
-                if m.known().is_none() {
-                    self.note(NoteKind::Info, span, "the truncated density is divided by a probability that depends on latents; Stan leaves this factor out");
-                }
-                Ok(Some(m))
-            }
-            Err(_) if args.iter().chain(lower).chain(upper).all(|v| v.known().is_some()) => {
-                self.note(NoteKind::UpToConstant, span, "this law has no cumulative distribution function, so the truncated density is known up to a constant");
-                Ok(None)
-            }
-            Err(d) => {
-                Err(d.help("truncation with arguments that depend on latents needs a cumulative distribution function"))
-            }
-        }
     }
 
     /// A law's argument as a node: `[n, event…]` or, where one serves all, `[event…]`.
@@ -199,10 +127,16 @@ impl Lower<'_> {
             operands.push(self.law_operand(span, a, p.event_rank, level, &batch)?);
         }
         let shape = self.shape(level, &batch);
+        let home = self.labelled(level, |l| l.density_node(law, &operands, shape));
+        Ok(Val { home, dims: batch, level, int: false })
+    }
+
+    /// The density of operands that are laid out event by event.
+    fn density_node(&mut self, law: &'static dyn Law, operands: &[(Val, Shape)], shape: Shape) -> Home {
         let known = operands.iter().all(|(v, _)| v.known().is_some());
         let mut temporary = Graph::new();
         let mut vars = vec![];
-        for (v, s) in &operands {
+        for (v, s) in operands {
             vars.push(match (&v.home, known) {
                 (Home::Const(c), true) => temporary.constant(c.clone(), *s),
                 (Home::Const(c), false) => self.g.constant(c.clone(), *s),
@@ -213,11 +147,10 @@ impl Lower<'_> {
         let g = if known { &mut temporary } else { &mut self.g };
         let out = law.lpdf(g, vars[0], &vars[1..]);
         let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
-        let home = match known {
+        match known {
             true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
             false => Home::Var(out),
-        };
-        Ok(Val { home, dims: batch, level, int: false })
+        }
     }
 
     /// -inf outside a support that the value is not known to respect.
@@ -248,22 +181,13 @@ impl Lower<'_> {
     }
 
     fn mixture_density(&mut self, span: Span, weights: &Val, parts: &[LawUse], y: &Val) -> Res<Val> {
-        let k = parts.len();
+        let hull = self.hull(parts)?;
         let mut terms = vec![];
         for (j, part) in parts.iter().enumerate() {
+            self.exact_divisor(part)?;
             let lp = self.log_density(part, y)?;
-            let index = Index::Stride {
-                start: j,
-                stride: k as isize,
-                len: self.levels.len(weights.level) * weights.count() / k,
-            };
-            let dims = weights.dims[..weights.dims.len() - 1].to_vec();
-            let w = self.gathered(weights, &index, weights.level, dims);
-            let t = self.elementwise(span, &[&lp, &w], false, &mut |g, v| {
-                let l = g.log(v[1]);
-                g.add(l, v[0])
-            })?;
-            terms.push((self.may_exclude(part, y), t));
+            let lp = self.guard_component(part, &hull, y, lp)?;
+            terms.push((self.may_exclude(part, y), self.weighted(span, weights, j, &lp)?));
         }
         // A component that can be -inf goes second, where -inf does no harm.
         terms.sort_by_key(|t| t.0);
@@ -280,15 +204,37 @@ impl Lower<'_> {
         })
     }
 
+    /// -inf where a component has no values but others have.
+    fn guard_component(&mut self, part: &LawUse, hull: &[Option<Val>; 2], y: &Val, lp: Val) -> Res<Val> {
+        if y.known().is_some() || part.is_censored() {
+            return Ok(lp);
+        }
+        let own = self.reach(part)?;
+        let same = |k: usize| match (&own[k], &hull[k]) {
+            (Some(a), Some(b)) => a.known_uniform().is_some() && a.known_uniform() == b.known_uniform(),
+            _ => false,
+        };
+        let end = |k: usize| own[k].as_ref().filter(|_| !same(k));
+        self.inside(part.span(), [end(0), end(1)], y, lp)
+    }
+
+    /// The logarithm of weight `j`, added.
+    pub fn weighted(&mut self, span: Span, weights: &Val, j: usize, lp: &Val) -> Res<Val> {
+        let k = weights.dims[weights.dims.len() - 1];
+        let len = self.levels.len(weights.level) * weights.count() / k;
+        let index = Index::Stride { start: j, stride: k as isize, len };
+        let w = self.gathered(weights, &index, weights.level, weights.dims[..weights.dims.len() - 1].to_vec());
+        self.elementwise(span, &[lp, &w], false, &mut |g, v| {
+            let l = g.log(v[1]);
+            g.add(l, v[0])
+        })
+    }
+
     fn censored_density(&mut self, span: Span, law: &LawUse, ends: [Option<&Val>; 2], y: &Val) -> Res<Val> {
         let mut lp = self.log_density(law, y)?;
         for (end, above) in ends.iter().zip([false, true]) {
             let Some(end) = end else { continue };
-            let at = match above && law.leading().is_discrete() {
-                true => self.elementwise(span, &[end], true, &mut |g, v| g.shift(v[0], -1.0))?,
-                false => (*end).clone(),
-            };
-            let mass = self.log_cdf(law, &at, above)?;
+            let mass = self.log_mass(law, if above { [Some(*end), None] } else { [None, Some(*end)] })?;
             let beyond = self.elementwise(span, &[end, y], true, &mut |g, v| {
                 let (a, b) = if above { (v[0], v[1]) } else { (v[1], v[0]) };
                 g.binary(Binary::Le, a, b)

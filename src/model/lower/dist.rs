@@ -30,6 +30,10 @@ pub enum LawUse {
         weights: Val,
         /// Components.
         parts: Vec<LawUse>,
+        /// Truncation from below (integers inclusive).
+        lower: Option<Val>,
+        /// Truncation from above (inclusive).
+        upper: Option<Val>,
         /// Place.
         span: Span,
     },
@@ -63,13 +67,56 @@ impl LawUse {
         }
     }
 
+    /// Name of the law, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LawUse::Plain { law, .. } => law.name(),
+            LawUse::Mixture { .. } => "mixture",
+            LawUse::Censored { .. } => "censored",
+        }
+    }
+
+    /// The ends of a truncation.
+    pub fn bounds(&self) -> [Option<&Val>; 2] {
+        match self {
+            LawUse::Plain { lower, upper, .. } | LawUse::Mixture { lower, upper, .. } => {
+                [lower.as_ref(), upper.as_ref()]
+            }
+            LawUse::Censored { .. } => [None, None],
+        }
+    }
+
+    /// True for a truncated law.
+    pub fn is_truncated(&self) -> bool {
+        self.bounds().iter().any(|b| b.is_some())
+    }
+
+    /// The law cut at these ends and no others; censored ones have none.
+    pub fn with_bounds(&self, ends: [Option<Val>; 2]) -> LawUse {
+        let mut out = self.clone();
+        if let LawUse::Plain { lower, upper, .. } | LawUse::Mixture { lower, upper, .. } = &mut out {
+            [*lower, *upper] = ends;
+        }
+        out
+    }
+
+    /// True where some values have a probability because others are moved there.
+    pub fn is_censored(&self) -> bool {
+        match self {
+            LawUse::Plain { .. } => false,
+            LawUse::Mixture { parts, .. } => parts.iter().any(|p| p.is_censored()),
+            LawUse::Censored { .. } => true,
+        }
+    }
+
     /// All values that the density reads.
     pub fn values(&self) -> Vec<&Val> {
         match self {
             LawUse::Plain { args, lower, upper, .. } => args.iter().chain(lower).chain(upper).collect(),
-            LawUse::Mixture { weights, parts, .. } => {
+            LawUse::Mixture { weights, parts, lower, upper, .. } => {
                 let mut v = vec![weights];
                 v.extend(parts.iter().flat_map(|p| p.values()));
+                v.extend(lower.iter().chain(upper));
                 v
             }
             LawUse::Censored { law, lower, upper, .. } => {
@@ -115,18 +162,7 @@ impl Lower<'_> {
                 *end = Some(self.expr(e)?);
             }
         }
-        let [lower, upper] = ends;
-        self.truncated(use_, lower, upper)
-    }
-
-    /// The law restricted to an interval.
-    pub fn truncated(&self, use_: LawUse, low: Option<Val>, high: Option<Val>) -> Res<LawUse> {
-        match use_ {
-            LawUse::Plain { law, args, lower: None, upper: None, span } if law.event_rank() == 0 => {
-                Ok(LawUse::Plain { law, args, lower: low, upper: high, span })
-            }
-            other => Err(Diagnostic::new(other.span(), "only a plain law of numbers can be truncated")),
-        }
+        self.truncated(&use_, [ends[0].as_ref(), ends[1].as_ref()])
     }
 
     /// A law of the registry with checked arguments.
@@ -190,7 +226,7 @@ impl Lower<'_> {
             )
             .label("all components have values of one kind and shape"));
         }
-        Ok(LawUse::Mixture { weights, parts, span: c.span })
+        Ok(LawUse::Mixture { weights, parts, lower: None, upper: None, span: c.span })
     }
 
     fn censored(&mut self, c: &Call) -> Res<LawUse> {

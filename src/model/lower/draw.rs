@@ -76,11 +76,9 @@ impl Lower<'_> {
 
     /// A draw of the given type for each row of `here`, within the declared bounds.
     pub fn sampled(&mut self, use_: &LawUse, ty: &Ty) -> Res<Val> {
-        let use_ = match (use_, &ty.lower, &ty.upper) {
-            (LawUse::Plain { lower: None, upper: None, .. }, l, u) if l.is_some() || u.is_some() => {
-                self.truncated(use_.clone(), l.clone(), u.clone())?
-            }
-            _ => use_.clone(),
+        let use_ = match (&ty.lower, &ty.upper) {
+            (None, None) => use_.clone(),
+            (lower, upper) => self.truncated(use_, [lower.as_ref(), upper.as_ref()])?,
         };
         let mut v = self.sample_at(&use_, &ty.dims)?;
         if let Some(s @ (Structure::Ordered | Structure::PositiveOrdered)) = ty.structure {
@@ -148,10 +146,12 @@ impl Lower<'_> {
                 let upper = upper.as_ref().map(|v| lay(self, v, 0)).transpose()?;
                 LawUse::Plain { law: *law, args, lower, upper, span: *span }
             }
-            LawUse::Mixture { weights, parts, span } => {
+            LawUse::Mixture { weights, parts, lower, upper, span } => {
                 let weights = lay(self, weights, 1)?;
                 let parts = parts.iter().map(|p| self.expand(p, here, batch)).collect::<Res<Vec<_>>>()?;
-                LawUse::Mixture { weights, parts, span: *span }
+                let lower = lower.as_ref().map(|v| lay(self, v, 0)).transpose()?;
+                let upper = upper.as_ref().map(|v| lay(self, v, 0)).transpose()?;
+                LawUse::Mixture { weights, parts, lower, upper, span: *span }
             }
             LawUse::Censored { law, lower, upper, span } => {
                 let law = Box::new(self.expand(law, here, batch)?);
@@ -234,16 +234,17 @@ impl Sampler<'_> {
                     .collect();
                 draw_between(*law, &values, [number(lower), number(upper)], rng, out, *span)
             }
-            LawUse::Mixture { weights, parts, .. } => {
+            LawUse::Mixture { weights, parts, lower, upper, span } => {
                 let w = weights.known().map_or(&[][..], |c| &c[part(weights, self.events)]);
-                let u = rng.uniform() * w.iter().sum::<f64>();
-                let mut at = 0;
-                let mut sum = w.first().copied().unwrap_or(1.0);
-                while at + 1 < parts.len() && u >= sum {
-                    at += 1;
-                    sum += w[at];
+                let ends = [number(lower), number(upper)];
+                // Draws that are refused leave each component its share of what lies between the bounds.
+                for _ in 0..MAX_REJECTIONS {
+                    self.draw_event(&parts[component(w, parts.len(), rng)], k, rng, out)?;
+                    if out.iter().all(|x| between(*x, ends)) {
+                        return Ok(());
+                    }
                 }
-                self.draw_event(&parts[at], k, rng, out)
+                Err(Diagnostic::new(*span, "no draw of the mixture fell between the bounds"))
             }
             LawUse::Censored { law, lower, upper, .. } => {
                 self.draw_event(law, k, rng, out)?;
@@ -256,10 +257,26 @@ impl Sampler<'_> {
     }
 }
 
+/// A component of a mixture, with the probabilities `w` up to a constant.
+fn component(w: &[f64], parts: usize, rng: &mut Stream) -> usize {
+    let u = rng.uniform() * w.iter().sum::<f64>();
+    let mut at = 0;
+    let mut sum = w.first().copied().unwrap_or(1.0);
+    while at + 1 < parts && u >= sum {
+        at += 1;
+        sum += w[at];
+    }
+    at
+}
+
+fn between(x: f64, [lower, upper]: [Option<f64>; 2]) -> bool {
+    lower.is_none_or(|l| x >= l) && upper.is_none_or(|u| x <= u)
+}
+
 fn draw_between(
     law: &'static dyn Law,
     args: &[Value<'_>],
-    [lower, upper]: [Option<f64>; 2],
+    ends: [Option<f64>; 2],
     rng: &mut Stream,
     out: &mut [f64],
     span: Span,
@@ -268,7 +285,6 @@ fn draw_between(
         return Err(Diagnostic::new(span, format!("`{}` is improper: it cannot be simulated", law.name()))
             .help("give the latent a proper law"));
     }
-    let inside = |x: f64| lower.is_none_or(|l| x >= l) && upper.is_none_or(|u| x <= u);
     for _ in 0..MAX_REJECTIONS {
         law.sample(rng, args, out);
         if out.iter().any(|x| x.is_nan()) {
@@ -283,7 +299,7 @@ fn draw_between(
                 format!("`{}` cannot be drawn from with {}", law.name(), given.join(", ")),
             ));
         }
-        if out.iter().all(|x| inside(*x)) {
+        if out.iter().all(|x| between(*x, ends)) {
             return Ok(());
         }
     }

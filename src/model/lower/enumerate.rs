@@ -3,6 +3,7 @@
 use super::conjoin::MAX_STATES;
 use super::dist::LawUse;
 use super::env::Binding;
+use super::mass::cuts;
 use super::types::Ty;
 use super::{Lower, Res};
 use crate::dsl::ast::{Dist, Ident, Slot};
@@ -16,15 +17,8 @@ use crate::model::value::{Home, Val};
 impl Lower<'_> {
     /// The states of a discrete latent: all that the law's support within the bounds allows in any row.
     fn states(&mut self, use_: &LawUse, bounds: [&Option<Val>; 2], span: Span) -> Res<(i64, usize)> {
-        use crate::dist::Support;
-        let law = use_.leading();
-        let (own, suffix) = match (law.support(), use_) {
-            (Support::Interval(low, high), LawUse::Plain { args, lower, upper, .. }) => {
-                ([self.limit(low, args), self.limit(high, args)], [lower.as_ref(), upper.as_ref()])
-            }
-            (Support::Interval(low, high), _) => ([self.limit(low, &[]), self.limit(high, &[])], [None, None]),
-            _ => ([None, None], [None, None]),
-        };
+        let own = self.reach(&use_.with_bounds([None, None]))?;
+        let suffix = use_.bounds();
         let mut ends: [Option<f64>; 2] = [None, None];
         for k in 0..2 {
             for v in [own[k].as_ref(), suffix[k], bounds[k].as_ref()].into_iter().flatten() {
@@ -45,12 +39,12 @@ impl Lower<'_> {
                     .help("give the latent tighter bounds: `int<lower=0, upper=50>`"))
             }
             [Some(a), Some(b)] => {
-                Err(Diagnostic::new(span, format!("no value of `{}` lies between {a} and {b}", law.name()))
+                Err(Diagnostic::new(span, format!("no value of `{}` lies between {a} and {b}", use_.name()))
                     .help("check the bounds of the type and after the law"))
             }
             _ => Err(Diagnostic::new(
                 span,
-                format!("`{}` has infinitely many values, so it cannot be summed out", law.name()),
+                format!("`{}` has infinitely many values, so it cannot be summed out", use_.name()),
             )
             .help("give the latent two bounds: `int<lower=0, upper=50>`")),
         }
@@ -60,7 +54,7 @@ impl Lower<'_> {
     pub fn enumerated(&mut self, id: &Ident, use_: &LawUse, ty: &Ty) -> Res<()> {
         let bounds = [&ty.lower, &ty.upper];
         let (lower, states) = self.states(use_, bounds, use_.span())?;
-        let use_ = &self.within(use_, bounds)?;
+        let use_ = &self.truncated(use_, bounds.map(|b| b.as_ref()))?;
         let rows = self.levels.len(self.here);
         let count = rows * ty.dims.iter().product::<usize>();
         let site = self.discrete.len();
@@ -101,48 +95,17 @@ impl Lower<'_> {
         done
     }
 
-    /// The law cut at the bounds of a type, too.
-    fn within(&mut self, use_: &LawUse, bounds: [&Option<Val>; 2]) -> Res<LawUse> {
-        let LawUse::Plain { law, args, lower, upper, span } = use_ else { return Ok(use_.clone()) };
-        let lower = self.tighter(*span, lower, bounds[0], true)?;
-        let upper = self.tighter(*span, upper, bounds[1], false)?;
-        Ok(LawUse::Plain { law: *law, args: args.clone(), lower, upper, span: *span })
-    }
-
     /// The mass of every state; a law cut at bounds is divided by the mass of the states between them.
     fn enumerated_factor(&mut self, id: &Ident, use_: &LawUse, z: &Val) -> Res<()> {
         let here = self.here;
-        let mut value = match use_ {
-            LawUse::Plain { law, args, lower, upper, span } => {
-                let whole = LawUse::Plain { law: *law, args: args.clone(), lower: None, upper: None, span: *span };
-                let mass = self.log_density(&whole, z)?;
-                self.inside(*span, [lower.as_ref(), upper.as_ref()], z, mass)?
-            }
-            _ => self.log_density(use_, z)?,
-        };
-        if let LawUse::Plain { law, args, lower, upper, .. } = use_
-            && let crate::dist::Support::Interval(low, high) = law.support()
-        {
-            let own = [self.limit(low, args), self.limit(high, args)];
-            let cuts = |own: &Option<Val>, bound: &Option<Val>, low: bool| match (own, bound) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(o), Some(b)) => match (o.known_uniform(), b.known_uniform()) {
-                    (Some(o), Some(b)) => {
-                        if low {
-                            b > o
-                        } else {
-                            b < o
-                        }
-                    }
-                    _ => true,
-                },
-            };
-            if cuts(&own[0], lower, true) || cuts(&own[1], upper, false) {
-                let axis = self.levels.axes_of(z.level)[0];
-                let mass = self.over_axis(&value, axis);
-                value = self.elementwise(id.span, &[&value, &mass], false, &mut |g, v| g.sub(v[0], v[1]))?;
-            }
+        let (whole, bounds) = (use_.with_bounds([None, None]), use_.bounds());
+        let mass = self.log_density(&whole, z)?;
+        let mut value = self.inside(use_.span(), bounds, z, mass)?;
+        let own = self.reach(&whole)?;
+        if (0..2).any(|k| bounds[k].is_some_and(|b| cuts(own[k].as_ref(), b, k == 0))) {
+            let axis = self.levels.axes_of(z.level)[0];
+            let mass = self.over_axis(&value, axis);
+            value = self.elementwise(id.span, &[&value, &mass], false, &mut |g, v| g.sub(v[0], v[1]))?;
         }
         let level = self.levels.with_axes(here, value.level);
         let value = self.lift(&value, level, &[]);
@@ -244,7 +207,7 @@ impl Lower<'_> {
             ))
             .help(format!("declare the bounds: `latent {}: array[…] int<lower=…, upper=…>`", id.name)));
         }
-        let use_ = self.within(&use_, [&bounds[0], &bounds[1]])?;
+        let use_ = self.truncated(&use_, [bounds[0].as_ref(), bounds[1].as_ref()])?;
         self.in_order(d, id, &use_, &elements)?;
         let z = self.enumerated_value(d, here, &elements);
         self.enumerated_factor(id, &use_, &z)

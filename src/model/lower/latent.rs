@@ -2,6 +2,7 @@
 
 use super::dist::LawUse;
 use super::env::Binding;
+use super::structured::{own_law, own_structure};
 use super::types::Ty;
 use super::{Lower, Mode, Res};
 use crate::dist::{Limit, Support};
@@ -9,7 +10,6 @@ use crate::dsl::ast::{Dist, Ident, Type};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::{Shape, Spread};
-use crate::model::level::ROOT;
 use crate::model::site::{Factor, FactorKind, NoteKind, Site};
 use crate::model::transform::{self, Structure};
 use crate::model::value::{Home, Val};
@@ -100,19 +100,13 @@ impl Lower<'_> {
     }
 
     /// The chart of a law's support within the declared type, and the law restricted to it.
-    pub fn chart(&mut self, mut use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
+    pub fn chart(&mut self, use_: LawUse, ty: &Ty) -> Res<(Chart, LawUse)> {
         let span = use_.span();
         let law = use_.leading();
-        let structure = match law.support() {
-            Support::Interval(..) => ty.structure,
-            Support::Simplex => Some(Structure::Simplex),
-            Support::CorrMatrix => Some(Structure::CorrMatrix),
-            Support::CorrCholesky => Some(Structure::CholeskyFactorCorr),
-            Support::CovMatrix => Some(Structure::CovMatrix),
-            Support::Counts => {
-                return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name())));
-            }
-        };
+        if law.support() == Support::Counts {
+            return Err(Diagnostic::new(span, format!("a latent of `{}` cannot be summed out", law.name())));
+        }
+        let structure = own_structure(law).or(ty.structure);
         if let (Some(s), Some(t)) = (structure, ty.structure)
             && s != t
         {
@@ -128,7 +122,7 @@ impl Lower<'_> {
                 return Err(Diagnostic::new(span, format!("`{}` is not a law of {}", law.name(), s.name()))
                     .help(format!("use {}`flat()`", own_law(s))));
             }
-            if matches!(&use_, LawUse::Plain { lower, upper, .. } if lower.is_some() || upper.is_some()) {
+            if use_.is_truncated() {
                 return Err(Diagnostic::new(span, format!("bounds after the law of a latent of type {}", s.name()))
                     .help("leave them out: the type says where the values lie"));
             }
@@ -148,13 +142,15 @@ impl Lower<'_> {
             }
             return Ok((Chart::Structured(s), use_));
         }
-        let Support::Interval(low, high) = law.support() else { unreachable!("structured supports were taken above") };
-        let (own, suffix) = match &use_ {
-            LawUse::Plain { args, lower, upper, .. } => {
-                ([self.limit(low, args), self.limit(high, args)], [lower.clone(), upper.clone()])
-            }
-            _ => ([self.limit(low, &[]), self.limit(high, &[])], [None, None]),
-        };
+        if use_.is_censored() {
+            return Err(Diagnostic::new(
+                span,
+                "a latent of a censored law: values at a limit have a probability there, no density",
+            )
+            .help("truncate the law instead, with bounds after it: `<lower=…>`"));
+        }
+        let suffix = use_.bounds().map(|b| b.cloned());
+        let own = self.reach(&use_.with_bounds([None, None]))?;
         let declared = [ty.lower.clone(), ty.upper.clone()];
         let mut ends = [None, None];
         let mut cut = [None, None];
@@ -167,13 +163,8 @@ impl Lower<'_> {
         if law.name() == "flat" {
             cut = [None, None];
         }
-        if let LawUse::Plain { lower, upper, .. } = &mut use_ {
-            [*lower, *upper] = cut;
-        } else if cut.iter().any(|c| c.is_some()) {
-            return Err(Diagnostic::new(span, "bounds on a mixture or a censored law are not supported"));
-        }
         let [lower, upper] = ends;
-        Ok((Chart::Interval { lower, upper }, use_))
+        Ok((Chart::Interval { lower, upper }, use_.with_bounds(cut)))
     }
 
     /// The tighter of two bounds.
@@ -263,7 +254,7 @@ impl Lower<'_> {
                 return Err(Diagnostic::new(dist.span, "`noncentred` is for location-scale laws of numbers"));
             }
             Chart::Structured(s) => {
-                let x = self.structure(&id.name, s, input, ty, dist.span)?;
+                let x = self.structure(&id.name, s, input, here, &ty.dims, dist.span)?;
                 self.prior(&id.name, &use_, &x, dist.span)?;
                 self.order_constant(&id.name, s, &use_, ty, dist.span)?;
                 x
@@ -345,22 +336,6 @@ impl Lower<'_> {
         Ok(x)
     }
 
-    fn structure(&mut self, about: &str, s: Structure, u: crate::graph::Var, ty: &Ty, span: Span) -> Res<Val> {
-        let here = self.here;
-        let (outer, event) = ty.dims.split_at(ty.dims.len() - s.event_rank());
-        let n = self.levels.len(here) * outer.iter().product::<usize>();
-        let free = s.free_dim(event);
-        let batch = (here != ROOT || !outer.is_empty()).then_some(n);
-        let u_shape = if batch.is_some() { Shape::new(&[n, free]) } else { Shape::new(&[free]) };
-        let u = self.g.reshape(u, u_shape);
-        let (x, j) = s.constrain(&mut self.g, u, batch, event);
-        let x = self.g.reshape(x, self.shape(here, &ty.dims));
-        let j = self.g.reshape(j, self.shape(here, outer));
-        let value = Val { home: Home::Var(j), dims: outer.to_vec(), level: here, int: false };
-        self.factors.push(Factor { value, kind: FactorKind::Jacobian, span, about: about.to_string() });
-        Ok(Val { home: Home::Var(x), dims: ty.dims.clone(), level: here, int: false })
-    }
-
     /// Adds the density of a latent.
     pub fn prior(&mut self, about: &str, use_: &LawUse, x: &Val, span: Span) -> Res<()> {
         if use_.leading().name() == "flat" {
@@ -374,16 +349,5 @@ impl Lower<'_> {
         let value = self.log_density(use_, x)?;
         self.factors.push(Factor { value, kind: FactorKind::Prior, span, about: about.to_string() });
         Ok(())
-    }
-}
-
-/// "`dirichlet` or ", for a type that has a law of its own.
-fn own_law(s: Structure) -> &'static str {
-    match s {
-        Structure::Simplex => "`dirichlet` or ",
-        Structure::CorrMatrix => "`lkj_corr` or ",
-        Structure::CholeskyFactorCorr => "`lkj_corr_cholesky` or ",
-        Structure::CovMatrix => "`wishart`, `inv_wishart` or ",
-        _ => "",
     }
 }

@@ -271,16 +271,16 @@ impl Lower<'_> {
 
     /// Observed values that no argument could make possible.
     fn check_support(&mut self, use_: &LawUse, y: &Val, target: &Expr) -> Res<()> {
-        use crate::dist::Support;
-        let LawUse::Plain { law, args, lower, upper, .. } = use_ else { return Ok(()) };
-        let (Support::Interval(low, high), Some(c)) = (law.support(), y.known().cloned()) else { return Ok(()) };
-        let own = [self.limit(low, args), self.limit(high, args)];
-        for (limit, lower) in [(&own[0], true), (&own[1], false), (lower, true), (upper, false)] {
-            let Some(x) = limit.as_ref().and_then(|l| l.known_uniform()) else { continue };
+        let Some(c) = y.known().cloned().filter(|_| !use_.is_censored()) else { return Ok(()) };
+        let own = self.reach(&use_.with_bounds([None, None]))?;
+        let bounds = use_.bounds();
+        for (limit, lower) in [(own[0].as_ref(), true), (own[1].as_ref(), false), (bounds[0], true), (bounds[1], false)]
+        {
+            let Some(x) = limit.and_then(|l| l.known_uniform()) else { continue };
             if let Some(v) = c.iter().find(|v| if lower { **v < x } else { **v > x }) {
                 return Err(Diagnostic::new(
                     target.span,
-                    format!("the observed value {v} is outside the support of `{}`", law.name()),
+                    format!("the observed value {v} is outside the support of `{}`", use_.name()),
                 )
                 .label(format!("its values are {} {x}", if lower { "not below" } else { "not above" })));
             }

@@ -62,7 +62,8 @@ fn coordinate_rows(s: &Site, rows: usize) -> Vec<u32> {
     let total: usize = s.dims.iter().product();
     let row = |j: usize, n: usize| (j * rows / n.max(1)) as u32;
     match &s.filled {
-        Some(elements) => elements.iter().map(|e| row(*e as usize, total)).collect(),
+        // A value of several elements may have fewer coordinates; both are laid out value after value.
+        Some(elements) => (0..s.free).map(|j| row(elements[j * elements.len() / s.free] as usize, total)).collect(),
         None => (0..s.free).map(|j| row(j, s.free)).collect(),
     }
 }

@@ -6,7 +6,7 @@ use super::env::{Binding, DataVar, Env};
 use super::fill::{Filled, RECURRENT, recurrent};
 use super::step::StepBody;
 use super::track::{Lattice, Track};
-use super::{Lower, Mode, Res};
+use super::{FillPlan, Lower, Mode, Res};
 use crate::dsl::ast::{Block, Ident, LatentKind, LetKind, Range, StmtKind};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
@@ -26,6 +26,7 @@ struct Snapshot<'m> {
     filled: Vec<Filled>,
     data: Vec<DataVar>,
     discrete: Vec<Discrete>,
+    planned: HashMap<String, FillPlan>,
     counts: [usize; 4],
     here: LevelId,
 }
@@ -37,6 +38,7 @@ impl<'m> Lower<'m> {
             filled: self.filled.clone(),
             data: self.data.clone(),
             discrete: self.discrete.clone(),
+            planned: self.planned.clone(),
             counts: [self.factors.len(), self.reports.len(), self.notes.len(), self.sites.len()],
             here: self.here,
         }
@@ -47,6 +49,7 @@ impl<'m> Lower<'m> {
         self.filled = s.filled;
         self.data = s.data;
         self.discrete = s.discrete;
+        self.planned = s.planned;
         self.factors.truncate(s.counts[0]);
         self.reports.truncate(s.counts[1]);
         self.notes.truncate(s.counts[2]);

@@ -75,7 +75,7 @@ impl Lower<'_> {
             let log_factorial: f64 = (1..=n).map(|k| (k as f64).ln()).sum();
             let mut constant = Val::number(log_factorial * vectors as f64);
             if s == Structure::PositiveOrdered {
-                let above = self.log_cdf(use_, &Val::number(0.0), true)?;
+                let above = self.log_mass(use_, [Some(&Val::number(0.0)), None])?;
                 // One divisor for each row, where the law differs by row.
                 let each = (vectors / self.levels.len(above.level).max(1)) as f64;
                 let (times, c) = (n as f64 * each, log_factorial * each);
