@@ -2,7 +2,7 @@
 //!
 //! log p(x_n) - ELBO_n(encoder) = [log p(x_n) - ELBO_n(q*_n)] + [ELBO_n(q*_n) - ELBO_n(encoder)]: the approximation gap and
 //! the amortization gap (Cremer, Li & Duvenaud 2018, eq. 6). q*_n starts at the encoder's output and frees the row's base
-//! location, scale and context, the flow's weights being shared. log p(x_n) enters as the interval [L_K, U_K] with draws from
+//! location, scale and context, the flow's weights being shared; it is kept where it is better on fresh draws. log p(x_n) enters as the interval [L_K, U_K] with draws from
 //! a mixture of q*_n and the prior; it is exact where the row's posterior is normal.
 
 use rayon::prelude::*;
@@ -17,8 +17,9 @@ use crate::mcmc::init::Init;
 use crate::vi::plate::evaluate::Weighted;
 use crate::vi::plate::{Evaluator, NormalRow, refine};
 
-/// Draws of the common noise under which q*_n is sought.
-const COMMON: usize = 64;
+/// Draws of the common noise under which q*_n is sought, and fresh ones on which it has to be better than the encoder.
+const COMMON: usize = 512;
+const JUDGED: usize = 1000;
 /// Fresh draws for bounds, and particles of the tightest ones.
 pub const FRESH: usize = 5000;
 /// Particles at which the curve of bounds is shown.
@@ -111,7 +112,7 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
     let closed = normal.as_ref().filter(|_| ev.guide.is_gaussian());
     let best = match closed {
         Some(n) => n.mean_field(),
-        None => refine(ev, row, encoded, &noise(seed, "gap/common", row, COMMON * d)),
+        None => refined(ev, row, encoded, seed),
     };
     let fresh = noise(seed, "gap/fresh", row, FRESH * d);
     let (own, star) = (ev.weights(row, encoded, &fresh), ev.weights(row, &best, &fresh));
@@ -174,6 +175,15 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
         kl_latents,
         mean: moments.iter().map(|m| m.0).collect(),
     }
+}
+
+/// The row's best guide: what L-BFGS finds under common noise, where it is better on fresh noise too.
+fn refined(ev: &Evaluator<'_>, row: usize, encoded: &[f64], seed: u64) -> Vec<f64> {
+    let d = ev.target.dim;
+    let found = refine(ev, row, encoded, &noise(seed, "gap/common", row, COMMON * d));
+    let fresh = noise(seed, "gap/judge", row, JUDGED * d);
+    let bound = |e: &[f64]| mean(&ev.weights(row, e, &fresh).log_w);
+    if bound(&found) > bound(encoded) { found } else { encoded.to_vec() }
 }
 
 /// KL(N(m, s²) || N(m0, s0²)).

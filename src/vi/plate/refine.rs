@@ -10,7 +10,7 @@ use super::evaluate::{Elbo, Evaluator};
 
 /// Pairs that L-BFGS remembers, and its iterations at most.
 const MEMORY: usize = 10;
-const ITERATIONS: u64 = 200;
+const ITERATIONS: u64 = 100;
 
 /// One row's bound as a function of what the encoder says, with fixed noise.
 struct Problem<'a> {
