@@ -13,6 +13,7 @@
 //!
 //! Jacobians of the transforms included.
 
+mod chain;
 pub mod input;
 pub mod labels;
 mod layout;
