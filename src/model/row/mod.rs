@@ -14,6 +14,8 @@
 //! Jacobians of the transforms included.
 
 mod chain;
+pub mod choose;
+pub mod encode;
 pub mod input;
 pub mod labels;
 mod layout;
