@@ -1,10 +1,12 @@
 //! What a user does with a model, callable from the library: check, sample, summarise, judge; `run` does all of it.
 
+pub mod behind;
 pub mod describe;
 pub mod evidence;
 pub mod fit;
 pub mod gradient;
 pub mod guide_file;
+pub mod importance;
 pub mod ladder;
 pub mod layout;
 pub mod locate;
