@@ -31,8 +31,8 @@ fn z(a: &Value, b: &Value) -> Vec<(String, f64)> {
     out
 }
 
-/// Weighted draws agree with chains: 22 comparisons at 4.5 errors, false alarms 1.5e-4 (errors of heavy-tailed
-/// standard deviations are a little larger than stated; seeds are fixed). Weights forgotten are found below.
+/// Weighted draws agree with chains: 22 comparisons at 4.5 errors, false alarms 1.5e-4. A normal guide in each coordinate
+/// has a k-hat between 0.5 and 0.7 here, so that the errors are the spread of blocks.
 #[test]
 fn importance_sampling_agrees_with_chains() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("importance");
@@ -40,12 +40,15 @@ fn importance_sampling_agrees_with_chains() {
     let draws = ["--draws", "4000"];
     let chains = json(&[&["sample", SCHOOLS][..], &draws].concat());
     let folder = ["--out", dir.to_str().unwrap()];
-    let weighted = json(&[&["sample", SCHOOLS, "--method", "importance"][..], &draws, &folder].concat());
+    let weighted =
+        json(&[&["sample", SCHOOLS, "--method", "importance", "--guide", "mean-field"][..], &draws, &folder].concat());
     for (what, z) in z(&weighted, &chains) {
         assert!(z.abs() < 4.5, "{what}: z {z}");
     }
     assert_eq!(weighted["method"]["name"], "importance");
-    assert!(weighted["khat"].as_f64().unwrap() < 0.7);
+    let khat = weighted["khat"].as_f64().unwrap();
+    assert!(khat > 0.5 && khat < 0.7, "{khat}");
+    assert!(weighted["warnings"][0].as_str().unwrap().contains("spread of 8 blocks"));
     let ess = weighted["importance_ess"].as_f64().unwrap();
     assert!(ess > 1000.0 && ess < 16000.0, "{ess}");
     let mu = weighted["parameters"]["mu"].as_object().unwrap();
@@ -88,13 +91,25 @@ fn chains_that_jump_agree_with_chains() {
     assert!(rates.len() == 4 && rates.iter().all(|r| r.as_f64().unwrap() > 0.1), "{rates:?}");
 }
 
-/// The reason names the gate.
+/// A normal posterior has its exact moments, N(0.5, 0.5), with plain errors: z of 2 numbers below 4.5, false alarms 1.4e-5. (Without
+/// weights the draws have the variance 0.675 of the mixture: z of the standard deviation is about 14.)
+/// The posterior that weights are good enough for, and the one that asks for chains; the reason names the gate.
 #[test]
 fn auto_takes_weights_where_they_are_good() {
-    let found = json(&["sample", SCHOOLS, "--method", "auto"]);
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let model = dir.join("normal.thal");
+    std::fs::write(&model, "const y = 1\nlatent m ~ normal(0, 1)\nfactor normal_lpdf(y | m, 1)\n").unwrap();
+    let found = json(&["sample", model.to_str().unwrap(), "--method", "auto", "--guide", "mean-field"]);
     let (name, reason) = (&found["method"]["name"], found["method"]["reason"].as_str().unwrap());
     assert_eq!(name, "importance", "{reason}");
-    assert!(reason.contains("k-hat") && reason.contains("no mode was missed"), "{reason}");
+    assert!(reason.contains("is below 0.5") && reason.contains("no mode was missed"), "{reason}");
+    let m = |key: &str| found["parameters"]["m"][key].as_f64().unwrap();
+    assert!((m("mean") - 0.5).abs() < 4.5 * m("mcse_mean") && (m("sd") - 0.5f64.sqrt()).abs() < 4.5 * m("mcse_sd"));
+    assert!(m("mcse_mean") < 0.02 && m("mcse_mean") > 0.01, "{}", m("mcse_mean"));
+
+    let schools = json(&["sample", SCHOOLS, "--method", "auto", "--guide", "mean-field"]);
+    let reason = schools["method"]["reason"].as_str().unwrap();
+    assert!(reason.contains("is below 0.7"), "{reason}");
     let hard = json(&["sample", FUNNEL, "--method", "auto", "--guide", "mean-field", "--draws", "200"]);
     assert_eq!(hard["method"]["name"], "transport", "{}", hard["method"]["reason"]);
 }
