@@ -3,6 +3,7 @@
 //! `cargo bench --bench sequences [-- case [steps]]`; every case runs in a process of its own, because peaks of memory add up.
 //! The peak counts everything: the data (8 bytes a number), the graph, the program and its buffers.
 
+use thalweg::base::clock::process_seconds;
 use thalweg::density::{Gradient, LogDensity};
 use thalweg::model::compiled::Compiled;
 use thalweg::model::data::{DataFile, Raw};
@@ -50,20 +51,6 @@ fn peak() -> usize {
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<usize>().ok()).map_or(0, |kb| kb * 1024)
 }
 
-/// CPU seconds of this process.
-#[cfg(unix)]
-fn cpu() -> f64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    t.tv_sec as f64 + 1e-9 * t.tv_nsec as f64
-}
-
-/// Seconds, where the system has no clock of the process.
-#[cfg(not(unix))]
-fn cpu() -> f64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
-}
-
 fn data(steps: usize, rows: Option<usize>) -> DataFile {
     let mut state = 0.0;
     let mut next = |k: usize| {
@@ -89,19 +76,19 @@ fn measure(name: &str, model: &str, steps: usize) {
         None => "data T: int\ndata y: vector[T]\n",
     };
     let data = data(steps, rows);
-    let begin = cpu();
+    let begin = process_seconds();
     let model = Model::from_text(name, &format!("{head}{model}")).expect("the model is right");
     let compiled = Compiled::new(model.bind(&data).expect("the data fit"));
-    let bound = cpu() - begin;
+    let bound = process_seconds() - begin;
     let at_bound = peak();
     let x = vec![0.1; compiled.dim()];
     let (mut grad, mut ws) = (vec![0.0; compiled.dim()], vec![0.0; compiled.scratch()]);
     let mut best = f64::INFINITY;
     let mut lp = 0.0;
     for _ in 0..5 {
-        let begin = cpu();
+        let begin = process_seconds();
         lp = compiled.logp_grad(&x, &mut grad, &mut ws);
-        best = best.min(1e3 * (cpu() - begin));
+        best = best.min(1e3 * (process_seconds() - begin));
     }
     let norm = grad.iter().map(|g| g * g).sum::<f64>().sqrt();
     let per = |bytes: usize| bytes as f64 / steps as f64;

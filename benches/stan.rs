@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use thalweg::base::clock::thread_seconds;
 use thalweg::density::{Gradient, LogDensity};
 use thalweg::model::compiled::Compiled;
 use thalweg::model::data::DataFile;
@@ -20,36 +21,22 @@ const EXP_NS_THEN: f64 = 5.55;
 const BATCHES: usize = 9;
 const BATCH_SECONDS: f64 = 0.15;
 
-/// CPU seconds of this thread, which other programs on the machine disturb least.
-#[cfg(unix)]
-fn cpu() -> f64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    t.tv_sec as f64 + 1e-9 * t.tv_nsec as f64
-}
-
-/// Seconds, where the system has no clock of the thread.
-#[cfg(not(unix))]
-fn cpu() -> f64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
-}
-
 /// Smallest CPU time of one call over several batches, in ns.
 fn fastest(mut f: impl FnMut(usize)) -> f64 {
     let mut calls = 1;
     loop {
-        let t = cpu();
+        let t = thread_seconds();
         (0..calls).for_each(&mut f);
-        if cpu() - t > BATCH_SECONDS / 4.0 {
+        if thread_seconds() - t > BATCH_SECONDS / 4.0 {
             break;
         }
         calls *= 2;
     }
     calls *= 4;
     let batch = |f: &mut dyn FnMut(usize)| {
-        let t = cpu();
+        let t = thread_seconds();
         (0..calls).for_each(f);
-        (cpu() - t) * 1e9 / calls as f64
+        (thread_seconds() - t) * 1e9 / calls as f64
     };
     (0..BATCHES).map(|_| batch(&mut f)).fold(f64::INFINITY, f64::min)
 }

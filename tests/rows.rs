@@ -1,5 +1,7 @@
 //! A plate as rows: globals + Σ rows is the whole, value and gradient; plates that are not separable say why.
 
+#[path = "rows/chains.rs"]
+mod chains;
 #[path = "rows/identity.rs"]
 mod identity;
 #[path = "rows/models.rs"]

@@ -147,7 +147,13 @@ impl AmortizeArgs {
     }
 }
 
-fn result(b: &Bound, t: &Trained, own: Option<[Value; 2]>, held: Option<[Value; 2]>, seconds: f64) -> serde_json::Value {
+fn result(
+    b: &Bound,
+    t: &Trained,
+    own: Option<[Value; 2]>,
+    held: Option<[Value; 2]>,
+    seconds: f64,
+) -> serde_json::Value {
     json!({
         "plate": b.target.plate, "rows": b.target.rows(), "latents": b.target.dim,
         "parameters": t.state.theta.len(), "params": t.params(b),
@@ -193,7 +199,8 @@ fn remarks(t: &Trained) -> String {
     }
     if t.state.skipped > 0 {
         let first = t.state.troubles.first();
-        let what = first.map_or(String::new(), |f| format!("; at step {} {} {} was {}", f.step, f.quantity, f.draw + 1, f.value));
+        let what = first
+            .map_or(String::new(), |f| format!("; at step {} {} {} was {}", f.step, f.quantity, f.draw + 1, f.value));
         text += &format!("{} steps were left out because of numbers that are not finite{what}\n", t.state.skipped);
     }
     text

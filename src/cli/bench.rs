@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, json};
 
 use super::common::{CliError, ModelArgs};
+use crate::base::clock::process_seconds;
 use crate::base::rng::Stream;
 use crate::density::{Gradient, LogDensity};
 use crate::model::compiled::Compiled;
@@ -27,20 +28,6 @@ const SHOWN: usize = 25;
 /// Points tried for each of the [`POINTS`].
 const TRIES: usize = 100;
 
-/// CPU seconds of this process.
-#[cfg(unix)]
-fn cpu() -> f64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    t.tv_sec as f64 + 1e-9 * t.tv_nsec as f64
-}
-
-/// Seconds, where the system has no clock of the process.
-#[cfg(not(unix))]
-fn cpu() -> f64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
-}
-
 /// Nanoseconds per particle over the batches.
 struct Timing {
     min: f64,
@@ -51,15 +38,15 @@ struct Timing {
 pub fn run(args: &ModelArgs, as_json: bool) -> Result<(), CliError> {
     let text = args.load()?;
     let (data, settings) = (args.load_data()?, args.settings(0)?);
-    let begin = cpu();
+    let begin = process_seconds();
     let posterior = Model::from_text(&text.file, &text.source)?.bind_with(&data, &settings)?;
-    let bind_ms = 1e3 * (cpu() - begin);
+    let bind_ms = 1e3 * (process_seconds() - begin);
     let compiled = Compiled::new(posterior);
     let dim = compiled.dim();
     let mut grad = vec![0.0; dim];
     let mut ws = vec![0.0; compiled.gradient_program().scratch()];
     let mut checksum = compiled.logp_grad(&vec![0.1; dim], &mut grad, &mut ws);
-    let first_gradient_ms = 1e3 * (cpu() - begin);
+    let first_gradient_ms = 1e3 * (process_seconds() - begin);
 
     let points = points(&compiled);
     let mut widths = Map::new();
@@ -151,9 +138,9 @@ fn time(width: usize, call: &mut dyn FnMut(usize)) -> Timing {
     let mut calls = 1;
     // Doubling until a batch is long enough also warms the caches.
     let seconds = loop {
-        let begin = cpu();
+        let begin = process_seconds();
         (0..calls).for_each(&mut *call);
-        let seconds = cpu() - begin;
+        let seconds = process_seconds() - begin;
         if seconds >= 0.2 * SECONDS {
             break seconds;
         }
@@ -162,9 +149,9 @@ fn time(width: usize, call: &mut dyn FnMut(usize)) -> Timing {
     let calls = (calls as f64 * 1.1 * SECONDS / seconds).ceil() as usize;
     let mut times: Vec<f64> = (0..BATCHES)
         .map(|_| {
-            let begin = cpu();
+            let begin = process_seconds();
             (0..calls).for_each(&mut *call);
-            1e9 * (cpu() - begin) / (calls * width) as f64
+            1e9 * (process_seconds() - begin) / (calls * width) as f64
         })
         .collect();
     times.sort_by(f64::total_cmp);

@@ -40,6 +40,10 @@ pub enum MethodArg {
     Nuts,
     /// NUTS behind the map of a fitted guide
     Transport,
+    /// Weighted draws from a fitted guide
+    Importance,
+    /// Transport with jumps to draws from the guide
+    FlowMh,
 }
 
 /// Settings of `sample`.
@@ -68,7 +72,8 @@ pub struct SampleArgs {
     /// Radius of the random starts, or a JSON file with values of latents
     #[arg(long, default_value = "2", value_name = "RADIUS|FILE", allow_negative_numbers = true)]
     pub init: String,
-    /// How to draw: nuts, transport (NUTS behind the map of a fitted guide), or auto, which looks at the guide
+    /// How to draw: nuts, transport (NUTS behind the map of a fitted guide), importance (weighted draws from the guide), flow-mh
+    /// (transport with jumps to draws from the guide), or auto, which looks at the guide
     #[arg(long, value_enum, default_value = "nuts")]
     pub method: MethodArg,
     /// The same as --method transport
@@ -124,6 +129,17 @@ impl SampleArgs {
         }
     }
 
+    /// The method, `--transport` included.
+    fn method(&self) -> Method {
+        match (self.transport, self.method) {
+            (true, _) | (_, MethodArg::Transport) => Method::Transport,
+            (_, MethodArg::Auto) => Method::Auto,
+            (_, MethodArg::Nuts) => Method::Nuts,
+            (_, MethodArg::Importance) => Method::Importance,
+            (_, MethodArg::FlowMh) => Method::FlowMh,
+        }
+    }
+
     /// Binds, checks, samples; `checked` is told what is known before the first draw.
     pub fn sample(
         &self,
@@ -136,11 +152,7 @@ impl SampleArgs {
             settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
-            method: match (self.transport, self.method) {
-                (true, _) | (_, MethodArg::Transport) => Method::Transport,
-                (_, MethodArg::Auto) => Method::Auto,
-                (_, MethodArg::Nuts) => Method::Nuts,
-            },
+            method: self.method(),
             guide: Options { choice: Choice::read(&self.guide), ..Options::default() },
             // No flow is written with a point, so a name that ends in `.json` is a file even where there is none.
             guide_file: Some(PathBuf::from(&self.guide))

@@ -7,7 +7,7 @@
 //! A chain with an odd number of draws loses its middle one when it is split.
 //!
 //! Reading order: [`autocov`], [`order`], [`engine`] (what everything else is computed with), [`rhat`], [`ess`],
-//! [`mcse`], [`summary`]; [`energy`] and [`psis`] stand alone.
+//! [`mcse`], [`summary`]; [`energy`] and [`psis`] stand alone, [`weighted`] builds on the latter.
 
 pub mod autocov;
 pub mod energy;
@@ -18,3 +18,4 @@ pub mod order;
 pub mod psis;
 pub mod rhat;
 pub mod summary;
+pub mod weighted;

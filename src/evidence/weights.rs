@@ -112,17 +112,37 @@ where
     let mut log = vec![0.0; n];
     log.par_chunks_mut(BLOCK).enumerate().for_each_init(
         || Work::new(target, proposal),
-        |work, (b, out)| {
-            let m = out.len();
-            let noise = &mut work.noise[..m * proposal.noise()];
-            Stream::new(seed, stage, b as u64).fill_normal(noise);
-            let x = &mut work.x[..m * target.dim()];
-            proposal.draw(noise, x, &mut work.log_q[..m], &mut work.ws);
-            target.logp_lanes(x, out, &mut work.ws);
-            subtract(out, &work.log_q);
-        },
+        |work, (b, out)| _ = work.draw(target, proposal, &mut Stream::new(seed, stage, b as u64), out),
     );
     Ok(Weights::new(log))
+}
+
+/// [`drawn`] with the draws, draw after draw (n x dim): the same bits.
+pub fn drawn_with_points<T, P>(
+    target: &T,
+    proposal: &P,
+    n: usize,
+    seed: u64,
+    stage: &str,
+) -> Result<(Weights, Vec<f64>), EvidenceError>
+where
+    T: LogDensity + ?Sized,
+    P: Proposal + ?Sized,
+{
+    check(target, proposal)?;
+    let d = target.dim();
+    let (mut log, mut points) = (vec![0.0; n], vec![0.0; n * d]);
+    log.par_chunks_mut(BLOCK).zip(points.par_chunks_mut(BLOCK * d.max(1))).enumerate().for_each_init(
+        || Work::new(target, proposal),
+        |work, (b, (out, rows))| {
+            let m = out.len();
+            let x = work.draw(target, proposal, &mut Stream::new(seed, stage, b as u64), out);
+            for (p, row) in rows.chunks_exact_mut(d).enumerate() {
+                row.iter_mut().enumerate().for_each(|(j, v)| *v = x[j * m + p]);
+            }
+        },
+    );
+    Ok((Weights::new(log), points))
 }
 
 /// log w at given points, `points` being row-major (n x dim).
@@ -166,6 +186,22 @@ impl Work {
             log_q: vec![0.0; BLOCK],
             ws: vec![0.0; target.lanes_scratch().max(proposal.lanes_scratch())],
         }
+    }
+
+    /// Log weights of fresh draws into `out`; the draws, coordinate-major.
+    fn draw<T, P>(&mut self, target: &T, proposal: &P, rng: &mut Stream, out: &mut [f64]) -> &[f64]
+    where
+        T: LogDensity + ?Sized,
+        P: Proposal + ?Sized,
+    {
+        let m = out.len();
+        let noise = &mut self.noise[..m * proposal.noise()];
+        rng.fill_normal(noise);
+        let x = &mut self.x[..m * target.dim()];
+        proposal.draw(noise, x, &mut self.log_q[..m], &mut self.ws);
+        target.logp_lanes(x, out, &mut self.ws);
+        subtract(out, &self.log_q);
+        x
     }
 }
 

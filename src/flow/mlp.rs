@@ -36,8 +36,9 @@ impl Activation {
                 // exp sees no positive argument, so the branch that is not taken is finite.
                 let below = g.binary(Binary::Min, x, zero);
                 let below = g.unary(Unary::Expm1, below);
-                let above = g.binary(Binary::Lt, zero, x);
-                g.select(above, x, below)
+                // NaN is not below 0, and stays what it is.
+                let negative = g.binary(Binary::Lt, x, zero);
+                g.select(negative, below, x)
             }
             Activation::Gelu => {
                 let p = g.unary(Unary::Phi, x);

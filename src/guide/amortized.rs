@@ -154,9 +154,8 @@ impl Amortized {
     /// The parts of what the encoder says.
     pub fn split(&self, g: &mut Graph, e: Var) -> Encoded {
         let d = self.plan.dim;
-        let mut part = |start: usize, len: usize| {
-            g.gather(e, Index::Stride { start, stride: 1, len }, Shape::new(&[len]))
-        };
+        let mut part =
+            |start: usize, len: usize| g.gather(e, Index::Stride { start, stride: 1, len }, Shape::new(&[len]));
         let (location, log_scale) = (part(0, d), part(d, d));
         let context = (self.context > 0).then(|| part(2 * d, self.context));
         Encoded { location, log_scale, context }

@@ -134,7 +134,7 @@ impl Model {
         let nodes = l.report_nodes();
         let reports = l.reports.iter().map(|r| r.name.clone()).zip(nodes).collect();
         let plates = l.plate_list(&totals.terms);
-        Ok(Posterior {
+        let posterior = Posterior {
             dim: l.sites.iter().map(|s| s.free).sum(),
             sites: std::mem::take(&mut l.sites),
             notes: std::mem::take(&mut l.notes),
@@ -154,7 +154,9 @@ impl Model {
             terms: totals.terms,
             sums: totals.sums,
             graph: l.g,
-        })
+        };
+        posterior.check_encoders()?;
+        Ok(posterior)
     }
 }
 

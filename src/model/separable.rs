@@ -2,6 +2,7 @@
 
 use super::level::BaseId;
 use super::posterior::Posterior;
+use super::row::encode::Encode;
 use super::row::labels::{Tags, forward, join};
 use super::site::Term;
 use crate::dsl::diagnostic::Diagnostic;
@@ -32,6 +33,8 @@ pub struct Plate {
     pub base: BaseId,
     /// Number of rows.
     pub rows: usize,
+    /// What an encoder of its rows reads, where the plate says so.
+    pub encode: Option<Encode>,
     /// Latents with coordinates declared in it.
     pub sites: Vec<Inside>,
     /// Discrete latents declared in it; by place in [`Posterior::discrete`].

@@ -91,6 +91,11 @@ pub struct Summed {
     /// An element of a discrete site for each addend: the last one of its group that was summed out; none where the
     /// addends are rows of a term that read no element.
     pub elements: Vec<(usize, u32)>,
+    /// The addends in parts, `[layers, addends]`: an addend is the sum of its layers, each of which is what its elements add
+    /// to the log mass of those before. Without layers the addends themselves.
+    pub layers: Var,
+    /// The elements summed out, each with its place in `layers`. Those that were held fixed meanwhile are not among them.
+    pub members: Vec<((usize, u32), u32)>,
 }
 
 /// A data variable with its values.

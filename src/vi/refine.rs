@@ -96,7 +96,7 @@ pub fn refine(guide: &Guide, draws: &[f64], held_out: &[f64], settings: &Refine)
     let each = || draws.chunks_exact(dim).enumerate();
     let part = |aside: bool| each().filter(|(k, _)| (k % ASIDE == 0) == aside).flat_map(|(_, x)| x).copied().collect();
     let (fit, aside): (Vec<f64>, Vec<f64>) = (part(false), part(true));
-    let mut scorer = Scorer::new(guide);
+    let mut scorer = Scorer::new(guide, settings.draws);
     let (theta, skipped) = scorer.climb(&guide.theta, &fit, &aside, settings);
     let before = scorer.log_q(&guide.theta, held_out);
     let after = scorer.log_q(&theta, held_out);
@@ -126,12 +126,27 @@ struct Scorer {
     batch: Batch,
     dim: usize,
     len: usize,
+    /// Buffers of chunks that are treated side by side.
+    work: Vec<Work>,
+}
+
+/// Buffers of one chunk.
+#[derive(Default)]
+struct Work {
+    ws: Vec<f64>,
+    points: Vec<f64>,
+    log_q: Vec<f64>,
+    gradient: Vec<f64>,
 }
 
 impl Scorer {
-    fn new(guide: &Guide) -> Scorer {
+    /// For steps of `draws` points. How many chunks are treated at once changes no bit.
+    fn new(guide: &Guide, draws: usize) -> Scorer {
         let family = guide.family.clone();
-        Scorer { dim: family.dim(), len: family.flow.len(), batch: Batch::new(family, CHUNK) }
+        let (dim, len) = (family.dim(), family.flow.len());
+        let work = |_| Work { log_q: vec![0.0; CHUNK], gradient: vec![0.0; len], ..Work::default() };
+        let at_once = draws.div_ceil(CHUNK).max(rayon::current_num_threads());
+        Scorer { dim, len, batch: Batch::new(family, CHUNK), work: (0..at_once).map(work).collect() }
     }
 
     /// Adam on minibatches; the parameters with the best mean over the draws set aside, and the steps left out.
@@ -172,31 +187,34 @@ impl Scorer {
     }
 
     /// Gradient of the mean of log q over the points, a whole number of chunks. Partial sums are added in order.
-    fn gradient(&self, theta: &[f64], points: &[f64]) -> Vec<f64> {
+    fn gradient(&mut self, theta: &[f64], points: &[f64]) -> Vec<f64> {
         let share = [self.dim as f64 / points.len() as f64; CHUNK];
-        let part = |x: &[f64]| self.score(theta, x, &share).1;
-        let parts: Vec<Vec<f64>> = points.par_chunks_exact(CHUNK * self.dim).map(part).collect();
         let mut total = vec![0.0; self.len];
-        parts.iter().for_each(|p| total.iter_mut().zip(p).for_each(|(t, g)| *t += g));
+        self.each(theta, points, &share, |_, work| {
+            total.iter_mut().zip(&work.gradient).for_each(|(t, g)| *t += g);
+        });
         total
     }
 
-    /// log q at any number of points; the last chunk is filled up with copies of its last point.
-    fn log_q(&self, theta: &[f64], points: &[f64]) -> Vec<f64> {
-        let chunk = |x: &[f64]| {
-            let mut full = x.to_vec();
-            let last = x.len() - self.dim;
-            (x.len() / self.dim..CHUNK).for_each(|_| full.extend_from_slice(&x[last..]));
-            let mut log_q = self.score(theta, &full, &[0.0; CHUNK]).0;
-            log_q.truncate(x.len() / self.dim);
-            log_q
-        };
-        points.par_chunks(CHUNK * self.dim).map(chunk).collect::<Vec<_>>().concat()
+    /// log q at any number of points.
+    fn log_q(&mut self, theta: &[f64], points: &[f64]) -> Vec<f64> {
+        let mut out = Vec::with_capacity(points.len() / self.dim);
+        self.each(theta, points, &[0.0; CHUNK], |n, work| out.extend_from_slice(&work.log_q[..n]));
+        out
     }
 
-    fn score(&self, theta: &[f64], x: &[f64], share: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let (mut log_q, mut gradient) = (vec![0.0; CHUNK], vec![0.0; self.len]);
-        self.batch.score_back(theta, x, share, &mut log_q, &mut gradient, &mut vec![]);
-        (log_q, gradient)
+    /// Scores the points and hands on each chunk with its number of points, in order. The last chunk is filled up with copies
+    /// of its last point.
+    fn each(&mut self, theta: &[f64], points: &[f64], share: &[f64], mut take: impl FnMut(usize, &Work)) {
+        let (batch, dim) = (&self.batch, self.dim);
+        for round in points.chunks(CHUNK * dim * self.work.len()) {
+            round.par_chunks(CHUNK * dim).zip(self.work.par_iter_mut()).for_each(|(x, w)| {
+                w.points.clear();
+                w.points.extend_from_slice(x);
+                (x.len() / dim..CHUNK).for_each(|_| w.points.extend_from_slice(&x[x.len() - dim..]));
+                batch.score_back(theta, &w.points, share, &mut w.log_q, &mut w.gradient, &mut w.ws);
+            });
+            round.chunks(CHUNK * dim).zip(&self.work).for_each(|(x, w)| take(x.len() / dim, w));
+        }
     }
 }

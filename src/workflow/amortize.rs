@@ -170,14 +170,8 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
     let (rows, _) = split(t.rows(), o.heldout, o.seed);
     let (guide, global) = build(t, o, &rows)?;
     let objective = o.objective(&guide);
-    let settings = Settings {
-        objective,
-        batch: o.batch,
-        steps: o.steps,
-        rate: o.rate,
-        warm_up: o.warm_up,
-        seed: o.seed,
-    };
+    let settings =
+        Settings { objective, batch: o.batch, steps: o.steps, rate: o.rate, warm_up: o.warm_up, seed: o.seed };
     let mut engine = Engine::new(t, guide.clone(), global.clone(), objective, o.batch.min(rows.len()));
     let mut theta = t.params.clone();
     theta.extend(guide.initial(o.seed));
@@ -207,12 +201,8 @@ impl Trained {
     pub fn params(&self, bound: &Bound) -> HashMap<String, Vec<f64>> {
         let (post, t) = (&bound.posterior, &bound.target);
         let mut g = Graph::new();
-        let inputs: Vec<Var> = post
-            .graph
-            .inputs()
-            .iter()
-            .map(|i| g.input(&i.name, post.graph.shape(i.var), Spread::Shared))
-            .collect();
+        let inputs: Vec<Var> =
+            post.graph.inputs().iter().map(|i| g.input(&i.name, post.graph.shape(i.var), Spread::Shared)).collect();
         let trained: Vec<_> = post.params.iter().filter_map(|p| Some((p, p.input.as_ref()?))).collect();
         let wanted: Vec<Var> = trained.iter().map(|(_, i)| i.value).collect();
         let wanted = g.inline(&post.graph, &inputs, &wanted);

@@ -31,6 +31,21 @@ pub struct Fit {
     pub seconds: f64,
     /// Values of each chain.
     pub chains: Vec<Columns>,
+    /// The largest R-hat of a coordinate behind the map, where chains worked there.
+    pub base_rhat: Option<f64>,
+    /// The weights behind the summaries, where there were no chains. The draws are then resampled ones.
+    pub weighting: Option<Weighting>,
+}
+
+/// What is known of importance weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weighting {
+    /// k-hat of the draws.
+    pub khat: f64,
+    /// Effective sample size 1 / Σ w².
+    pub ess: f64,
+    /// Why the errors are widened, where they are.
+    pub caution: Option<String>,
 }
 
 impl Fit {
@@ -69,12 +84,17 @@ impl Fit {
 
     /// The summary as a table; long arrays are shortened unless `all`.
     pub fn table(&self, all: bool) -> Table {
-        let mut t = Table::new(&["", "mean", "MCSE", "sd", "5%", "50%", "95%", "ESS bulk", "ESS tail", "R-hat"]);
+        const HEAD: [&str; 10] = ["", "mean", "MCSE", "sd", "5%", "50%", "95%", "ESS bulk", "ESS tail", "R-hat"];
+        // Independent draws have no R-hat.
+        let columns = HEAD.len() - usize::from(self.weighting.is_some());
+        let mut t = Table::new(&HEAD[..columns]);
         let mut j = 0;
         for (name, count) in &self.layout.groups {
             let shown = if all || *count <= SHOWN + 2 { *count } else { SHOWN };
             for k in j..j + shown {
-                t.row(cells(&self.layout.names[k], &self.summaries[k]));
+                let mut row = cells(&self.layout.names[k], &self.summaries[k]);
+                row.truncate(columns);
+                t.row(row);
             }
             if shown < *count {
                 t.note(format!("… {} more of {name}", count - shown));
@@ -86,6 +106,15 @@ impl Fit {
 
     /// One line on the accounts of the chains, then one on the cost.
     pub fn accounts(&self) -> String {
+        if let Some(w) = &self.weighting {
+            return format!(
+                "{} weighted draws from the guide, importance ESS {}, k-hat {}\nin {}",
+                self.draws * self.used.len(),
+                fixed(w.ess, 0),
+                fixed(w.khat, 2),
+                crate::report::number::seconds(self.seconds),
+            );
+        }
         let divergent = match self.divergences() {
             0 => "no divergences".into(),
             1 => "1 divergence".into(),
@@ -115,15 +144,18 @@ impl Fit {
     pub fn json(&self) -> Value {
         let mut parameters = Map::new();
         for (name, s) in self.layout.names.iter().zip(&self.summaries) {
-            let row = json!({
+            let mut row = json!({
                 "mean": s.mean, "sd": s.sd, "mcse_mean": s.mcse_mean, "mcse_sd": s.mcse_sd,
                 "q05": s.quantiles[0], "q50": s.quantiles[1], "q95": s.quantiles[2],
                 "ess_bulk": s.ess_bulk, "ess_tail": s.ess_tail, "rhat": s.rhat,
             });
+            if self.weighting.is_some() {
+                row.as_object_mut().map(|r| r.remove("rhat"));
+            }
             parameters.insert(name.clone(), row);
         }
         let each = |f: &dyn Fn(&ChainRun) -> f64| self.runs.iter().map(f).collect::<Vec<f64>>();
-        json!({
+        let mut json = json!({
             "parameters": parameters,
             "chains": self.used.len(),
             "draws": self.draws,
@@ -137,7 +169,18 @@ impl Fit {
             "warmup_gradients": self.runs.iter().map(|r| r.warmup_gradients).sum::<u64>(),
             "seconds": self.seconds,
             "interrupted": self.interrupted(),
-        })
+        });
+        if let Some(w) = &self.weighting {
+            json["khat"] = w.khat.into();
+            json["importance_ess"] = w.ess.into();
+        }
+        if let Some(r) = self.base_rhat {
+            json["base_rhat_max"] = r.into();
+        }
+        if self.runs.iter().any(|r| r.jumps.tried > 0) {
+            json["jump_accept"] = each(&|r| r.jumps.rate()).into();
+        }
+        json
     }
 }
 

@@ -289,7 +289,9 @@ fn posterior(ev: &Evaluator<'_>, row: usize, prior: Option<&[(f64, f64)]>, seed:
         }
     };
     match nuts.sample(&target, &Init::Draw { draw: &start, tries: 100 }, &Control::default()) {
-        Ok(s) => s.draws.iter().flat_map(|m| (0..m.len()).map(|i| m.position(i).to_vec()).collect::<Vec<_>>()).collect(),
+        Ok(s) => {
+            s.draws.iter().flat_map(|m| (0..m.len()).map(|i| m.position(i).to_vec()).collect::<Vec<_>>()).collect()
+        }
         Err(_) => vec![],
     }
 }

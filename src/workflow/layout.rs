@@ -2,6 +2,7 @@
 
 use crate::model::compiled::Compiled;
 use crate::model::posterior::Posterior;
+use crate::workflow::predict::Predict;
 
 /// The kept elements of the output of [`Compiled::values`], in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,15 @@ impl Layout {
     /// Every existing element of every latent with coordinates, then every report.
     pub fn new(compiled: &Compiled) -> Layout {
         Layout::of(&compiled.posterior, compiled.width())
+    }
+
+    /// With the drawn reports behind all others.
+    pub fn with_reports(compiled: &Compiled, predict: Option<&Predict<'_>>) -> Layout {
+        let mut layout = Layout::new(compiled);
+        for (name, elements) in predict.iter().flat_map(|p| &p.reports) {
+            layout.append(name, elements.clone());
+        }
+        layout
     }
 
     fn of(posterior: &Posterior, width: usize) -> Layout {
@@ -56,7 +66,7 @@ impl Layout {
     }
 
     /// Adds values that are not computed from the coordinates alone, behind all others.
-    pub fn append(&mut self, name: &str, names: Vec<String>) {
+    fn append(&mut self, name: &str, names: Vec<String>) {
         self.groups.push((name.to_string(), names.len()));
         self.names.extend(names);
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::base::rng::Stream;
 use crate::density::LogDensity;
+use crate::evidence::importance::{BLOCKS, PLAIN_KHAT};
 use crate::model::compiled::Compiled;
 use crate::model::data::{DataFile, Raw};
 use crate::model::posterior::{Model, Settings};
@@ -21,17 +22,64 @@ pub enum Method {
     Nuts,
     /// NUTS in the coordinates of a guide's map (neural transport).
     Transport,
+    /// Weighted draws from a guide, without chains.
+    Importance,
+    /// [`Transport`](Method::Transport) with independence Metropolis jumps to draws from the guide, between modes.
+    FlowMh,
 }
 
-/// k-hat up to which a guide of no nonlinear layer shows a posterior close to normal, where NUTS needs no map.
+impl Method {
+    /// Whether there is no way without a guide.
+    pub fn needs_guide(self) -> bool {
+        matches!(self, Method::Transport | Method::Importance | Method::FlowMh)
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Auto => "auto",
+            Method::Nuts => "nuts",
+            Method::Transport => "transport",
+            Method::Importance => "importance",
+            Method::FlowMh => "flow-mh",
+        }
+    }
+
+    /// The reason where the method was asked for.
+    pub fn asked(self) -> &'static str {
+        match self {
+            Method::Auto => "chosen from what the guide shows",
+            Method::Nuts => "NUTS in the coordinates of the model; --method auto lets the guide decide",
+            Method::Transport => "NUTS behind the guide, as asked for",
+            Method::Importance => "importance sampling from the guide, as asked for",
+            Method::FlowMh => "NUTS behind the guide with jumps to its draws, as asked for",
+        }
+    }
+}
+
+/// k-hat up to which weights carry estimates (Vehtari et al. 2024), and a guide of no nonlinear layer shows a posterior close to
+/// normal, where NUTS needs no map.
 const CLOSE: f64 = 0.7;
 
-/// The method that the diagnostics of a guide call for, and the reason in words.
-pub fn choose(fitted: &Fitted) -> (Method, String) {
+/// The method that the diagnostics of a guide call for, and the reason in words. `chains` says that chains are wanted
+/// whatever weights could do: the evidence is bounded from above by draws of chains.
+pub fn choose(fitted: &Fitted, chains: bool) -> (Method, String) {
     let rung = fitted.rung();
     let (name, khat) = (&rung.name, rung.khat);
     if !rung.is_airworthy() {
         return (Method::Nuts, format!("plain NUTS: the flow {name} is not airworthy, so nothing is sent through it"));
+    }
+    if khat < CLOSE && !chains {
+        let how = match khat < PLAIN_KHAT {
+            true => "is below 0.5, so plain weighted means and their errors hold".to_string(),
+            false => format!("is below 0.7: Pareto-smoothed weights, errors widened to the spread of {BLOCKS} blocks"),
+        };
+        return (
+            Method::Importance,
+            format!(
+                "importance sampling from the guide {name}: its k-hat {khat:.2} on fresh draws {how}, given that no mode was missed"
+            ),
+        );
     }
     if fitted.guide.family.is_gaussian() && khat < CLOSE {
         return (

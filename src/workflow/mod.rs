@@ -2,6 +2,7 @@
 
 pub mod amortize;
 pub mod amortized_file;
+pub mod behind;
 pub mod collapse;
 pub mod describe;
 pub mod evidence;
@@ -9,6 +10,7 @@ pub mod fit;
 pub mod gap;
 pub mod gradient;
 pub mod guide_file;
+pub mod importance;
 pub mod ladder;
 pub mod layout;
 pub mod locate;

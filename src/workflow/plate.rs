@@ -12,7 +12,9 @@ use crate::vi::plate::{Feed, Group, Part, Row, Target};
 #[derive(Debug, thiserror::Error)]
 pub enum PlateError {
     /// No plate has latents.
-    #[error("the model has no separable plate with latents, so there is nothing to amortize; fit a guide without --plate, or put the latents of a row inside its plate")]
+    #[error(
+        "the model has no separable plate with latents, so there is nothing to amortize; fit a guide without --plate, or put the latents of a row inside its plate"
+    )]
     NoPlate,
     /// The name is of none.
     #[error("--plate {name}: there is no such plate; the plates with latents are {found}")]
@@ -29,7 +31,9 @@ pub enum PlateError {
         plate: String,
     },
     /// Only discrete latents.
-    #[error("the latents of plate `{plate}` ({latents}) are discrete: they are summed out exactly, and an encoder or a flow has nothing to do; use `thalweg sample`, which draws them exactly")]
+    #[error(
+        "the latents of plate `{plate}` ({latents}) are discrete: they are summed out exactly, and an encoder or a flow has nothing to do; use `thalweg sample`, which draws them exactly"
+    )]
     Discrete {
         /// Its index variable.
         plate: String,
@@ -40,7 +44,9 @@ pub enum PlateError {
     #[error(transparent)]
     Coupled(#[from] ModelError),
     /// Rows with latents of different sizes.
-    #[error("rows {a} and {b} of plate `{plate}` have {dim_a} and {dim_b} latent coordinates; an encoder needs as many in each row: amortize an inner plate (--plate)")]
+    #[error(
+        "rows {a} and {b} of plate `{plate}` have {dim_a} and {dim_b} latent coordinates; an encoder needs as many in each row: amortize an inner plate (--plate)"
+    )]
     Ragged {
         /// Its index variable.
         plate: String,
@@ -54,7 +60,9 @@ pub enum PlateError {
         dim_b: usize,
     },
     /// Rows with different amounts of data.
-    #[error("rows of plate `{plate}` have {least} to {most} numbers of data; an encoder needs as many in each row: say what it reads with `encode(…)`")]
+    #[error(
+        "rows of plate `{plate}` have {least} to {most} numbers of data; an encoder needs as many in each row: say what it reads with `encode(…)`"
+    )]
     Inputs {
         /// Its index variable.
         plate: String,
@@ -64,13 +72,17 @@ pub enum PlateError {
         most: usize,
     },
     /// Rows without data of their own.
-    #[error("no data belong to a single row of plate `{plate}`, so an encoder has nothing to read; rows that read other rows' data have none of their own")]
+    #[error(
+        "no data belong to a single row of plate `{plate}`, so an encoder has nothing to read; rows that read other rows' data have none of their own"
+    )]
     NoInput {
         /// Its index variable.
         plate: String,
     },
     /// A number that is not finite.
-    #[error("{name} of row {row} is {value}, and an encoder cannot read it; leave the row out, or declare the missing value")]
+    #[error(
+        "{name} of row {row} is {value}, and an encoder cannot read it; leave the row out, or declare the missing value"
+    )]
     NotFinite {
         /// The element of the data.
         name: String,
@@ -133,12 +145,8 @@ pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, 
             FactorKind::Prior | FactorKind::Jacobian => Part::Prior,
             FactorKind::Likelihood | FactorKind::Factor => Part::Likelihood,
         };
-        let row = |r: crate::model::row::RowFeed| Row {
-            row: r.row,
-            reads: r.reads,
-            data: r.data,
-            seen: seen[r.row].clone(),
-        };
+        let row =
+            |r: crate::model::row::RowFeed| Row { row: r.row, reads: r.reads, data: r.data, seen: seen[r.row].clone() };
         Group {
             parts: g.parts.iter().map(|(k, v)| (part(*k), *v)).collect(),
             graph: g.graph,

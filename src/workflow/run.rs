@@ -19,11 +19,12 @@ use crate::workflow::evidence::{estimate, refined};
 use crate::workflow::fit::Fit;
 use crate::workflow::gradient::{Extent, GradientTest, NoPoint};
 use crate::workflow::guide_file;
+use crate::workflow::importance::importance;
 use crate::workflow::ladder::{self, Fitted};
 use crate::workflow::layout::Layout;
 use crate::workflow::method::{Method, choose, prior_points};
 use crate::workflow::predict::{Drawable, Predict};
-use crate::workflow::sample::{Output, WorkflowError, sample};
+use crate::workflow::sample::{Output, Way, WorkflowError, sample};
 use crate::workflow::start::Start;
 use crate::workflow::verdict::{Finding, Verdict, findings};
 
@@ -123,11 +124,11 @@ impl<'a> Job<'a> {
     }
 
     /// Nothing here may depend on the machine or the time: equal seeds give equal files.
-    fn header(&self) -> Vec<(String, String)> {
+    fn header(&self, method: Method) -> Vec<(String, String)> {
         let pairs = [
             ("program", format!("thalweg {}", env!("CARGO_PKG_VERSION"))),
             ("model", self.model.file.clone()),
-            ("method", "nuts".into()),
+            ("method", method.name().into()),
             ("seed", self.nuts.seed.to_string()),
             ("num_warmup", self.nuts.warmup.to_string()),
             ("num_samples", self.nuts.draws.to_string()),
@@ -165,18 +166,15 @@ impl<'a> Job<'a> {
         };
         let fitted = match fitted {
             Ok(fitted) => fitted,
-            Err(e) if self.method == Method::Transport => return Err(e.into()),
+            Err(e) if self.method.needs_guide() => return Err(e.into()),
             Err(e) => {
                 notes.push(format!("no guide, so no evidence: {e}"));
                 return Ok((None, notes));
             }
         };
         let (method, reason) = match self.method {
-            Method::Auto => choose(&fitted),
-            Method::Transport => (Method::Transport, "NUTS behind the guide, as asked for".into()),
-            Method::Nuts => {
-                (Method::Nuts, "NUTS in the coordinates of the model; --method auto lets the guide decide".into())
-            }
+            Method::Auto => choose(&fitted, evidence),
+            asked => (asked, asked.asked().into()),
         };
         Ok((Some(Guided { method, reason, fitted }), notes))
     }
@@ -218,7 +216,7 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
     let compiled = Compiled::with_isa(job.model.bind_with(job.data, &job.settings)?, job.isa);
     let check = job.check(&compiled);
     checked(&check);
-    let (guided, mut notes) = job.guided(&compiled, &check, control)?;
+    let (mut guided, mut notes) = job.guided(&compiled, &check, control)?;
     let predict = match Predict::find(job.model, job.data, &job.settings, &compiled, &Layout::new(&compiled)) {
         Drawable::Nothing => None,
         Drawable::Yes(p) => Some(p),
@@ -230,20 +228,33 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
     if let Some(folder) = &job.folder {
         job.prepare(folder)?;
     }
-    let fit = draw(job, &compiled, guided.as_ref(), predict.as_deref(), control)?;
+    let fit = match draw(job, &compiled, guided.as_ref(), predict.as_deref(), control) {
+        Err(WorkflowError::Weights(why)) if job.method == Method::Auto => {
+            // The draws themselves have the last word on their weights.
+            if let Some(g) = &mut guided {
+                (g.method, g.reason) =
+                    (Method::Transport, format!("NUTS behind the guide: importance sampling: {why}"));
+            }
+            draw(job, &compiled, guided.as_ref(), predict.as_deref(), control)
+        }
+        done => done,
+    }?;
     let mut findings = findings(job.model, &compiled, &fit);
     findings.splice(0..0, check.finding());
     let evidence = match (&guided, job.evidence) {
         (Some(g), Some(settings)) if !fit.interrupted() => {
-            let chains: Vec<Vec<f64>> = fit.used.iter().map(|&c| fit.chains[c].positions.clone()).collect();
+            // Resampled draws are no chains, and bound nothing from above.
+            let used = fit.used.iter().filter(|_| fit.weighting.is_none());
+            let chains: Vec<Vec<f64>> = used.map(|&c| fit.chains[c].positions.clone()).collect();
             let settings = EvidenceSettings { seed: job.nuts.seed, ..settings };
-            let refined = refined(g.fitted(), &chains, job.nuts.seed);
+            let refined = if chains.is_empty() { None } else { refined(g.fitted(), &chains, job.nuts.seed) };
             notes.extend(refined.as_ref().map(|r| r.1.clone()));
             let (guide, draws) = match &refined {
                 Some((guide, _)) => (guide, Draws::SecondHalf),
                 None => (&g.fitted().guide, Draws::All),
             };
-            match estimate(&compiled, guide, Some(Posterior { chains: &chains, draws }), &settings) {
+            let posterior = (!chains.is_empty()).then_some(Posterior { chains: &chains, draws });
+            match estimate(&compiled, guide, posterior, &settings) {
                 Ok(found) => Some(found),
                 Err(e) => {
                     notes.push(format!("the evidence is not estimated: {e}"));
@@ -267,7 +278,7 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
     Ok(done)
 }
 
-/// The draws: behind the guide's map, where that is the method.
+/// The draws, as the method has it.
 fn draw(
     job: &Job<'_>,
     compiled: &Compiled,
@@ -275,16 +286,22 @@ fn draw(
     predict: Option<&Predict<'_>>,
     control: &Control<'_>,
 ) -> Result<Fit, WorkflowError> {
-    let output = Output { folder: job.folder.clone(), header: job.header() };
-    let Some(guide) = guided.filter(|g| g.method == Method::Transport).map(|g| &g.fitted.guide) else {
-        let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
-        return sample(job.model, compiled, &job.nuts, &init, predict, None, &output, control);
+    let method = guided.map_or(Method::Nuts, |g| g.method);
+    let output = Output { folder: job.folder.clone(), header: job.header(method), positions: job.evidence.is_some() };
+    let (guide, way) = match guided.map(|g| (g.method, &g.fitted.guide)) {
+        Some((Method::Importance, guide)) => return importance(compiled, &job.nuts, guide, predict, &output),
+        Some((Method::Transport, guide)) => (guide, Way::Behind(guide)),
+        Some((Method::FlowMh, guide)) => (guide, Way::Jumping(guide)),
+        _ => {
+            let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
+            return sample(job.model, compiled, &job.nuts, &init, predict, Way::Plain, &output, control);
+        }
     };
     let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
     let pullback = Pullback { target: compiled, map: guide };
     let starts = pullback.starts(&points);
     let init = Init::Draw { draw: &starts, tries: TRIES };
-    sample(job.model, compiled, &job.nuts, &init, predict, Some(guide), &output, control)
+    sample(job.model, compiled, &job.nuts, &init, predict, way, &output, control)
 }
 
 /// Points tried for each chain.

@@ -8,12 +8,14 @@ use rayon::prelude::*;
 use crate::diagnostics::summary::summarize_all;
 use crate::guide::Guide;
 use crate::io::{IoError, NUTS_COLUMNS, StanCsvWriter, dotted};
+use crate::mcmc::account::ChainRun;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
 use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
 use crate::model::posterior::{Model, ModelError};
+use crate::workflow::behind::{BaseLaw, BasePoints, Behind, largest_rhat};
 use crate::workflow::fit::Fit;
 use crate::workflow::layout::Layout;
 use crate::workflow::predict::Predict;
@@ -52,6 +54,17 @@ pub enum WorkflowError {
         /// Chains.
         chains: usize,
     },
+    /// Weights that carry no estimate.
+    #[error(
+        "importance sampling: {0}; fit a freer guide (--guide 'realnvp(8)'), or let chains correct it: --method transport"
+    )]
+    Weights(String),
+    /// Estimates from weights.
+    #[error("importance sampling: {0}")]
+    Importance(#[from] crate::evidence::error::EvidenceError),
+    /// A drawn report.
+    #[error("{0}")]
+    Report(String),
     /// Draws on disk that cannot be used.
     #[error("the draws in {folder}: {problem}; give a folder that `thalweg sample --out` has written for this model", folder = folder.display())]
     Draws {
@@ -74,6 +87,21 @@ pub enum WorkflowError {
     GuideFile(#[from] crate::guide::GuideFileError),
 }
 
+/// What the table and the JSON show.
+pub const QUANTILES: [f64; 3] = [0.05, 0.5, 0.95];
+
+/// In which coordinates chains work.
+#[derive(Clone, Copy, Default)]
+pub enum Way<'a> {
+    /// The model's.
+    #[default]
+    Plain,
+    /// Those of the guide's map (neural transport).
+    Behind(&'a Guide),
+    /// Those of the guide's map, with independence Metropolis jumps to draws from its base.
+    Jumping(&'a Guide),
+}
+
 /// Where a run writes.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
@@ -81,49 +109,48 @@ pub struct Output {
     pub folder: Option<PathBuf>,
     /// `# key = value` lines of the files.
     pub header: Vec<(String, String)>,
+    /// Whether the fit keeps the unconstrained positions of the draws.
+    pub positions: bool,
 }
 
 /// Samples a posterior from random starts and keeps the draws in memory alone.
 pub fn sample_model(model: &Model, compiled: &Compiled, nuts: &Nuts) -> Result<Fit, WorkflowError> {
-    sample(model, compiled, nuts, &Init::default(), None, None, &Output::default(), &Control::default())
+    sample(model, compiled, nuts, &Init::default(), None, Way::Plain, &Output::default(), &Control::default())
 }
 
-/// Samples a posterior and summarises the draws. With a guide, NUTS works in the coordinates of its map (neural transport), and
-/// so does `init`.
+/// Samples a posterior and summarises the draws. Behind a guide NUTS works in the coordinates of its map, and so does `init`.
 pub fn sample(
     model: &Model,
     compiled: &Compiled,
     nuts: &Nuts,
     init: &Init<'_>,
     predict: Option<&Predict<'_>>,
-    guide: Option<&Guide>,
+    way: Way<'_>,
     output: &Output,
     control: &Control<'_>,
 ) -> Result<Fit, WorkflowError> {
     let start = Instant::now();
-    let mut layout = Layout::new(compiled);
-    for (name, elements) in predict.iter().flat_map(|p| &p.reports) {
-        layout.append(name, elements.clone());
-    }
+    let layout = Layout::with_reports(compiled, predict);
     let capacity = kept(nuts);
     fits(capacity, layout.names.len(), nuts.chains)?;
-    let mut sinks = vec![];
+    let mut stores = vec![];
     for c in 0..nuts.chains {
-        let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout)).transpose()?;
-        sinks.push(ChainStore::new(compiled, &layout, predict, guide, nuts.seed, capacity, writer));
+        let writer = output.folder.as_deref().map(|f| open(f, c, output, &layout, &NUTS_COLUMNS)).transpose()?;
+        stores.push(ChainStore::new(compiled, &layout, predict, nuts.seed, capacity, output.positions, writer));
     }
-    let done = match guide {
-        None => nuts.run(compiled, init, &mut sinks, control),
-        Some(map) => nuts.run(&Pullback { target: compiled, map }, init, &mut sinks, control),
-    };
-    let chains = sinks.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
+    let (done, stores, base) = chains_of(compiled, nuts, init, way, stores, control);
+    let mut chains = stores.into_iter().map(|s| s.finish()).collect::<Result<Vec<Columns>, _>>()?;
     let runs = done.map_err(|e| explain(model, compiled, nuts.seed, e))?;
     let (used, draws) = common(&chains.iter().map(|c| c.len()).collect::<Vec<_>>());
     let quantities: Vec<Vec<&[f64]>> = (0..layout.names.len())
         .into_par_iter()
         .map(|j| used.iter().map(|&c| &chains[c].column(j)[..draws]).collect())
         .collect();
-    let summaries = summarize_all(&quantities, &[0.05, 0.5, 0.95]);
+    let summaries = summarize_all(&quantities, &QUANTILES);
+    let dim = compiled.posterior.dim;
+    let points: Vec<&BasePoints> = used.iter().filter_map(|&c| base.get(c)).collect();
+    let base_rhat = (!points.is_empty()).then(|| largest_rhat(&points, dim, draws));
+    chains.iter_mut().zip(base).for_each(|(c, b)| c.divergent = b.divergent);
     Ok(Fit {
         layout,
         summaries,
@@ -133,7 +160,38 @@ pub fn sample(
         warmup: nuts.warmup,
         seconds: start.elapsed().as_secs_f64(),
         chains,
+        base_rhat,
+        weighting: None,
     })
+}
+
+type Chains<'a> = (Result<Vec<ChainRun>, McmcError>, Vec<ChainStore<'a>>, Vec<BasePoints>);
+
+/// Runs the chains into their stores; with their points behind the map, where there is one.
+fn chains_of<'a>(
+    compiled: &Compiled,
+    nuts: &Nuts,
+    init: &Init<'_>,
+    way: Way<'a>,
+    mut stores: Vec<ChainStore<'a>>,
+    control: &Control<'_>,
+) -> Chains<'a> {
+    let (map, jumping) = match way {
+        Way::Plain => {
+            let done = nuts.run(compiled, init, &mut stores, control);
+            return (done, stores, vec![]);
+        }
+        Way::Behind(map) => (map, false),
+        Way::Jumping(map) => (map, true),
+    };
+    let target = Pullback { target: compiled, map };
+    let mut sinks: Vec<Behind<'a>> = stores.into_iter().map(|s| Behind::new(map, s)).collect();
+    let done = match jumping {
+        true => nuts.run_with_jumps(&target, &BaseLaw::new(map), init, &mut sinks, control),
+        false => nuts.run(&target, init, &mut sinks, control),
+    };
+    let (stores, base) = sinks.into_iter().map(Behind::into_parts).unzip();
+    (done, stores, base)
 }
 
 /// Refuses what memory cannot hold.
@@ -155,17 +213,19 @@ fn kept(nuts: &Nuts) -> usize {
     nuts.draws.div_ceil(every).saturating_add(warmup)
 }
 
-fn open(
+/// The file of one chain.
+pub fn open(
     folder: &Path,
     chain: usize,
     output: &Output,
     layout: &Layout,
+    leading: &[&str],
 ) -> Result<StanCsvWriter<std::fs::File>, IoError> {
     let path = folder.join(format!("chain_{}.csv", chain + 1));
     let mut header: Vec<(&str, String)> = output.header.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
     header.push(("chain", (chain + 1).to_string()));
     let names: Vec<String> = layout.names.iter().map(|n| dotted(n)).collect();
-    StanCsvWriter::create(&path, &header, &NUTS_COLUMNS, &names)
+    StanCsvWriter::create(&path, &header, leading, &names)
 }
 
 /// The chains to summarise and their common length: of all ways to cut unequal chains (after an

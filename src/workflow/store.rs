@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::density::Transport;
-use crate::guide::Guide;
 use crate::io::{IoError, NutsRow, StanCsvWriter};
 use crate::mcmc::sink::{Draw, Sink};
 use crate::model::compiled::Compiled;
@@ -20,13 +18,8 @@ pub struct ChainStore<'a> {
     compiled: &'a Compiled,
     layout: &'a Layout,
     predict: Option<&'a Predict<'a>>,
-    /// The map behind which the sampler works.
-    guide: Option<&'a Guide>,
-    /// Positions in the posterior's coordinates, and in the map's, row after row.
-    positions: Vec<f64>,
-    base: Vec<f64>,
-    /// Positions in the map's coordinates where trajectories diverged.
-    divergent: Vec<Vec<f64>>,
+    /// Positions in the posterior's coordinates, row after row, where they are asked for.
+    positions: Option<Vec<f64>>,
     seed: u64,
     scratch: Vec<f64>,
     values: Vec<f64>,
@@ -40,24 +33,21 @@ pub struct ChainStore<'a> {
 }
 
 impl<'a> ChainStore<'a> {
-    /// An empty store for at most `capacity` draws.
+    /// An empty store for at most `capacity` draws; with their unconstrained positions where they are asked for.
     pub fn new(
         compiled: &'a Compiled,
         layout: &'a Layout,
         predict: Option<&'a Predict<'a>>,
-        guide: Option<&'a Guide>,
         seed: u64,
         capacity: usize,
+        positions: bool,
         writer: Option<StanCsvWriter<File>>,
     ) -> Self {
         ChainStore {
             compiled,
             layout,
             predict,
-            guide,
-            positions: vec![],
-            base: vec![],
-            divergent: vec![],
+            positions: positions.then(Vec::new),
             seed,
             scratch: vec![],
             values: vec![0.0; layout.width],
@@ -85,28 +75,17 @@ impl<'a> ChainStore<'a> {
         if let Some(w) = self.writer {
             w.finish()?;
         }
-        let (positions, base, divergent) = (self.positions, self.base, self.divergent);
-        Ok(Columns { data: self.columns, capacity: self.capacity, len: self.len, positions, base, divergent })
+        let (positions, divergent) = (self.positions.unwrap_or_default(), vec![]);
+        Ok(Columns { data: self.columns, capacity: self.capacity, len: self.len, positions, divergent })
     }
 }
 
 impl Sink for ChainStore<'_> {
     fn draw(&mut self, d: &Draw<'_>) -> io::Result<()> {
-        let mut lp = d.logp;
-        let start = self.positions.len();
-        match self.guide {
-            None => self.positions.extend_from_slice(d.x),
-            Some(guide) => {
-                self.scratch.resize(self.scratch.len().max(Transport::scratch(guide)), 0.0);
-                self.positions.resize(start + d.x.len(), 0.0);
-                lp -= guide.forward(d.x, &mut self.positions[start..], &mut self.scratch);
-                self.base.extend_from_slice(d.x);
-                if d.divergent {
-                    self.divergent.push(d.x.to_vec());
-                }
-            }
+        if let Some(positions) = &mut self.positions {
+            positions.extend_from_slice(d.x);
         }
-        self.compiled.values(&self.positions[start..], &mut self.values, &mut self.scratch);
+        self.compiled.values(d.x, &mut self.values, &mut self.scratch);
         let computed = self.layout.positions.len();
         for (to, &at) in self.row.iter_mut().zip(&self.layout.positions) {
             *to = self.values[at];
@@ -123,7 +102,7 @@ impl Sink for ChainStore<'_> {
             self.len += 1;
         }
         if let Some(w) = &mut self.writer {
-            w.row(&nuts_row(&Draw { logp: lp, ..*d }).to_array(), &self.row).map_err(io::Error::other)?;
+            w.row(&nuts_row(d).to_array(), &self.row).map_err(io::Error::other)?;
             // A run that is killed has lost no more than this.
             if self.flushed.elapsed() > FLUSH {
                 w.flush().map_err(io::Error::other)?;
@@ -152,15 +131,23 @@ pub struct Columns {
     data: Vec<f64>,
     capacity: usize,
     len: usize,
-    /// Unconstrained coordinates of the posterior, draw after draw.
+    /// Unconstrained coordinates of the posterior, draw after draw; empty where they were not asked for.
     pub positions: Vec<f64>,
-    /// Coordinates behind the map, draw after draw; empty without a map.
-    pub base: Vec<f64>,
     /// Coordinates behind the map at which trajectories diverged.
     pub divergent: Vec<Vec<f64>>,
 }
 
 impl Columns {
+    /// From rows of `width` values.
+    pub fn of_rows<'a>(width: usize, rows: impl ExactSizeIterator<Item = &'a [f64]>) -> Columns {
+        let len = rows.len();
+        let mut data = vec![0.0; len * width];
+        for (i, row) in rows.enumerate() {
+            row.iter().enumerate().for_each(|(j, v)| data[j * len + i] = *v);
+        }
+        Columns { data, capacity: len, len, ..Columns::default() }
+    }
+
     /// Number of draws.
     pub fn len(&self) -> usize {
         self.len

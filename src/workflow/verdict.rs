@@ -4,7 +4,7 @@ use crate::diagnostics::summary::quantile;
 use crate::model::compiled::Compiled;
 use crate::model::posterior::Model;
 use crate::report::number::{fixed, significant};
-use crate::workflow::fit::Fit;
+use crate::workflow::fit::{Fit, Weighting};
 
 /// R-hat above which chains disagree (Vehtari et al. 2021).
 const RHAT: f64 = 1.01;
@@ -77,6 +77,8 @@ pub fn findings(model: &Model, compiled: &Compiled, fit: &Fit) -> Vec<Finding> {
     }
     out.extend(not_finite(fit));
     out.extend(disagreement(fit));
+    out.extend(behind(fit));
+    out.extend(fit.weighting.as_ref().and_then(weighted));
     out.extend(divergent(model, compiled, fit));
     out.extend(energy(fit));
     out.extend(too_few(fit));
@@ -120,6 +122,26 @@ fn disagreement(fit: &Fit) -> Option<Finding> {
     })
 }
 
+/// Chains that agree on the model's values, but not on the map's coordinates.
+fn behind(fit: &Fit) -> Option<Finding> {
+    let rhat = fit.base_rhat.filter(|r| *r > RHAT)?;
+    Some(Finding {
+        serious: true,
+        text: format!(
+            "R-hat is above {RHAT} in the coordinates behind the map (at worst {}): the chains disagree there",
+            fixed(rhat, 3)
+        ),
+        next: "run longer (--draws 2000), or let chains jump between modes: --method flow-mh".into(),
+    })
+}
+
+/// Weights with a heavy tail.
+fn weighted(w: &Weighting) -> Option<Finding> {
+    let text = w.caution.clone()?;
+    let next = "fit a freer guide (--guide 'realnvp(8)'), or let chains correct it: --method transport".into();
+    Some(Finding { serious: false, text, next })
+}
+
 fn too_few(fit: &Fit) -> Option<Finding> {
     let low = |j: usize| {
         let s = &fit.summaries[j];
@@ -132,6 +154,9 @@ fn too_few(fit: &Fit) -> Option<Finding> {
     let total = (fit.draws * fit.used.len()) as f64;
     let factor = (ESS / least * 1.2).max(1.2);
     let next = match least < 0.02 * total {
+        true if fit.weighting.is_some() => {
+            "fit a freer guide (--guide 'realnvp(8)'), or --method transport".to_string()
+        }
         true => "the chains mix badly: reparameterise (`noncentred`), or try --metric dense".to_string(),
         false => format!("draw more: --draws {}", ((fit.draws as f64 * factor / 100.0).ceil() * 100.0) as usize),
     };

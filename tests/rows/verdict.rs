@@ -185,10 +185,33 @@ fn log_likelihood_by_row_is_the_whole() {
     let whole = evaluate(&post.graph, &u, &[post.log_likelihood])[0][0];
     assert_eq!(pieces.len(), 3);
     assert!((pieces.iter().sum::<f64>() - whole).abs() < 1e-12);
+}
 
-    let chain = "data y: vector[3]\nlatent z: array[3] int<lower=0, upper=1>\nfor t in 1:3 {\n  latent z[t] ~ bernoulli(t == 1 ? 0.5 : 0.2 + 0.5 * z[t - 1])\n  observe y[t] ~ normal(z[t], 1)\n}";
-    let e = bind(chain, r#"{"y": [1, -1, 2]}"#).pointwise().expect_err("no pieces");
-    assert!(e.to_string().contains("no value by row"), "{e}");
+/// `encode(…)` replaces what informs the rows; its lets are those of the rows.
+#[test]
+fn an_encoder_reads_what_the_plate_says() {
+    let source = "data x: vector[3]\ndata y: matrix[3, 2]\ndata c: real\nlatent s ~ half_normal(0, 1)\n\
+        plate n in 1:3 encode(r, y[n], c) {\n  latent z ~ normal(0, s)\n  let r = log(x[n]) + 1\n  observe y[n] ~ normal(z * r, 1)\n}";
+    let post = bind(source, r#"{"x": [1, 1, 1], "y": [[1, 2], [3, 4], [5, 6]], "c": 7}"#);
+    let plate = post.plate_named("z").expect("z");
+    let input = post.row_input(plate, &post.assign(plate).expect("separable"));
+    assert_eq!((input.kind, input.sizes()), (thalweg::model::row::input::InputKind::Vector, (4, 4)));
+    assert_eq!(input.values(&post, 1), [1.0, 3.0, 4.0, 7.0]);
+    assert_eq!(input.names(&post, 0), ["r", "y[n][1]", "y[n][2]", "c"]);
+    holds(&post, "n");
+}
+
+#[test]
+fn a_plate_is_chosen_by_index_or_latent() {
+    use thalweg::model::row::choose::PlateError;
+    let post = bind(IRT, ANSWERS);
+    let (a, b) = (post.plate_named("theta").expect("theta"), post.plate_named("i").expect("i"));
+    assert_eq!(a.base, post.plate("theta").expect("theta").base);
+    assert_ne!(a.base, b.base);
+    let e = post.plate_named("thetta").expect_err("misspelt").to_string();
+    assert!(e.contains("did you mean `theta`?") && e.contains("`i` ("), "{e}");
+    assert!(matches!(post.plate_named("n"), Err(PlateError::Empty { .. })));
+    assert_eq!(bind("latent m ~ normal(0, 1)", "{}").plate_named("m").err(), Some(PlateError::NoPlates));
 }
 
 #[test]

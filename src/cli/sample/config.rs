@@ -24,6 +24,8 @@ pub fn arguments(args: &SampleArgs) -> Value {
         "max-depth": args.max_depth,
         "metric": args.metric.to_possible_value().map(|v| v.get_name().to_string()),
         "init": args.init,
+        "method": args.method().name(),
+        "guide": args.guide,
         "thin": args.thin,
         "seed": args.seed,
     })

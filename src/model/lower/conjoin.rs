@@ -116,7 +116,7 @@ impl Lower<'_> {
             let part = self.g.gather(value, Index::from_table(table), Shape::new(&[rows.len() * offsets.len()]));
             if scope.is_empty() {
                 let sum = self.g.sum(part);
-                sums.push(Summed { node: part, elements: vec![] });
+                sums.push(Summed { node: part, elements: vec![], layers: part, members: vec![] });
                 *plain = self.g.add(*plain, sum);
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Elimination of discrete latents on the graph of factors (rule R27): elements that do not touch one
 //! another are summed out side by side, sequences by a scan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Res;
 use super::conjoin::{MAX_STATES, coalesced, names};
@@ -59,13 +59,15 @@ pub struct Net<'a> {
     parts: Vec<Part>,
     total: Var,
     finished: Vec<Summed>,
+    /// Elements that were summed out while others met them, and these others, in this order.
+    before: Vec<(Element, Vec<Element>)>,
 }
 
 impl<'a> Net<'a> {
     /// The net of these tables.
     pub fn new(g: &'a mut Graph, discrete: &'a [Discrete], parts: Vec<Part>) -> Self {
         let total = g.scalar(0.0);
-        let mut net = Net { g, discrete, parts: vec![], total, finished: vec![] };
+        let mut net = Net { g, discrete, parts: vec![], total, finished: vec![], before: vec![] };
         parts.into_iter().for_each(|p| net.push(p));
         net
     }
@@ -91,7 +93,23 @@ impl<'a> Net<'a> {
                 None => self.sequences(&touch)?,
             }
         }
+        self.place_inner();
         Ok((self.total, self.finished))
+    }
+
+    /// An element that was summed out early belongs to the last layer of those that it met.
+    fn place_inner(&mut self) {
+        let mut places: HashMap<Element, (usize, u32)> = HashMap::new();
+        for (k, s) in self.finished.iter().enumerate() {
+            places.extend(s.members.iter().map(|(e, at)| (*e, (k, *at))));
+        }
+        for (e, near) in self.before.drain(..).rev() {
+            let met: Option<Vec<_>> = near.iter().map(|n| places.get(n).copied()).collect();
+            if let Some(last) = met.and_then(|m| m.into_iter().max()) {
+                places.insert(e, last);
+                self.finished[last.0].members.push((e, last.1));
+            }
+        }
     }
 
     /// Sites that no other element meets, all in one table: the rows of a plate.
@@ -111,7 +129,8 @@ impl<'a> Net<'a> {
     fn finish(&mut self, value: Var, states: usize, elements: Vec<Element>) {
         let n = self.g.shape(value).count() / states;
         let each = self.g.fold_counts(Fold::LogSumExp, value, (n, states, 1), Shape::new(&[n]));
-        self.finished.push(Summed { node: each, elements });
+        let members = elements.iter().copied().zip(0..).collect();
+        self.finished.push(Summed { node: each, elements, layers: each, members });
         let sum = self.g.sum(each);
         self.total = self.g.add(self.total, sum);
     }
@@ -166,6 +185,10 @@ impl<'a> Net<'a> {
             let table = self.assemble(touch, &scopes, &rows);
             sites.pop();
             let states = self.states(touch, group[0]);
+            for &e in group.iter().filter(|e| !touch.near(**e).is_empty()) {
+                let near = touch.near(e).iter().map(|n| touch.elements[*n as usize]).collect();
+                self.before.push((touch.elements[e as usize], near));
+            }
             let group = group.into_iter().map(|e| touch.elements[e as usize]).collect();
             self.fold_last(table, states, sites, outside, group);
             self.consume(&rows);
@@ -189,6 +212,13 @@ impl<'a> Net<'a> {
         let value = self.g.fold_counts(Fold::LogSumExp, table, (n, states, 1), Shape::new(&[n]));
         let part = coalesced(self.g, sites, tuples, value);
         self.push(part);
+    }
+
+    /// What is finished last was summed out in these layers.
+    pub fn in_layers(&mut self, layers: Var, members: Vec<(Element, u32)>) {
+        if let Some(last) = self.finished.last_mut() {
+            (last.layers, last.members) = (layers, members);
+        }
     }
 
     /// These tables are used up.

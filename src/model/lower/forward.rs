@@ -21,8 +21,15 @@ pub fn advance(g: &mut Graph, alpha: Var, transition: Var, emission: Var) -> Var
     g.add(folded, emission)
 }
 
-/// All steps on logs.
-pub fn run_logs(g: &mut Graph, start: Var, back: Var, own: Var) -> Var {
+/// log Σ exp over the states after a step less that before it, for each row: what the step adds to the log mass.
+pub fn gained(g: &mut Graph, before: Var, after: Var) -> Var {
+    let rank = g.shape(after).rank();
+    let (b, a) = (g.fold(Fold::LogSumExp, before, rank - 1), g.fold(Fold::LogSumExp, after, rank - 1));
+    g.sub(a, b)
+}
+
+/// All steps on logs: the last alpha, and what each step adds to the log mass, `[steps, rows]`.
+pub fn run_logs(g: &mut Graph, start: Var, back: Var, own: Var) -> (Var, Var) {
     let mut body = Graph::new();
     let x = input(&mut body, "alpha", g.shape(start));
     let y = input(&mut body, "transition", step_shape(g, back));
@@ -31,7 +38,14 @@ pub fn run_logs(g: &mut Graph, start: Var, back: Var, own: Var) -> Var {
     let len = g.shape(back).dims()[0];
     let scan = Scan { body, len, xs: 2, next: vec![next], ys: vec![], reverse: false };
     let node = g.scan(scan, &[start], &[back, own], &[]);
-    g.proj(node, 0)
+    let (last, before) = (g.proj(node, 0), g.proj(node, 1));
+    let [rows, states] = *g.shape(last).dims() else { unreachable!("rows, states") };
+    let block = rows * states;
+    let index = Index::Stride { start: block, stride: 1, len: (len - 1) * block };
+    let inner = g.gather(before, index, Shape::new(&[(len - 1) * block]));
+    let after = g.concat(&[inner, last], Shape::new(&[len, rows, states]));
+    let gain = gained(g, before, after);
+    (last, gain)
 }
 
 /// True where a transition is known to be impossible: scaled probabilities could then lose all their mass to
@@ -75,8 +89,8 @@ fn repeated(g: &mut Graph, transition: Var) -> Repeated {
 }
 
 /// All steps on probabilities that are scaled to sum to 1 after each of them (Rabiner 1989, section V.A); the logs
-/// of the scales are summed.
-pub fn run_scaled(g: &mut Graph, start: Var, back: Var, own: Var) -> Var {
+/// of the scales are summed. The last alpha, and these logs.
+pub fn run_scaled(g: &mut Graph, start: Var, back: Var, own: Var) -> (Var, Var) {
     let [rows, before] = *g.shape(start).dims() else { unreachable!("rows, states") };
     let [len, _, _, states] = *g.shape(back).dims() else { unreachable!("steps, rows, states before, states") };
     let first = g.fold(Fold::LogSumExp, start, 1);
@@ -109,7 +123,7 @@ pub fn run_scaled(g: &mut Graph, start: Var, back: Var, own: Var) -> Var {
     let wide = g.broadcast_trailing(sums, Shape::new(&[rows, states]));
     let last = g.shift(last, f64::MIN_POSITIVE);
     let last = g.log(last);
-    g.add(last, wide)
+    (g.add(last, wide), logs)
 }
 
 /// alpha'_j = Σ_i alpha_i P_ij e_j / c with c the sum over j. P is one matrix, or one for each row.

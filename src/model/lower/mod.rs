@@ -14,6 +14,7 @@ mod density;
 pub mod dist;
 mod draw;
 mod eliminate;
+mod encode;
 mod enumerate;
 mod env;
 mod expr;
@@ -98,6 +99,8 @@ pub struct Lower<'m> {
     pub filled: Vec<Filled>,
     /// Plates outside loops, with their bases.
     pub plates: Vec<(Ident, LevelId)>,
+    /// What encoders of rows read, by plate.
+    pub encodes: Vec<(LevelId, super::row::encode::Encode)>,
     /// Terms of the log density.
     pub factors: Vec<Factor>,
     /// Kept values.
@@ -166,6 +169,7 @@ impl<'m> Lower<'m> {
             discrete: vec![],
             filled: vec![],
             plates: vec![],
+            encodes: vec![],
             factors: vec![],
             reports: vec![],
             notes: vec![],

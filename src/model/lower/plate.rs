@@ -2,7 +2,7 @@
 
 use super::env::Binding;
 use super::{Lower, Mode, Res};
-use crate::dsl::ast::{Block, Ident, Range};
+use crate::dsl::ast::{Block, Expr, Ident, Range};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use std::collections::HashMap;
@@ -12,7 +12,14 @@ use crate::model::level::{BaseId, BaseKind, LevelId, ROOT};
 
 impl<'m> Lower<'m> {
     /// `plate index in range { … }`
-    pub fn plate_stmt(&mut self, span: Span, index: &'m Ident, range: &Range, body: &'m Block) -> Res<()> {
+    pub fn plate_stmt(
+        &mut self,
+        span: Span,
+        index: &'m Ident,
+        range: &Range,
+        encode: &'m [Expr],
+        body: &'m Block,
+    ) -> Res<()> {
         if self.step.is_some() {
             return Err(Diagnostic::new(span, "a plate inside a recurrence"));
         }
@@ -27,6 +34,7 @@ impl<'m> Lower<'m> {
         self.here = level;
         let (reads, targets) = (self.reads.len(), self.targets.len());
         let done = self.declare(index, Binding::Val(i)).and_then(|()| self.block(body));
+        let done = done.and_then(|()| self.encode(encode, level));
         self.here = outer;
         let names = self.env.pop();
         done?;

@@ -49,6 +49,7 @@ impl Lower<'_> {
             name: id.name.clone(),
             span: id.span,
             base: plate,
+            encode: self.encodes.iter().find(|e| e.0 == level).map(|e| e.1.clone()),
             rows: self.levels.base_at(plate).len,
             sites: sites.filter_map(|(at, s)| inside(at, s.base, &|rows| coordinate_rows(s, rows))).collect(),
             discrete: discrete.filter_map(|(at, d)| inside(at, d.base, &|rows| spread(d.filled.len(), rows))).collect(),

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::Res;
 use super::conjoin::MAX_STATES;
 use super::eliminate::Net;
-use super::forward::{advance, may_vanish, run_logs, run_scaled};
+use super::forward::{advance, gained, may_vanish, run_logs, run_scaled};
 use super::touch::{Lists, Row, Touch};
-use crate::graph::{Shape, Var};
+use crate::graph::{Fold, Shape, Var};
 
 /// Elements of one connected group held fixed at a time, beyond which a net is refused.
 const MAX_FIXED: usize = 64;
@@ -131,7 +131,9 @@ impl Net<'_> {
         let outer = groups.len() * self.joint(touch, &first.fixed);
         let sites = |t: usize| first.layers.get(t).iter().map(|e| touch.site(*e));
         let size: Vec<usize> = (0..steps).map(|t| self.joint(touch, first.layers.get(t))).collect();
-        let mut alpha = self.step_tables(touch, groups, 0..1, false);
+        let first_table = self.step_tables(touch, groups, 0..1, false);
+        let mut alpha = self.g.reshape(first_table, Shape::new(&[outer, size[0]]));
+        let mut gains = vec![self.g.fold(Fold::LogSumExp, alpha, 1)];
         let mut t = 1;
         while t < steps {
             let mut end = t;
@@ -144,10 +146,11 @@ impl Net<'_> {
             let (a, b) = (size[t - 1], size[t]);
             let shapes = [vec![outer, a], vec![outer, a, b], vec![outer, b]];
             let start = self.g.reshape(alpha, Shape::new(&shapes[0]));
-            alpha = if n == 1 {
+            let (next, gain) = if n == 1 {
                 let back = self.g.reshape(back, Shape::new(&shapes[1]));
                 let own = self.g.reshape(own, Shape::new(&shapes[2]));
-                advance(self.g, start, back, own)
+                let next = advance(self.g, start, back, own);
+                (next, gained(self.g, start, next))
             } else {
                 let stacked = |d: &[usize]| Shape::new(&[&[n], d].concat());
                 let back = self.g.reshape(back, stacked(&shapes[1]));
@@ -157,6 +160,8 @@ impl Net<'_> {
                     false => run_scaled(self.g, start, back, own),
                 }
             };
+            alpha = next;
+            gains.push(gain);
             t += n;
         }
         let fixed = first.fixed.iter().map(|e| touch.site(*e)).collect();
@@ -165,6 +170,14 @@ impl Net<'_> {
         let flat = self.g.reshape(alpha, Shape::new(&[count]));
         let last = groups.iter().map(|l| touch.elements[l.layers.get(steps - 1)[0] as usize]).collect();
         self.fold_last(flat, size[steps - 1], fixed, tuples, last);
+        if first.fixed.is_empty() {
+            let layers = self.g.concat(&gains, Shape::new(&[steps * outer]));
+            let place = |t: usize, k: usize| (t * outer + k) as u32;
+            let all =
+                groups.iter().enumerate().flat_map(|(k, l)| l.layers.iter().enumerate().map(move |(t, e)| (k, t, e)));
+            let members = all.flat_map(|(k, t, e)| e.iter().map(move |e| (touch.elements[*e as usize], place(t, k))));
+            self.in_layers(layers, members.collect());
+        }
         for l in groups {
             self.consume(&l.back);
             self.consume(&l.own);

@@ -83,9 +83,9 @@ impl<'m> Lower<'m> {
                 true => Ok(()),
                 false => self.factor_stmt(s.span, value),
             },
-            StmtKind::Plate { index, range, body, .. } => {
+            StmtKind::Plate { index, range, encode, body } => {
                 self.indices.push(index);
-                let done = self.plate_stmt(s.span, index, range, body);
+                let done = self.plate_stmt(s.span, index, range, encode, body);
                 self.indices.pop();
                 done
             }

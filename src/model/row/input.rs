@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::encode::Encode;
 use super::labels::join;
 use crate::model::level::{Base, BaseId, BaseKind, rows_above};
 use crate::model::lower::element;
@@ -29,36 +30,64 @@ pub struct RowInput {
     pub elements: Vec<Vec<(usize, u32)>>,
     /// How many of them are observed, by row; these come first.
     pub observed: Vec<usize>,
+    /// What `encode(…)` says instead; `elements` are then empty.
+    pub encode: Option<Encode>,
 }
 
 impl RowInput {
     /// Smallest and largest number of elements of a row.
     pub fn sizes(&self) -> (usize, usize) {
+        if let Some(e) = &self.encode {
+            return (e.width(), e.width());
+        }
         let sizes = || self.elements.iter().map(|e| e.len());
         (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0))
     }
 
     /// The numbers of a row.
     pub fn values(&self, post: &Posterior, row: usize) -> Vec<f64> {
+        if let Some(e) = &self.encode {
+            return e.row(row).to_vec();
+        }
         self.elements[row].iter().map(|(d, e)| post.data[*d].values[*e as usize]).collect()
     }
 
-    /// Their names: `y[2,3]`.
+    /// Their names: `y[2,3]`, or the expressions of `encode(…)`.
     pub fn names(&self, post: &Posterior, row: usize) -> Vec<String> {
+        if let Some(e) = &self.encode {
+            return e.names.clone();
+        }
         let name = |(d, e): &(usize, u32)| element(&post.data[*d].name, &post.data[*d].dims, *e as usize);
         self.elements[row].iter().map(name).collect()
     }
 }
 
 /// Row of each element of data: one, or [`SEVERAL`].
-type Readers = BTreeMap<(usize, u32), u32>;
+pub(super) type Readers = BTreeMap<(usize, u32), u32>;
 
 impl Posterior {
-    /// The input of each row of a separable plate, for encoders.
+    /// The input of each row of a separable plate, for encoders: what its `encode(…)` says, else what informs the row.
     ///
     /// Data that the model reads at top level, outside plates and loops, are nobody's alone unless they are observed;
     /// data used only within an index or a range are left out, a `let` of an index counts as reading.
     pub fn row_input(&self, plate: &Plate, assigned: &Assignment) -> RowInput {
+        if let Some(encode) = &plate.encode {
+            let (elements, observed) = (vec![vec![]; plate.rows], vec![0; plate.rows]);
+            return RowInput { kind: InputKind::Vector, elements, observed, encode: Some(encode.clone()) };
+        }
+        let (observed, read, mut kind) = self.informed(plate, assigned);
+        let mut elements = vec![vec![]; plate.rows];
+        fill(&mut elements, &observed, &Readers::new());
+        let counts: Vec<usize> = elements.iter().map(|e| e.len()).collect();
+        fill(&mut elements, &read, &observed);
+        if kind == InputKind::Vector && elements.iter().any(|e| e.len() != elements[0].len()) {
+            kind = InputKind::Set;
+        }
+        RowInput { kind, elements, observed: counts, encode: None }
+    }
+
+    /// Rows that observe and that read each element of data, and how the elements of a row belong together.
+    pub(super) fn informed(&self, plate: &Plate, assigned: &Assignment) -> (Readers, Readers, InputKind) {
         let (mut observed, mut read): (Readers, Readers) = Default::default();
         let mut kind = InputKind::Vector;
         for u in &self.uses {
@@ -74,14 +103,7 @@ impl Posterior {
                 kind = self.wider(plate, u.base, kind);
             }
         }
-        let mut elements = vec![vec![]; plate.rows];
-        fill(&mut elements, &observed, &Readers::new());
-        let counts: Vec<usize> = elements.iter().map(|e| e.len()).collect();
-        fill(&mut elements, &read, &observed);
-        if kind == InputKind::Vector && elements.iter().any(|e| e.len() != elements[0].len()) {
-            kind = InputKind::Set;
-        }
-        RowInput { kind, elements, observed: counts }
+        (observed, read, kind)
     }
 
     /// The row that reads each element of a use.

@@ -13,6 +13,9 @@
 //!
 //! Jacobians of the transforms included.
 
+mod chain;
+pub mod choose;
+pub mod encode;
 pub mod input;
 pub mod labels;
 mod layout;

@@ -10,11 +10,11 @@ use std::f64::consts::PI;
 
 use super::degree::degrees;
 use super::target::{Group, Part};
-use crate::guide::amortized::Amortized;
 use crate::graph::batch::batch;
 use crate::graph::prune::prune;
 use crate::graph::reverse::grad;
 use crate::graph::{Fold, Graph, Shape, Spread, Var};
+use crate::guide::amortized::Amortized;
 use crate::vi::objective::{Estimator, Objective};
 
 /// What gives the base and context of a row's flow.

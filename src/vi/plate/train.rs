@@ -82,7 +82,9 @@ pub enum TrainError {
     #[error("there is no row to train on; give data with rows, or hold fewer of them out (--heldout)")]
     NoRows,
     /// The state to go on from is of another training.
-    #[error("the stored training has {found} parameters, this one {wanted}; go on with its own settings, or start anew")]
+    #[error(
+        "the stored training has {found} parameters, this one {wanted}; go on with its own settings, or start anew"
+    )]
     Other {
         /// Parameters of the state.
         found: usize,
