@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::code::{Base, Cycle, Loc, Micro, Name, Step};
 use super::emit::Emitter;
 use super::kernels::arith::{self, Extent};
-use super::kernels::{Kernel, dataset, fold, function, moves};
+use super::kernels::{Kernel, Target, dataset, fold, function, moves};
 use super::lir::{Map, Op, V};
 use super::reading::{Kind, Reading, is_arithmetic, map_kernel, name};
 use super::schedule::{Domain, flows};
@@ -142,11 +142,11 @@ impl Emitter<'_> {
             match total {
                 Total::One(v, acc) => {
                     let d = self.dest(v);
-                    self.push(fold::sum(self.isa), d, [acc; 3], fold::ACCUMULATOR);
+                    self.push(fold::finish(self.target), d, [acc; 3], 0);
                 }
                 Total::Columns(v, acc, columns) => {
                     let d = self.dest(v);
-                    self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+                    self.push(dataset::finish(self.target), d, [acc; 3], columns);
                 }
             }
         }
@@ -206,7 +206,7 @@ impl Emitter<'_> {
                 let table = self.code.table(index).stepping(f.elements as isize);
                 let source = self.value(node.args[0]);
                 let d = self.fused_dest(f, v);
-                let kernel = moves::gather_kernel(f.lanes, moves::is_regular(index));
+                let kernel = moves::gather_kernel(self.target, f.lanes, moves::is_regular(index));
                 f.plain(kernel, d, [source, table, source]);
             }
             Op::Sum => {
@@ -228,13 +228,13 @@ impl Emitter<'_> {
     }
 
     fn fused_arithmetic(&mut self, f: &mut Fused, map: Map, reading: Reading, d: Loc, operands: [Loc; 3]) {
-        let (isa, lanes) = (self.isa, f.lanes);
+        let (target, lanes) = (self.target, f.lanes);
         f.op(
             |e| {
                 let (extent, count) = reading.count(e, lanes);
                 // A remainder of one double is a vector all the same.
                 let extent = if extent == Extent::One { Extent::Many } else { extent };
-                (map_kernel(map, isa, extent, reading.scalars), count)
+                (map_kernel(map, target, extent, reading.scalars), count)
             },
             d,
             operands,
@@ -244,11 +244,11 @@ impl Emitter<'_> {
     fn fused_copy(&mut self, f: &mut Fused, d: Loc, from: Loc, kind: Kind) {
         let mut reading = Reading::default();
         reading.add(0, kind);
-        let (isa, lanes) = (self.isa, f.lanes);
+        let (target, lanes) = (self.target, f.lanes);
         f.op(
             |e| {
                 let (extent, count) = reading.count(e, lanes);
-                (arith::copy(isa, extent, reading.scalars), count)
+                (arith::copy(target, extent, reading.scalars), count)
             },
             d,
             [from; 3],
@@ -278,7 +278,7 @@ impl Emitter<'_> {
             return self.fused_arithmetic(f, map, reading, d, operands);
         };
         operands[2] = self.fused_dest(f, second);
-        f.plain(function::softplus_sigmoid(self.isa), d, operands);
+        f.plain(function::softplus_sigmoid(self.target), d, operands);
         f.read(args[0]);
         self.done[second.at()] = true;
     }
@@ -332,22 +332,17 @@ impl Emitter<'_> {
     }
 
     /// Adds terms to an accumulator: with lanes the result itself, else one that is summed after the loop.
-    fn fused_sum(
-        &mut self,
-        f: &mut Fused,
-        v: V,
-        (x, y): (Loc, Loc),
-        [terms, rows]: [fn(crate::base::simd::Isa) -> Kernel; 2],
-    ) {
+    fn fused_sum(&mut self, f: &mut Fused, v: V, (x, y): (Loc, Loc), [terms, rows]: [fn(Target) -> Kernel; 2]) {
         if f.lanes == 1 {
-            let acc = self.code.buffer(fold::ACCUMULATOR);
-            self.zero(acc, fold::ACCUMULATOR);
+            let slots = fold::accumulator(self.target);
+            let acc = self.code.buffer(slots);
+            self.zero(acc, slots);
             f.sums.push(Total::One(v, acc));
-            f.plain(terms(self.isa), acc, [x, y, x]);
+            f.plain(terms(self.target), acc, [x, y, x]);
         } else {
             let acc = self.dest(v);
             self.zero(acc, f.lanes);
-            let (kernel, lanes) = (rows(self.isa), f.lanes);
+            let (kernel, lanes) = (rows(self.target), f.lanes);
             f.op(|e| (kernel, arith::rows(e, lanes, 0)), acc, [x, y, x]);
         }
     }
@@ -372,7 +367,7 @@ impl Emitter<'_> {
             _ => {
                 debug_assert_eq!(kind, Kind::Vector, "deposits have their sources' lanes");
                 let table = self.code.table(index).stepping(f.elements as isize);
-                let kernel = moves::scatter_kernel(f.lanes, moves::is_regular(index));
+                let kernel = moves::scatter_kernel(self.target, f.lanes, moves::is_regular(index));
                 f.plain(kernel, to, [from, table, from]);
             }
         }

@@ -128,7 +128,7 @@ impl Emitter<'_> {
             })
             .collect();
         let results: Vec<Loc> = carries.iter().map(|c| c.next).chain(ys.iter().flatten().copied()).collect();
-        let mut inner = Emitter::new(&lir, self.lanes, self.isa, self.code);
+        let mut inner = Emitter::new(&lir, self.lanes, self.target, self.code);
         inner.sink = Some(Cycle { trips: scan.len, ops: vec![], inner: vec![], label: String::new() });
         inner.steps(&places, &results, wide);
         for c in carries.iter().filter(|c| !c.rows) {
@@ -217,7 +217,7 @@ impl Emitter<'_> {
             return false;
         };
         let c = self.code.params(&[scan.len, carry.count, da, db, scan.reverse as usize]);
-        self.push(recur::linear(self.isa), carry.first, [a, b, c], 0);
+        self.push(recur::linear(self.target), carry.first, [a, b, c], 0);
         true
     }
 }
