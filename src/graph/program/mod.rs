@@ -18,8 +18,10 @@ mod product;
 mod reading;
 mod report;
 mod run;
+mod runs;
 mod scan;
 mod schedule;
+mod tiles;
 
 use code::Code;
 use emit::Emitter;
@@ -100,7 +102,7 @@ impl<T: Real> Program<T> {
         assert!(lanes == 1 || !T::SINGLE, "a program in single precision has one lane, not {lanes}");
         let target = Target { isa: options.isa, single: T::SINGLE };
         let (hoisted, wanted) = hoist(g, outputs);
-        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes));
+        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes, T::SINGLE));
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
         let compile = |own: usize, lir: &Lir| {
             let groups = schedule::schedule(lir, own, lower::SMALL);

@@ -68,7 +68,7 @@ fn gather_sums(lir: &mut Lir) {
 }
 
 /// Positions that a deposit touches: from the first to behind the last.
-fn range(index: &Index) -> (usize, usize) {
+pub(super) fn range(index: &Index) -> (usize, usize) {
     let n = index.len();
     let end = |last: usize| (0, last + 1);
     match index {

@@ -14,6 +14,7 @@ mod lu;
 pub(super) mod matmul;
 pub(super) mod moves;
 pub(super) mod recur;
+pub(super) mod rows;
 mod simd;
 mod single;
 pub(super) mod square;

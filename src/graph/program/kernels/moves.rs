@@ -109,6 +109,15 @@ unsafe fn scatter_one<T: Number>(d: *mut f64, a: *const f64, b: *const f64, _: *
     }
 }
 
+/// `d[index[i]] += a[i]` in single precision, for doubles at `d`; the table at `b`.
+pub(in super::super) unsafe fn scatter_to_doubles(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (a, index) = (a.cast::<f32>(), b.cast::<u32>());
+    for i in 0..n {
+        // SAFETY: the plan checked the table against the target; n entries and numbers are valid.
+        unsafe { *d.add(*index.add(i) as usize) += f64::from(*a.add(i)) };
+    }
+}
+
 /// `d[e * L + l] = a[e]`
 unsafe fn expand<T: Number, const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
     let (d, a) = (d.cast::<T>(), a.cast::<T>());
