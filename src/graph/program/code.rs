@@ -22,7 +22,7 @@ pub(super) enum Base {
     Table(u32),
 }
 
-/// A place: so many doubles behind a base, and `step` further in every trip of a loop.
+/// A place: so many numbers behind a base, and `step` further in every trip of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Loc {
     pub base: Base,
@@ -31,9 +31,9 @@ pub(super) struct Loc {
 }
 
 impl Loc {
-    /// The place `doubles` further.
-    pub fn plus(self, doubles: usize) -> Loc {
-        Loc { off: self.off + doubles, ..self }
+    /// The place `count` further.
+    pub fn plus(self, count: usize) -> Loc {
+        Loc { off: self.off + count, ..self }
     }
 
     /// The same place at the first trip, moving by `step`.
@@ -127,11 +127,11 @@ pub(super) enum Word {
 /// Steps in order with all they refer to.
 pub(super) struct Code {
     pub steps: Vec<Step>,
-    /// Inputs copied into the workspace before the steps: which, where to, doubles.
+    /// Inputs copied into the workspace before the steps: which, where to, how many.
     pub imports: Vec<(usize, Loc, usize)>,
-    /// Outputs copied from the workspace after the steps: which, where from, doubles.
+    /// Outputs copied from the workspace after the steps: which, where from, how many.
     pub exports: Vec<(usize, Loc, usize)>,
-    /// Doubles in each buffer.
+    /// Numbers in each buffer.
     pub buffers: Vec<usize>,
     pub pool: Vec<Word>,
     /// Numbers of a vector: small data is padded to whole ones.
@@ -147,7 +147,7 @@ pub(super) struct Code {
     params: HashMap<Vec<usize>, usize>,
 }
 
-/// Data up to this many doubles is copied into the workspace, and so much in all.
+/// Data up to this many numbers is copied into the workspace, and so much in all.
 const POOLED: (usize, usize) = (256, 4096);
 
 impl Code {
@@ -171,8 +171,8 @@ impl Code {
     }
 
     /// A new buffer.
-    pub fn buffer(&mut self, doubles: usize) -> Loc {
-        self.buffers.push(doubles);
+    pub fn buffer(&mut self, count: usize) -> Loc {
+        self.buffers.push(count);
         fixed(Base::Buffer(self.buffers.len() as u32 - 1))
     }
 

@@ -34,9 +34,9 @@ pub(super) struct Emitter<'a> {
     spread_out: HashMap<(V, usize), Loc>,
 }
 
-/// Inputs up to this many doubles are copied to the workspace at the start.
+/// Inputs up to this many numbers are copied to the workspace at the start.
 const IMPORTED: usize = 256;
-/// Outputs above this many doubles are computed where the caller wants them.
+/// Outputs above this many numbers are computed where the caller wants them.
 const DIRECT: usize = 256;
 
 impl<'a> Emitter<'a> {
@@ -108,7 +108,7 @@ impl<'a> Emitter<'a> {
         if self.lir.node(v).wide { self.lanes } else { 1 }
     }
 
-    /// Doubles of a value.
+    /// Numbers of a value.
     pub fn count(&self, v: V) -> usize {
         self.lir.node(v).n * self.width(v)
     }
@@ -233,7 +233,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The place of `a` with all doubles of an operation on `n` elements.
+    /// The place of `a` with all numbers of an operation on `n` elements.
     pub fn full(&mut self, a: V, n: usize, wide: bool) -> Loc {
         let at = self.value(a);
         let lanes = if wide { self.lanes } else { 1 };

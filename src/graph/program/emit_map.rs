@@ -73,7 +73,7 @@ impl Emitter<'_> {
         })
     }
 
-    /// Doubles to compute for `v`: up to whole vectors where nothing else is behind it.
+    /// Numbers to compute for `v`: up to whole vectors where nothing else is behind it.
     pub fn padded(&self, v: V, operands: &[Loc]) -> usize {
         let count = self.count(v);
         let inside = |l: &Loc| matches!(l.base, Base::Buffer(_) | Base::Pool);

@@ -11,7 +11,7 @@ use super::reading::{Kind, Reading, is_arithmetic, map_kernel, name};
 use super::runs::{AllRuns, Runs};
 use super::schedule::{Domain, flows};
 
-/// Doubles of all tiles of a loop: half of a first-level cache.
+/// Doubles of all tiles of a loop, or twice as many numbers of single precision: half of a first-level cache.
 const FILE: usize = 2048;
 /// Doubles of one tile: at least, and at most without and with lanes.
 const WIDTHS: (usize, usize, usize) = (64, 256, 512);
@@ -114,7 +114,7 @@ impl Fused {
         });
     }
 
-    /// Adds an operation whose count is the number of doubles.
+    /// Adds an operation whose count is that of all numbers.
     pub fn plain(&mut self, kernel: Kernel, d: Loc, operands: [Loc; 3]) {
         let lanes = self.lanes;
         self.op(|e| (kernel, e * lanes), d, operands);

@@ -60,12 +60,12 @@ struct Slot {
 }
 
 impl Slot {
-    /// Doubles for `n` particles.
+    /// Numbers for `n` particles.
     fn size(&self, n: usize) -> usize {
         self.count * if self.wide { n } else { 1 }
     }
 
-    /// Doubles among the arguments of a group of particles.
+    /// Numbers among the arguments of a group of particles.
     fn in_group<T>(&self, particles: usize) -> usize {
         if self.wide { (self.count * particles).next_multiple_of(line::<T>()) } else { 0 }
     }
@@ -85,7 +85,7 @@ pub struct Program<T: Real = f64> {
     own: usize,
     inputs: Vec<Slot>,
     outputs: Vec<Slot>,
-    /// Doubles of the pointers to arguments, and of the arguments of one group of particles.
+    /// Numbers in the room of the pointers to arguments, and of the arguments of one group of particles.
     tables: usize,
     group: usize,
 }
@@ -102,7 +102,7 @@ impl<T: Real> Program<T> {
         assert!(lanes == 1 || !T::SINGLE, "a program in single precision has one lane, not {lanes}");
         let target = Target { isa: options.isa, single: T::SINGLE };
         let (hoisted, wanted) = hoist(g, outputs);
-        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes, T::SINGLE));
+        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes, T::SINGLE), T::SINGLE);
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
         let compile = |own: usize, lir: &Lir| {
             let groups = schedule::schedule(lir, own, lower::SMALL);

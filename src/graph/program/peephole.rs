@@ -6,9 +6,9 @@ use super::lir::{Lir, Map, Op, V};
 use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
-/// All rewrites, in order.
-pub(super) fn rewrite(mut lir: Lir) -> Lir {
-    algebra::simplify(&mut lir);
+/// All rewrites, in order; `single` says for which precision.
+pub(super) fn rewrite(mut lir: Lir, single: bool) -> Lir {
+    algebra::simplify(&mut lir, single);
     gather_sums(&mut lir);
     join::join(&mut lir);
     let mut lir = lir.prune();

@@ -36,20 +36,20 @@ pub(super) fn name(op: &Op) -> Name {
 /// How an operation reads an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// All doubles, one after another.
+    /// All numbers, one after another.
     Vector,
     /// The same lanes for every element.
     Row,
-    /// One double for every element, for all lanes.
+    /// One number for every element, for all lanes.
     Moving,
-    /// One double.
+    /// One number.
     Fixed,
 }
 
 /// How an operation reads all its operands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
-    /// Operands read as one double at a time.
+    /// Operands read as one number at a time.
     pub scalars: arith::Scalars,
     /// Operands that go on from element to element.
     pub moving: arith::Scalars,
@@ -65,7 +65,7 @@ impl Reading {
         self.by_rows |= matches!(kind, Kind::Row | Kind::Moving);
     }
 
-    /// Extent and count of a call on `n` elements of `lanes` doubles.
+    /// Extent and count of a call on `n` elements of `lanes` numbers.
     pub fn count(&self, n: usize, lanes: usize) -> (Extent, usize) {
         if self.by_rows { (Extent::Rows, arith::rows(n, lanes, self.moving)) } else { (extent(n * lanes), n * lanes) }
     }

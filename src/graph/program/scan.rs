@@ -115,7 +115,7 @@ impl Emitter<'_> {
             scan.next.iter().copied().chain(scan.ys.iter().zip(ys).filter(|y| y.1.is_some()).map(|y| *y.0)).collect();
         let spread = self.body_spread(args, wide, carries.len());
         let lir = lower::lower_body(&scan.body, &wanted, &spread, self.target.single);
-        let lir = peephole::rewrite(lir);
+        let lir = peephole::rewrite(lir, self.target.single);
         let places: Vec<Loc> = (0..args.len())
             .map(|k| match k.checked_sub(carries.len()) {
                 None => carries[k].now,
@@ -196,7 +196,7 @@ impl Emitter<'_> {
         }
         let spread = self.body_spread(args, wide, 1);
         let lir = lower::lower_body(&scan.body, &scan.next, &spread, self.target.single);
-        let lir = peephole::rewrite(lir);
+        let lir = peephole::rewrite(lir, self.target.single);
         let Some((factor, term)) = recurrence(&lir) else {
             return false;
         };

@@ -21,7 +21,7 @@ const EXP: [f32; 5] = [0.5, 0.166_665_76, 0.041_666_374, 0.008_363_18, 0.001_394
 /// `(log(1 + f) - f + f²/2) / f³` for `1 + f` in `[sqrt(1/2), sqrt 2]`, error of the logarithm below `2^-27`.
 const LOG: [f32; 9] = [
     0.333_333_3,
-    -0.249_999_81,
+    -0.249_999_8,
     0.200_006_89,
     -0.166_691_48,
     0.142_511_26,
@@ -32,7 +32,7 @@ const LOG: [f32; 9] = [
 ];
 
 /// `(2 atanh(s)/s - 2) / s²` in powers of `s²` for `|s| <= 1/3`, relative error of `atanh` below `2^-31`.
-const ATANH: [f32; 5] = [0.666_666_7, 0.399_996_97, 0.285_928_1, 0.217_000_42, 0.232_537_81];
+const ATANH: [f32; 5] = [0.666_666_7, 0.399_996_97, 0.285_928_1, 0.217_000_42, 0.232_537_8];
 
 /// Below this `e^x` has no full precision any more.
 const FLAT: f32 = -87.336;
