@@ -494,7 +494,7 @@ fn main() {
             let options = Options { lanes, isa: Isa::detect() };
             if lanes == 1 && only.is_none() {
                 let t = time(|| {
-                    black_box(Program::compile(&g, &out, &options));
+                    black_box(Program::<f64>::compile(&g, &out, &options));
                 });
                 line += &format!("| {:10.1} ", t / 1e3);
             }

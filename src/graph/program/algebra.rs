@@ -7,8 +7,8 @@ use super::lir::{Lir, Map, Node, Op, Product, V};
 use crate::graph::op::{Binary, Fold, Unary};
 use crate::graph::shape::Index;
 
-/// All rewrites.
-pub(super) fn simplify(lir: &mut Lir) {
+/// All rewrites; `single` says for which precision.
+pub(super) fn simplify(lir: &mut Lir, single: bool) {
     let uses = lir.uses();
     let mut out = Lir::default();
     let mut place: Vec<V> = Vec::with_capacity(lir.nodes.len());
@@ -21,7 +21,7 @@ pub(super) fn simplify(lir: &mut Lir) {
         let once = |v: V| readers.get(v.at()) == Some(&1);
         match &node.op {
             Op::Map(Map::Binary(Binary::Div)) => {
-                if let Some(r) = reciprocal(&mut out, node.args[1]) {
+                if let Some(r) = reciprocal(&mut out, node.args[1], single) {
                     node.op = Op::Map(Map::Binary(Binary::Mul));
                     node.args[1] = r;
                 }
@@ -59,12 +59,13 @@ pub(super) fn simplify(lir: &mut Lir) {
 }
 
 /// The inverses of data that have some.
-fn reciprocal(out: &mut Lir, v: V) -> Option<V> {
+fn reciprocal(out: &mut Lir, v: V, single: bool) -> Option<V> {
     let Op::Const(c) = &out.node(v).op else {
         return None;
     };
     let inverse: Vec<f64> = c.iter().map(|x| 1.0 / x).collect();
-    if !inverse.iter().all(|x| x.is_normal()) {
+    let normal = |x: &f64| x.is_normal() && (!single || (*x as f32).is_normal());
+    if !inverse.iter().all(normal) {
         return None;
     }
     let n = inverse.len();

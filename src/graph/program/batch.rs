@@ -1,31 +1,39 @@
 //! Runs of a program on any number of particles: the code sees groups of its own width.
 
-use super::link::LINE;
+use super::link::{line, room};
+use super::number::Real;
 use super::run::{Run, copy};
 use super::{Program, Slot};
 
 /// What a run works on, at one place in the workspace.
-struct Frame {
+struct Frame<T> {
     /// Pointers to the arguments: inputs, then outputs.
-    arguments: Pointers,
+    arguments: Pointers<T>,
     /// Pointers to the particles of one group.
-    group: Pointers,
+    group: Pointers<T>,
     /// Room for these, input by input, then output by output.
-    room: *mut f64,
+    room: *mut T,
     /// The workspace of the code.
-    ws: *mut f64,
+    ws: *mut T,
 }
 
-#[derive(Clone, Copy)]
-struct Pointers {
-    inputs: *mut *const f64,
-    outputs: *mut *mut f64,
+struct Pointers<T> {
+    inputs: *mut *const T,
+    outputs: *mut *mut T,
 }
 
-impl Program {
-    /// Doubles of workspace that a run needs, on any number of particles.
+impl<T> Clone for Pointers<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Pointers<T> {}
+
+impl<T: Real> Program<T> {
+    /// Numbers of workspace that a run needs, on any number of particles.
     pub fn scratch(&self) -> usize {
-        LINE + 2 * self.tables + self.group + self.code.scratch
+        line::<T>() + 2 * self.tables + self.group + self.code.scratch
     }
 
     /// Computes the outputs for [`Program::lanes`] particles. A value that differs by particle is stored
@@ -34,7 +42,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn run(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
+    pub fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]], ws: &mut [T]) {
         self.run_many(self.lanes, inputs, outputs, ws);
     }
 
@@ -43,7 +51,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn run_many(&self, n: usize, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) {
+    pub fn run_many(&self, n: usize, inputs: &[&[T]], outputs: &mut [&mut [T]], ws: &mut [T]) {
         let mut right = inputs.len() == self.inputs.len() && outputs.len() == self.outputs.len();
         for (x, s) in inputs.iter().zip(&self.inputs) {
             right &= x.len() == s.size(n);
@@ -69,7 +77,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn run_flat(&self, n: usize, x: &[f64], first: &mut [f64], rest: &mut [f64], ws: &mut [f64]) {
+    pub fn run_flat(&self, n: usize, x: &[T], first: &mut [T], rest: &mut [T], ws: &mut [T]) {
         let total = |slots: &[Slot]| slots.iter().map(|s| s.size(n)).sum::<usize>();
         let right = self.outputs.first().is_some_and(|s| first.len() == s.size(n))
             && x.len() == total(&self.inputs)
@@ -96,15 +104,16 @@ impl Program {
     ///
     /// # Panics
     /// Where a size is wrong.
-    fn frame(&self, right: bool, ws: &mut [f64]) -> Frame {
+    fn frame(&self, right: bool, ws: &mut [T]) -> Frame<T> {
         assert!(right, "sizes of the arguments of a program");
         assert!(ws.len() >= self.scratch(), "size of the workspace of a program");
-        // Doubles up to the next cache line.
-        let start = (ws.as_ptr().addr() / size_of::<f64>()).wrapping_neg() % LINE;
-        // SAFETY: `scratch` counts all of this; doubles and pointers have the same size and alignment.
+        // Numbers up to the next cache line.
+        let start = (ws.as_ptr().addr() / size_of::<T>()).wrapping_neg() % line::<T>();
+        // SAFETY: `scratch` counts all of this; the tables of pointers begin at cache lines.
         unsafe {
             let ws = ws.as_mut_ptr().add(start);
-            let pointers = |at: *mut f64| Pointers { inputs: at.cast(), outputs: at.add(self.inputs.len()).cast() };
+            let pointers =
+                |at: *mut T| Pointers { inputs: at.cast(), outputs: at.add(room::<T>(self.inputs.len())).cast() };
             Frame {
                 arguments: pointers(ws),
                 group: pointers(ws.add(self.tables)),
@@ -119,7 +128,7 @@ impl Program {
     /// # Safety
     /// The arguments of the frame have the sizes for `n` particles.
     #[inline(always)]
-    unsafe fn drive(&self, n: usize, frame: &Frame) {
+    unsafe fn drive(&self, n: usize, frame: &Frame<T>) {
         // SAFETY: the caller's contract.
         unsafe {
             if n == self.own {
@@ -135,7 +144,7 @@ impl Program {
     /// # Safety
     /// As for [`Program::drive`].
     #[inline(never)]
-    unsafe fn in_groups(&self, n: usize, frame: &Frame) {
+    unsafe fn in_groups(&self, n: usize, frame: &Frame<T>) {
         // SAFETY: the room is large enough for each value with lanes; `first` is a particle.
         unsafe {
             self.point_to_group(frame);
@@ -150,7 +159,7 @@ impl Program {
     /// # Safety
     /// The pointers are valid for the sizes of the code's arguments.
     #[inline(always)]
-    unsafe fn start(&self, p: Pointers, frame: &Frame) -> Run<'_> {
+    unsafe fn start(&self, p: Pointers<T>, frame: &Frame<T>) -> Run<'_, T> {
         // SAFETY: the caller's contract; the frame has the code's workspace at a cache line.
         unsafe { Run::start(&self.code, p.inputs, p.outputs, frame.ws) }
     }
@@ -159,7 +168,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub(super) fn prepare(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Run<'_> {
+    pub(super) fn prepare(&self, inputs: &[&[T]], outputs: &mut [&mut [T]], ws: &mut [T]) -> Run<'_, T> {
         self.run_many(self.own, inputs, outputs, ws);
         let frame = self.frame(true, ws);
         // SAFETY: the run has checked the sizes and left the pointers.
@@ -170,18 +179,18 @@ impl Program {
     ///
     /// # Safety
     /// The frame is this program's.
-    unsafe fn point_to_group(&self, frame: &Frame) {
+    unsafe fn point_to_group(&self, frame: &Frame<T>) {
         let (from, to) = (frame.arguments, frame.group);
         let mut at = frame.room;
         // SAFETY: there is room for all of them.
         unsafe {
             for (k, s) in self.inputs.iter().enumerate() {
                 *to.inputs.add(k) = if s.wide { at } else { *from.inputs.add(k) };
-                at = at.add(s.in_group(self.own));
+                at = at.add(s.in_group::<T>(self.own));
             }
             for (k, s) in self.outputs.iter().enumerate() {
                 *to.outputs.add(k) = if s.wide { at } else { *from.outputs.add(k) };
-                at = at.add(s.in_group(self.own));
+                at = at.add(s.in_group::<T>(self.own));
             }
         }
     }
@@ -190,7 +199,7 @@ impl Program {
     ///
     /// # Safety
     /// The sizes are right, `first < n`.
-    unsafe fn read(&self, frame: &Frame, first: usize, n: usize) {
+    unsafe fn read(&self, frame: &Frame<T>, first: usize, n: usize) {
         let some = self.own.min(n - first);
         for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| s.wide) {
             for j in 0..s.count {
@@ -211,7 +220,7 @@ impl Program {
     ///
     /// # Safety
     /// As for [`Program::read`].
-    unsafe fn write(&self, frame: &Frame, first: usize, n: usize) {
+    unsafe fn write(&self, frame: &Frame<T>, first: usize, n: usize) {
         let some = self.own.min(n - first);
         for (k, s) in self.outputs.iter().enumerate().filter(|(_, s)| s.wide) {
             for j in 0..s.count {

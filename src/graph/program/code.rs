@@ -22,7 +22,7 @@ pub(super) enum Base {
     Table(u32),
 }
 
-/// A place: so many doubles behind a base, and `step` further in every trip of a loop.
+/// A place: so many numbers behind a base, and `step` further in every trip of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Loc {
     pub base: Base,
@@ -31,9 +31,9 @@ pub(super) struct Loc {
 }
 
 impl Loc {
-    /// The place `doubles` further.
-    pub fn plus(self, doubles: usize) -> Loc {
-        Loc { off: self.off + doubles, ..self }
+    /// The place `count` further.
+    pub fn plus(self, count: usize) -> Loc {
+        Loc { off: self.off + count, ..self }
     }
 
     /// The same place at the first trip, moving by `step`.
@@ -116,17 +116,26 @@ enum TableKey {
     Rule(Index),
 }
 
+/// What the pool holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Word {
+    Number(f64),
+    /// A parameter of a kernel.
+    Param(usize),
+}
+
 /// Steps in order with all they refer to.
-#[derive(Default)]
 pub(super) struct Code {
     pub steps: Vec<Step>,
-    /// Inputs copied into the workspace before the steps: which, where to, doubles.
+    /// Inputs copied into the workspace before the steps: which, where to, how many.
     pub imports: Vec<(usize, Loc, usize)>,
-    /// Outputs copied from the workspace after the steps: which, where from, doubles.
+    /// Outputs copied from the workspace after the steps: which, where from, how many.
     pub exports: Vec<(usize, Loc, usize)>,
-    /// Doubles in each buffer.
+    /// Numbers in each buffer.
     pub buffers: Vec<usize>,
-    pub pool: Vec<f64>,
+    pub pool: Vec<Word>,
+    /// Numbers of a vector: small data is padded to whole ones.
+    vector: usize,
     pub data: Vec<Arc<[f64]>>,
     pub tables: Vec<Arc<[u32]>>,
     /// Data matrices in tiles, by their address and the rows of a tile.
@@ -138,13 +147,32 @@ pub(super) struct Code {
     params: HashMap<Vec<usize>, usize>,
 }
 
-/// Data up to this many doubles is copied into the workspace, and so much in all.
+/// Data up to this many numbers is copied into the workspace, and so much in all.
 const POOLED: (usize, usize) = (256, 4096);
 
 impl Code {
+    /// No code, for vectors of so many numbers.
+    pub fn new(vector: usize) -> Code {
+        Code {
+            steps: vec![],
+            imports: vec![],
+            exports: vec![],
+            buffers: vec![],
+            pool: vec![],
+            vector,
+            data: vec![],
+            tables: vec![],
+            packed: HashMap::new(),
+            pinned: vec![],
+            known_tables: HashMap::new(),
+            scalars: HashMap::new(),
+            params: HashMap::new(),
+        }
+    }
+
     /// A new buffer.
-    pub fn buffer(&mut self, doubles: usize) -> Loc {
-        self.buffers.push(doubles);
+    pub fn buffer(&mut self, count: usize) -> Loc {
+        self.buffers.push(count);
         fixed(Base::Buffer(self.buffers.len() as u32 - 1))
     }
 
@@ -153,18 +181,18 @@ impl Code {
         if x.len() == 1 {
             let bits = x[0].to_bits();
             let off = *self.scalars.entry(bits).or_insert_with(|| {
-                self.pool.push(x[0]);
+                self.pool.push(Word::Number(x[0]));
                 self.pool.len() - 1
             });
             return fixed(Base::Pool).plus(off);
         }
         if x.len() <= POOLED.0 && self.pool.len() + x.len() <= POOLED.1 {
             // Whole vectors may be read behind the end.
-            let start = self.pool.len().next_multiple_of(4);
-            self.pool.resize(start, 0.0);
-            self.pool.extend_from_slice(x);
-            let end = self.pool.len().next_multiple_of(4);
-            self.pool.resize(end, 0.0);
+            let start = self.pool.len().next_multiple_of(self.vector);
+            self.pool.resize(start, Word::Number(0.0));
+            self.pool.extend(x.iter().map(|x| Word::Number(*x)));
+            let end = self.pool.len().next_multiple_of(self.vector);
+            self.pool.resize(end, Word::Number(0.0));
             return fixed(Base::Pool).plus(start);
         }
         self.large(x.clone())
@@ -176,11 +204,11 @@ impl Code {
         fixed(Base::Data(self.data.len() as u32 - 1))
     }
 
-    /// Numbers for a kernel, as bits of doubles.
+    /// Parameters of a kernel.
     pub fn params(&mut self, x: &[usize]) -> Loc {
         let pool = &mut self.pool;
         let off = *self.params.entry(x.to_vec()).or_insert_with(|| {
-            pool.extend(x.iter().map(|&k| f64::from_bits(k as u64)));
+            pool.extend(x.iter().map(|&k| Word::Param(k)));
             pool.len() - x.len()
         });
         fixed(Base::Pool).plus(off)

@@ -48,16 +48,16 @@ impl Emitter<'_> {
     /// The product with all rows in one call.
     pub(super) fn data_rows_at_once(&mut self, v: V, data: &Arc<[f64]>, columns: usize) {
         let n = self.lir.node(v).n;
-        let e = n.next_multiple_of(4);
+        let e = n.next_multiple_of(self.target.vector());
         let x = self.tiles_of((n, e), data, columns);
         let b = self.value(self.lir.node(v).args[0]);
         let c = self.code.params(&[columns, e]);
         let (d, lanes) = (self.dest(v), self.width(v));
         if lanes == 1 {
             let count = self.padded(v, &[x, b]);
-            self.push(dataset::rows(self.isa), d, [x, b, c], count);
+            self.push(dataset::rows(self.target), d, [x, b, c], count);
         } else {
-            self.push(dataset::rows_lanes(self.isa), d, [x, b, c], arith::rows(n, lanes, 0));
+            self.push(dataset::rows_lanes(self.target), d, [x, b, c], arith::rows(n, lanes, 0));
         }
     }
 
@@ -65,21 +65,21 @@ impl Emitter<'_> {
     pub(super) fn data_columns_at_once(&mut self, v: V, data: &Arc<[f64]>, columns: usize) {
         let source = self.lir.node(v).args[0];
         let n = self.lir.node(source).n;
-        let e = n.next_multiple_of(4);
+        let e = n.next_multiple_of(self.target.vector());
         let x = self.tiles_of((n, e), data, columns);
         let r = self.value(source);
         let c = self.code.params(&[columns, e]);
         let lanes = self.width(v);
         if lanes == 1 {
-            let acc = self.code.buffer(4 * columns);
-            self.zero(acc, 4 * columns);
-            self.push(dataset::columns(self.isa), acc, [x, r, c], n);
+            let acc = self.code.buffer(self.target.vector() * columns);
+            self.zero(acc, self.target.vector() * columns);
+            self.push(dataset::columns(self.target), acc, [x, r, c], n);
             let d = self.dest(v);
-            self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+            self.push(dataset::finish(self.target), d, [acc; 3], columns);
         } else {
             let d = self.dest(v);
             self.zero(d, lanes * columns);
-            self.push(dataset::columns_lanes(self.isa), d, [x, r, c], arith::rows(n, lanes, 0));
+            self.push(dataset::columns_lanes(self.target), d, [x, r, c], arith::rows(n, lanes, 0));
         }
     }
 
@@ -89,12 +89,12 @@ impl Emitter<'_> {
         let b = self.value(self.lir.node(v).args[0]);
         let c = self.code.params(&[columns, f.elements]);
         let d = self.fused_dest(f, v);
-        let (isa, lanes) = (self.isa, f.lanes);
+        let (target, lanes) = (self.target, f.lanes);
         if lanes == 1 {
-            f.op(|e| (dataset::rows(isa), e), d, [x, b, c]);
+            f.op(|e| (dataset::rows(target), e), d, [x, b, c]);
         } else {
             let count = |e| arith::rows(e, lanes, 0);
-            f.op(|e| (dataset::rows_lanes(isa), count(e)), d, [x, b, c]);
+            f.op(|e| (dataset::rows_lanes(target), count(e)), d, [x, b, c]);
         }
     }
 
@@ -104,17 +104,17 @@ impl Emitter<'_> {
         let source = self.lir.node(v).args[0];
         let (r, _) = self.fused_operand(f, source);
         let c = self.code.params(&[columns, f.elements]);
-        let (isa, lanes) = (self.isa, f.lanes);
+        let (target, lanes) = (self.target, f.lanes);
         if lanes == 1 {
-            let acc = self.code.buffer(4 * columns);
-            self.zero(acc, 4 * columns);
+            let acc = self.code.buffer(self.target.vector() * columns);
+            self.zero(acc, self.target.vector() * columns);
             f.sums.push(Total::Columns(v, acc, columns));
-            f.op(|e| (dataset::columns(isa), e), acc, [x, r, c]);
+            f.op(|e| (dataset::columns(target), e), acc, [x, r, c]);
         } else {
             let acc = self.dest(v);
             self.zero(acc, lanes * columns);
             let count = |e| arith::rows(e, lanes, 0);
-            f.op(|e| (dataset::columns_lanes(isa), count(e)), acc, [x, r, c]);
+            f.op(|e| (dataset::columns_lanes(target), count(e)), acc, [x, r, c]);
         }
         f.read(source);
     }

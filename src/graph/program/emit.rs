@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use super::code::{self, Base, Code, Cycle, Loc, Micro, Name, Step};
 use super::kernels::arith::extent;
-use super::kernels::{Kernel, arith, fold, moves};
+use super::kernels::{Kernel, Target, arith, fold, moves};
 use super::lir::{Lir, Map, Op, V};
 use super::reading::{Kind, map_kernel, name};
 use super::schedule::{Group, Place};
-use crate::base::simd::Isa;
 use crate::graph::op::{Binary, Fold};
 use crate::graph::shape::Index;
 
@@ -16,7 +15,7 @@ use crate::graph::shape::Index;
 pub(super) struct Emitter<'a> {
     pub lir: &'a Lir,
     pub lanes: usize,
-    pub isa: Isa,
+    pub target: Target,
     pub code: &'a mut Code,
     /// Where operations go instead of the program's steps: the body of a loop.
     pub sink: Option<Cycle>,
@@ -35,13 +34,13 @@ pub(super) struct Emitter<'a> {
     spread_out: HashMap<(V, usize), Loc>,
 }
 
-/// Inputs up to this many doubles are copied to the workspace at the start.
+/// Inputs up to this many numbers are copied to the workspace at the start.
 const IMPORTED: usize = 256;
-/// Outputs above this many doubles are computed where the caller wants them.
+/// Outputs above this many numbers are computed where the caller wants them.
 const DIRECT: usize = 256;
 
 impl<'a> Emitter<'a> {
-    pub fn new(lir: &'a Lir, lanes: usize, isa: Isa, code: &'a mut Code) -> Self {
+    pub fn new(lir: &'a Lir, lanes: usize, target: Target, code: &'a mut Code) -> Self {
         let n = lir.nodes.len();
         let mut readers: Vec<Vec<V>> = vec![vec![]; n];
         for (i, node) in lir.nodes.iter().enumerate() {
@@ -52,7 +51,7 @@ impl<'a> Emitter<'a> {
         Emitter {
             lir,
             lanes,
-            isa,
+            target,
             code,
             sink: None,
             expected: vec![],
@@ -109,7 +108,7 @@ impl<'a> Emitter<'a> {
         if self.lir.node(v).wide { self.lanes } else { 1 }
     }
 
-    /// Doubles of a value.
+    /// Numbers of a value.
     pub fn count(&self, v: V) -> usize {
         self.lir.node(v).n * self.width(v)
     }
@@ -123,12 +122,12 @@ impl<'a> Emitter<'a> {
     }
 
     pub fn copy(&mut self, d: Loc, a: Loc, n: usize) {
-        self.push(arith::copy(self.isa, extent(n), 0), d, [a; 3], n);
+        self.push(arith::copy(self.target, extent(n), 0), d, [a; 3], n);
     }
 
     pub fn zero(&mut self, d: Loc, n: usize) {
         let zero = self.code.data(&[0.0].into());
-        self.push(arith::copy(self.isa, extent(n), 1), d, [zero; 3], n);
+        self.push(arith::copy(self.target, extent(n), 1), d, [zero; 3], n);
     }
 
     /// Where the value of `v` is.
@@ -234,7 +233,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The place of `a` with all doubles of an operation on `n` elements.
+    /// The place of `a` with all numbers of an operation on `n` elements.
     pub fn full(&mut self, a: V, n: usize, wide: bool) -> Loc {
         let at = self.value(a);
         let lanes = if wide { self.lanes } else { 1 };
@@ -242,7 +241,7 @@ impl<'a> Emitter<'a> {
             Kind::Vector => return at,
             Kind::Row => moves::repeat_kernel(lanes),
             Kind::Moving => moves::expand_kernel(lanes),
-            Kind::Fixed => arith::copy(self.isa, extent(n * lanes), 1),
+            Kind::Fixed => arith::copy(self.target, extent(n * lanes), 1),
         };
         self.spread(a, kernel, n * lanes)
     }
@@ -272,13 +271,19 @@ impl<'a> Emitter<'a> {
             Op::Fill => {
                 let (d, a) = (self.dest(v), node.args[0]);
                 let from = self.value(a);
-                let kernel = if wide { moves::repeat_kernel(self.lanes) } else { arith::copy(self.isa, extent(n), 1) };
+                let kernel =
+                    if wide { moves::repeat_kernel(self.lanes) } else { arith::copy(self.target, extent(n), 1) };
                 self.push(kernel, d, [from; 3], n * width);
             }
             Op::Gather(index) => {
                 let table = self.code.table(index);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(moves::gather_kernel(width, moves::is_regular(index)), d, [a, table, a], n * width);
+                self.push(
+                    moves::gather_kernel(self.target, width, moves::is_regular(index)),
+                    d,
+                    [a, table, a],
+                    n * width,
+                );
             }
             Op::Assemble { .. } => {
                 self.target(v);
@@ -294,12 +299,12 @@ impl<'a> Emitter<'a> {
                 let (outer, n, inner) = (*outer, *n, *inner);
                 let c = self.code.params(&[outer, n, inner * width]);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(fold::fold_kernel(*kind, self.isa), d, [a, a, c], 0);
+                self.push(fold::fold_kernel(*kind, self.target), d, [a, a, c], 0);
             }
             Op::CumSum { rows, len, reverse } => {
                 let c = self.code.params(&[*rows, *len, width, *reverse as usize]);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(fold::running_sum(self.isa), d, [a, a, c], 0);
+                self.push(fold::running_sum(self.target), d, [a, a, c], 0);
             }
             Op::MatMul(product) => self.matmul(v, *product),
             Op::Square { kind, batch, n, m } => self.square(v, *kind, (*batch, *n, *m)),
@@ -313,10 +318,10 @@ impl<'a> Emitter<'a> {
     pub fn sum(&mut self, v: V, from: Loc, count: usize) {
         let (d, width) = (self.dest(v), self.width(v));
         if width == 1 {
-            self.push(fold::sum(self.isa), d, [from; 3], count);
+            self.push(fold::sum(self.target), d, [from; 3], count);
         } else {
             let c = self.code.params(&[1, count, width]);
-            self.push(fold::fold_kernel(Fold::Sum, self.isa), d, [from, from, c], 0);
+            self.push(fold::fold_kernel(Fold::Sum, self.target), d, [from, from, c], 0);
         }
     }
 
@@ -337,7 +342,7 @@ impl<'a> Emitter<'a> {
             }
             _ => {
                 let table = self.code.table(index);
-                let kernel = moves::scatter_kernel(width, moves::is_regular(index));
+                let kernel = moves::scatter_kernel(self.target, width, moves::is_regular(index));
                 self.push(kernel, to, [from, table, from], n * width);
             }
         }
@@ -345,7 +350,7 @@ impl<'a> Emitter<'a> {
 
     pub fn add_or_copy(&mut self, d: Loc, from: Loc, count: usize, add: bool) {
         if add {
-            let kernel = map_kernel(Map::Binary(Binary::Add), self.isa, extent(count), 0);
+            let kernel = map_kernel(Map::Binary(Binary::Add), self.target, extent(count), 0);
             self.push(kernel, d, [d, from, d], count);
         } else {
             self.copy(d, from, count);

@@ -14,12 +14,12 @@ impl Emitter<'_> {
         let (a, b) = (self.value(x), self.value(y));
         if self.width(v) == 1 {
             let d = self.dest(v);
-            self.push(fold::dot(self.isa), d, [a, b, a], self.lir.node(x).n);
+            self.push(fold::dot(self.target), d, [a, b, a], self.lir.node(x).n);
             return;
         }
         let count = self.count(x);
         let product = self.code.buffer(count);
-        let mul = map_kernel(Map::Binary(Binary::Mul), self.isa, extent(count), 0);
+        let mul = map_kernel(Map::Binary(Binary::Mul), self.target, extent(count), 0);
         self.push(mul, product, [a, b, a], count);
         self.sum(v, product, self.lir.node(x).n);
     }
@@ -49,14 +49,14 @@ impl Emitter<'_> {
             self.done[second.at()] = true;
             operands[2] = self.dest(second);
             let count = self.count(v);
-            self.push(function::softplus_sigmoid(self.isa), d, operands, count);
+            self.push(function::softplus_sigmoid(self.target), d, operands, count);
             return;
         }
         let (extent, mut count) = reading.count(n, self.width(v));
         if extent == Extent::Many {
             count = self.padded(v, &operands);
         }
-        let kernel = map_kernel(map, self.isa, extent, reading.scalars);
+        let kernel = map_kernel(map, self.target, extent, reading.scalars);
         self.push(kernel, d, operands, count);
     }
 
@@ -73,10 +73,14 @@ impl Emitter<'_> {
         })
     }
 
-    /// Doubles to compute for `v`: up to whole vectors where nothing else is behind it.
+    /// Numbers to compute for `v`: up to whole vectors where nothing else is behind it.
     pub fn padded(&self, v: V, operands: &[Loc]) -> usize {
         let count = self.count(v);
         let inside = |l: &Loc| matches!(l.base, Base::Buffer(_) | Base::Pool);
-        if count > 1 && self.own[v.at()] && operands.iter().all(inside) { count.next_multiple_of(4) } else { count }
+        if count > 1 && self.own[v.at()] && operands.iter().all(inside) {
+            count.next_multiple_of(self.target.vector())
+        } else {
+            count
+        }
     }
 }

@@ -1,18 +1,17 @@
 //! Emission of a fused loop: elementwise nodes over one domain, tile by tile, in a small file of tiles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::code::{Base, Cycle, Loc, Micro, Name, Step};
 use super::emit::Emitter;
 use super::kernels::arith::{self, Extent};
-use super::kernels::{Kernel, dataset, fold, function, moves};
+use super::kernels::{Kernel, Target, dataset, fold, function, rows};
 use super::lir::{Map, Op, V};
 use super::reading::{Kind, Reading, is_arithmetic, map_kernel, name};
+use super::runs::{AllRuns, Runs};
 use super::schedule::{Domain, flows};
-use crate::graph::op::Binary;
-use crate::graph::shape::Index;
 
-/// Doubles of all tiles of a loop: half of a first-level cache.
+/// Doubles of all tiles of a loop, or twice as many numbers of single precision: half of a first-level cache.
 const FILE: usize = 2048;
 /// Doubles of one tile: at least, and at most without and with lanes.
 const WIDTHS: (usize, usize, usize) = (64, 256, 512);
@@ -24,29 +23,38 @@ pub(super) struct Fused {
     pub lanes: usize,
     /// Elements in a tile.
     pub elements: usize,
-    ops: Vec<Micro>,
+    pub ops: Vec<Micro>,
     /// What is being emitted, for people.
-    name: Name,
+    pub name: Name,
     /// Accumulators to be summed after the loop, and where to.
     pub sums: Vec<Total>,
     /// The file of tiles, its length, and the free ones.
-    file: u32,
-    tiles: usize,
-    free: Vec<usize>,
+    pub file: u32,
+    pub tiles: usize,
+    pub free: Vec<usize>,
     /// Where the tile of a node is inside the loop.
-    here: HashMap<V, Loc>,
+    pub here: HashMap<V, Loc>,
     /// Readers inside the loop that are still to come.
-    pending: HashMap<V, usize>,
+    pub pending: HashMap<V, usize>,
     /// Operands written out for the loop.
-    ready: HashMap<V, Loc>,
+    pub ready: HashMap<V, Loc>,
+    /// Nodes of the loop that are done, and arrays from outside that they read.
+    pub emitted: HashSet<V>,
+    pub sources: Vec<V>,
+    /// Buffers that a node of the loop writes over.
+    pub taken: HashSet<Base>,
+    /// Gathers and deposits that go in rows.
+    pub runs: AllRuns,
 }
 
 /// A sum to be finished after the loop.
 pub(super) enum Total {
     /// One accumulator.
     One(V, Loc),
-    /// An accumulator of four doubles for each of so many columns.
+    /// An accumulator of one vector for each of so many columns.
     Columns(V, Loc, usize),
+    /// So many doubles beside an array of single precision.
+    Doubles(Loc, Loc, usize),
 }
 
 impl Fused {
@@ -54,7 +62,7 @@ impl Fused {
         self.lanes * self.elements
     }
 
-    fn tile(&mut self) -> Loc {
+    pub fn tile(&mut self) -> Loc {
         let k = self.free.pop().unwrap_or_else(|| {
             self.tiles += 1;
             self.tiles - 1
@@ -66,6 +74,16 @@ impl Fused {
         if at.base == Base::Buffer(self.file) && at.step == 0 {
             self.free.push(at.off / self.width());
         }
+    }
+
+    /// The rows of a gather or deposit, where every tile has whole ones.
+    pub fn rows(&self, v: V) -> Option<Runs> {
+        self.runs.get(&v).filter(|r| self.elements.is_multiple_of(r.len)).cloned()
+    }
+
+    /// The elements of `v` are at a place that the loop does not move.
+    pub fn place(&mut self, v: V, at: Loc) {
+        self.here.insert(v, at);
     }
 
     /// One reader of `v` inside the loop is done.
@@ -96,8 +114,8 @@ impl Fused {
         });
     }
 
-    /// Adds an operation whose count is the number of doubles.
-    fn plain(&mut self, kernel: Kernel, d: Loc, operands: [Loc; 3]) {
+    /// Adds an operation whose count is that of all numbers.
+    pub fn plain(&mut self, kernel: Kernel, d: Loc, operands: [Loc; 3]) {
         let lanes = self.lanes;
         self.op(|e| (kernel, e * lanes), d, operands);
     }
@@ -111,10 +129,12 @@ impl Emitter<'_> {
         let pending = self.pending(nodes);
         let tiles = self.live_tiles(nodes, pending.clone());
         let most = self.most_rows(nodes, lanes);
+        let runs = if lanes == 1 && most == usize::MAX { self.runs(nodes) } else { HashMap::new() };
+        let row = runs.values().map(|r| r.len).max().unwrap_or(1);
         let mut f = Fused {
             domain,
             lanes,
-            elements: elements(tiles, lanes, domain.n).min(most),
+            elements: elements(tiles, lanes, domain.n, self.target.per_double(), row).min(most),
             ops: vec![],
             name: self.name,
             sums: vec![],
@@ -124,6 +144,10 @@ impl Emitter<'_> {
             here: HashMap::new(),
             pending,
             ready: HashMap::new(),
+            emitted: HashSet::new(),
+            sources: vec![],
+            taken: HashSet::new(),
+            runs,
         };
         for &v in nodes {
             if !self.done[v.at()] {
@@ -142,11 +166,12 @@ impl Emitter<'_> {
             match total {
                 Total::One(v, acc) => {
                     let d = self.dest(v);
-                    self.push(fold::sum(self.isa), d, [acc; 3], fold::ACCUMULATOR);
+                    self.push(fold::finish(self.target), d, [acc; 3], 0);
                 }
+                Total::Doubles(to, acc, count) => self.push(rows::add_doubles(self.target), to, [acc; 3], count),
                 Total::Columns(v, acc, columns) => {
                     let d = self.dest(v);
-                    self.push(dataset::finish(self.isa), d, [acc; 3], columns);
+                    self.push(dataset::finish(self.target), d, [acc; 3], columns);
                 }
             }
         }
@@ -185,14 +210,9 @@ impl Emitter<'_> {
         most
     }
 
-    /// True where something outside the loop reads `v`.
-    fn leaves(&self, f: &Fused, v: V) -> bool {
-        self.lir.outputs.contains(&v)
-            || self.readers[v.at()].iter().any(|r| !(f.pending.contains_key(r) && flows(self.lir, v, *r)))
-    }
-
     fn fused_node(&mut self, f: &mut Fused, v: V) {
         let node = self.lir.node(v);
+        f.emitted.insert(v);
         f.name = name(&node.op);
         self.name = f.name;
         match &node.op {
@@ -202,13 +222,7 @@ impl Emitter<'_> {
                 let d = self.fused_dest(f, v);
                 self.fused_copy(f, d, from, kind);
             }
-            Op::Gather(index) => {
-                let table = self.code.table(index).stepping(f.elements as isize);
-                let source = self.value(node.args[0]);
-                let d = self.fused_dest(f, v);
-                let kernel = moves::gather_kernel(f.lanes, moves::is_regular(index));
-                f.plain(kernel, d, [source, table, source]);
-            }
+            Op::Gather(index) => self.fused_gather(f, v, index),
             Op::Sum => {
                 let (x, _) = self.fused_operand(f, node.args[0]);
                 self.fused_sum(f, v, (x, x), [fold::add_terms, fold::add_rows]);
@@ -227,28 +241,28 @@ impl Emitter<'_> {
         }
     }
 
-    fn fused_arithmetic(&mut self, f: &mut Fused, map: Map, reading: Reading, d: Loc, operands: [Loc; 3]) {
-        let (isa, lanes) = (self.isa, f.lanes);
+    pub(super) fn fused_arithmetic(&mut self, f: &mut Fused, map: Map, reading: Reading, d: Loc, operands: [Loc; 3]) {
+        let (target, lanes) = (self.target, f.lanes);
         f.op(
             |e| {
                 let (extent, count) = reading.count(e, lanes);
                 // A remainder of one double is a vector all the same.
                 let extent = if extent == Extent::One { Extent::Many } else { extent };
-                (map_kernel(map, isa, extent, reading.scalars), count)
+                (map_kernel(map, target, extent, reading.scalars), count)
             },
             d,
             operands,
         );
     }
 
-    fn fused_copy(&mut self, f: &mut Fused, d: Loc, from: Loc, kind: Kind) {
+    pub(super) fn fused_copy(&mut self, f: &mut Fused, d: Loc, from: Loc, kind: Kind) {
         let mut reading = Reading::default();
         reading.add(0, kind);
-        let (isa, lanes) = (self.isa, f.lanes);
+        let (target, lanes) = (self.target, f.lanes);
         f.op(
             |e| {
                 let (extent, count) = reading.count(e, lanes);
-                (arith::copy(isa, extent, reading.scalars), count)
+                (arith::copy(target, extent, reading.scalars), count)
             },
             d,
             [from; 3],
@@ -278,8 +292,9 @@ impl Emitter<'_> {
             return self.fused_arithmetic(f, map, reading, d, operands);
         };
         operands[2] = self.fused_dest(f, second);
-        f.plain(function::softplus_sigmoid(self.isa), d, operands);
+        f.plain(function::softplus_sigmoid(self.target), d, operands);
         f.read(args[0]);
+        f.emitted.insert(second);
         self.done[second.at()] = true;
     }
 
@@ -288,103 +303,36 @@ impl Emitter<'_> {
         self.twin(v, map).filter(|u| f.pending.contains_key(u) && !f.here.contains_key(u))
     }
 
-    /// Where the tile of an operand is, and how it is read.
-    pub(super) fn fused_operand(&mut self, f: &mut Fused, a: V) -> (Loc, Kind) {
-        if let Some(&at) = f.here.get(&a) {
-            return (at, Kind::Vector);
-        }
-        let kind = self.kind(a, f.domain.n, f.domain.wide);
-        let step = match kind {
-            Kind::Vector => f.width(),
-            Kind::Moving => f.elements,
-            Kind::Row | Kind::Fixed => 0,
-        };
-        let at = self.value(a);
-        (if step > 0 { at.stepping(step as isize) } else { at }, kind)
-    }
-
-    /// An operand that a kernel must find with all its doubles: a row repeated over a tile before the
-    /// loop starts, or one number after another repeated over the lanes.
-    fn written_out(&mut self, f: &mut Fused, a: V, from: Loc, kind: Kind) -> Loc {
-        if let Some(&at) = f.ready.get(&a) {
-            return at;
-        }
-        let width = f.width();
-        let at = self.code.buffer(width);
-        if kind == Kind::Row {
-            self.push(moves::repeat_kernel(f.lanes), at, [from; 3], width);
-        } else {
-            f.plain(moves::expand_kernel(f.lanes), at, [from; 3]);
-        }
-        f.ready.insert(a, at);
-        at
-    }
-
-    /// Where the tile of `v` goes: to its place outside if something there reads it.
-    pub(super) fn fused_dest(&mut self, f: &mut Fused, v: V) -> Loc {
-        let at = if self.leaves(f, v) || self.part_of(v).is_some() {
-            self.dest(v).stepping(f.width() as isize)
-        } else {
-            f.tile()
-        };
-        f.here.insert(v, at);
-        at
-    }
-
     /// Adds terms to an accumulator: with lanes the result itself, else one that is summed after the loop.
-    fn fused_sum(
-        &mut self,
-        f: &mut Fused,
-        v: V,
-        (x, y): (Loc, Loc),
-        [terms, rows]: [fn(crate::base::simd::Isa) -> Kernel; 2],
-    ) {
+    fn fused_sum(&mut self, f: &mut Fused, v: V, (x, y): (Loc, Loc), [terms, rows]: [fn(Target) -> Kernel; 2]) {
         if f.lanes == 1 {
-            let acc = self.code.buffer(fold::ACCUMULATOR);
-            self.zero(acc, fold::ACCUMULATOR);
+            let slots = fold::accumulator(self.target);
+            let acc = self.code.buffer(slots);
+            self.zero(acc, slots);
             f.sums.push(Total::One(v, acc));
-            f.plain(terms(self.isa), acc, [x, y, x]);
+            f.plain(terms(self.target), acc, [x, y, x]);
         } else {
             let acc = self.dest(v);
             self.zero(acc, f.lanes);
-            let (kernel, lanes) = (rows(self.isa), f.lanes);
+            let (kernel, lanes) = (rows(self.target), f.lanes);
             f.op(|e| (kernel, arith::rows(e, lanes, 0)), acc, [x, y, x]);
         }
     }
-
-    fn fused_deposit(&mut self, f: &mut Fused, v: V, index: &Index, add: bool) {
-        let (source, whole) = (self.lir.node(v).args[0], self.readers[v.at()][0]);
-        let (from, kind) = self.fused_operand(f, source);
-        let to = self.target(whole);
-        match index {
-            Index::Stride { start, stride: 1, .. } => {
-                let d = to.plus(start * f.lanes).stepping(f.width() as isize);
-                if add {
-                    let mut reading = Reading::default();
-                    reading.add(0, kind);
-                    reading.add(1, Kind::Vector);
-                    let sum = Map::Binary(Binary::Add);
-                    self.fused_arithmetic(f, sum, reading, d, [from, d, from]);
-                } else {
-                    self.fused_copy(f, d, from, kind);
-                }
-            }
-            _ => {
-                debug_assert_eq!(kind, Kind::Vector, "deposits have their sources' lanes");
-                let table = self.code.table(index).stepping(f.elements as isize);
-                let kernel = moves::scatter_kernel(f.lanes, moves::is_regular(index));
-                f.plain(kernel, to, [from, table, from]);
-            }
-        }
-        f.read(source);
-    }
 }
 
-/// Elements of a tile where `tiles` of them are live.
-fn elements(tiles: usize, lanes: usize, n: usize) -> usize {
+/// Elements of a tile where `tiles` of them are live, `per` numbers taking the room of a double: whole rows of
+/// `row` elements where they fit.
+fn elements(tiles: usize, lanes: usize, n: usize, per: usize, row: usize) -> usize {
     let (least, plain, wide) = WIDTHS;
     let most = if lanes == 1 { plain } else { wide };
-    let width = (FILE / tiles.max(1)).clamp(least, most).max(lanes);
+    let room = per * FILE / tiles.max(1);
+    let width = room.clamp(per * least, per * most).max(lanes);
     let elements = 1 << (width / lanes).ilog2();
-    elements.min(n.next_power_of_two())
+    let elements = elements.min(n.next_power_of_two());
+    match row {
+        1 => elements,
+        _ if row <= elements => elements / row * row,
+        _ if row <= 2 * room => row,
+        _ => elements,
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::code::{Base, Code, Cycle, Loc, Micro, Name, Step};
+use super::code::{Base, Code, Cycle, Loc, Micro, Name, Step, Word};
 use super::kernels::Kernel;
+use super::number::Number;
 
-/// A kernel call: operands are offsets from the workspace in doubles, or numbers of pointers.
+/// A kernel call: operands are offsets from the workspace in numbers, or numbers of pointers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Instr {
     pub kernel: Kernel,
@@ -20,7 +21,7 @@ pub(super) struct Instr {
 /// An address that is known when a run starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Address {
-    /// Doubles from the start of the workspace.
+    /// Numbers from the start of the workspace.
     Workspace(usize),
     Input(u32, usize),
     Output(u32, usize),
@@ -66,12 +67,12 @@ pub(super) struct Transfer {
     pub k: usize,
     /// Where in the workspace.
     pub offset: usize,
-    /// Doubles.
+    /// Numbers.
     pub count: usize,
 }
 
 /// Linked code.
-pub(super) struct Linked {
+pub(super) struct Linked<T> {
     pub stages: Vec<Stage>,
     /// What the operations of each stage are, for people.
     pub names: Vec<Vec<Name>>,
@@ -79,22 +80,27 @@ pub(super) struct Linked {
     pub imports: Vec<Transfer>,
     /// Outputs copied out of it.
     pub exports: Vec<Transfer>,
-    /// Doubles of workspace from a cache line on.
+    /// Numbers of workspace from a cache line on.
     pub scratch: usize,
-    /// Doubles of pointers at its start.
+    /// Numbers of pointers at its start.
     pub pointers: usize,
-    pub pool: Box<[f64]>,
-    pub data: Vec<Arc<[f64]>>,
+    pub pool: Box<[T]>,
+    pub data: Vec<Arc<[T]>>,
     pub tables: Vec<Arc<[u32]>>,
 }
 
-/// Doubles behind the last buffer that whole vectors may read or write.
-const SLACK: usize = 8;
-/// Doubles of a cache line.
-pub(super) const LINE: usize = 8;
+/// Numbers of a cache line; as many are behind the last buffer, where whole vectors may read or write.
+pub(super) const fn line<T>() -> usize {
+    64 / size_of::<T>()
+}
+
+/// Numbers that take the room of so many pointers.
+pub(super) const fn room<T>(pointers: usize) -> usize {
+    pointers * size_of::<*const T>() / size_of::<T>()
+}
 
 /// Gives every buffer its place.
-pub(super) fn link(code: Code) -> Linked {
+pub(super) fn link<T: Number>(code: Code) -> Linked<T> {
     let pointers = code
         .steps
         .iter()
@@ -103,10 +109,10 @@ pub(super) fn link(code: Code) -> Linked {
             Step::Op(_) => 0,
         })
         .max()
-        .unwrap_or(0)
-        .next_multiple_of(LINE);
-    let start = pointers + code.pool.len().next_multiple_of(LINE);
-    let (offsets, end) = allocate(&code, start);
+        .unwrap_or(0);
+    let pointers = room::<T>(pointers).next_multiple_of(line::<T>());
+    let start = pointers + code.pool.len().next_multiple_of(line::<T>());
+    let (offsets, end) = allocate::<T>(&code, start);
     let inside = |loc: Loc| match loc.base {
         Base::Buffer(k) => offsets[k as usize] + loc.off,
         _ => pointers + loc.off,
@@ -131,7 +137,7 @@ pub(super) fn link(code: Code) -> Linked {
                 names[stages.len() - 1].push(op.name);
             }
             Step::Cycle(c) => {
-                stages.push(Stage::Loop(link_cycle(c, &address)));
+                stages.push(Stage::Loop(link_cycle::<T>(c, &address)));
                 names.push(c.ops.iter().map(|op| op.name).collect());
             }
         }
@@ -141,11 +147,18 @@ pub(super) fn link(code: Code) -> Linked {
         names,
         imports,
         exports,
-        scratch: (end + SLACK).next_multiple_of(LINE),
+        scratch: (end + line::<T>()).next_multiple_of(line::<T>()),
         pointers,
-        pool: code.pool.into(),
-        data: code.data,
+        pool: code.pool.into_iter().map(word).collect(),
+        data: code.data.iter().map(T::data).collect(),
         tables: code.tables,
+    }
+}
+
+fn word<T: Number>(word: Word) -> T {
+    match word {
+        Word::Number(x) => T::from_f64(x),
+        Word::Param(k) => T::of_param(k),
     }
 }
 
@@ -167,7 +180,7 @@ fn push_op(stages: &mut Vec<Stage>, op: &Micro, address: impl Fn(Loc) -> Address
     }
 }
 
-fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
+fn link_cycle<T>(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
     let mut locs: Vec<Loc> = vec![];
     let mut seen = std::collections::HashSet::new();
     for loc in cycle.ops.iter().flat_map(|op| [op.d, op.a, op.b, op.c]) {
@@ -197,7 +210,7 @@ fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
     let bytes = locs
         .iter()
         .filter(|l| l.step != 0)
-        .map(|l| l.step * if matches!(l.base, Base::Table(_)) { 4 } else { 8 })
+        .map(|l| l.step * if matches!(l.base, Base::Table(_)) { size_of::<u32>() } else { size_of::<T>() } as isize)
         .collect();
     let ops: Vec<Instr> = cycle
         .ops
@@ -221,7 +234,7 @@ fn link_cycle(cycle: &Cycle, address: &impl Fn(Loc) -> Address) -> Loop {
         inner_fixed: offsets(false),
         bytes,
         ops,
-        inner: cycle.inner.iter().map(|(at, c)| (*at, link_cycle(c, address))).collect(),
+        inner: cycle.inner.iter().map(|(at, c)| (*at, link_cycle::<T>(c, address))).collect(),
         label: cycle.label.clone(),
     }
 }
@@ -257,7 +270,7 @@ fn intervals(code: &Code) -> Vec<(usize, usize)> {
 }
 
 /// Offsets of the buffers from `start`, and the end: two that are live at one step never overlap.
-fn allocate(code: &Code, start: usize) -> (Vec<usize>, usize) {
+fn allocate<T>(code: &Code, start: usize) -> (Vec<usize>, usize) {
     let live = intervals(code);
     let mut order: Vec<usize> = (0..live.len()).filter(|&k| live[k].0 <= live[k].1).collect();
     order.sort_by_key(|&k| live[k].0);
@@ -267,21 +280,22 @@ fn allocate(code: &Code, start: usize) -> (Vec<usize>, usize) {
     let mut done = 0;
     for &k in &order {
         while live[ends[done]].1 < live[k].0 {
-            heap.free(offsets[ends[done]], size(code, ends[done]));
+            heap.free(offsets[ends[done]], size::<T>(code, ends[done]));
             done += 1;
         }
-        let (len, align) = size(code, k);
+        let (len, align) = size::<T>(code, k);
         offsets[k] = heap.take(len, align);
     }
     (offsets, heap.end)
 }
 
-/// Doubles and alignment of a buffer: whole vectors fit into what is longer than one number.
-fn size(code: &Code, k: usize) -> (usize, usize) {
+/// Numbers and alignment of a buffer: whole vectors fit into what is longer than one number.
+fn size<T>(code: &Code, k: usize) -> (usize, usize) {
+    let line = line::<T>();
     match code.buffers[k] {
         0 | 1 => (1, 1),
-        n @ 2..=4 => (n.next_multiple_of(4), 4),
-        n => (n.next_multiple_of(LINE), LINE),
+        n if n <= line / 2 => (line / 2, line / 2),
+        n => (n.next_multiple_of(line), line),
     }
 }
 

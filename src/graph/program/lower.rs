@@ -23,6 +23,8 @@ struct Lowering<'a> {
     g: &'a Graph,
     /// Whether each input has lanes.
     wide: Vec<bool>,
+    /// For single precision.
+    single: bool,
     out: Lir,
     reps: Vec<Option<Rep>>,
     /// Values of what depends on constants alone.
@@ -30,16 +32,17 @@ struct Lowering<'a> {
 }
 
 /// The part of `g` that `outputs` need, for `lanes` lanes.
-pub(super) fn lower(g: &Graph, outputs: &[Var], lanes: usize) -> Lir {
+pub(super) fn lower(g: &Graph, outputs: &[Var], lanes: usize, single: bool) -> Lir {
     let wide: Vec<bool> = g.inputs().iter().map(|i| lanes > 1 && g.node(i.var).spread != Spread::Shared).collect();
-    lower_body(g, outputs, &wide)
+    lower_body(g, outputs, &wide, single)
 }
 
 /// The part of a loop's body that `outputs` need; `wide` says which inputs have lanes.
-pub(super) fn lower_body(g: &Graph, outputs: &[Var], wide: &[bool]) -> Lir {
+pub(super) fn lower_body(g: &Graph, outputs: &[Var], wide: &[bool], single: bool) -> Lir {
     let needed = prune::needed(g, outputs);
     let (constant, known) = constants(g, &needed, outputs);
-    let mut low = Lowering { g, wide: wide.to_vec(), out: Lir::default(), reps: vec![None; g.nodes().len()], known };
+    let reps = vec![None; g.nodes().len()];
+    let mut low = Lowering { g, wide: wide.to_vec(), single, out: Lir::default(), reps, known };
     for i in 0..g.nodes().len() {
         let v = Var(i as u32);
         if !needed[i] {
@@ -247,7 +250,8 @@ impl Lowering<'_> {
         let a = self.full(a);
         match fold {
             Fold::Sum if count == 1 && n > 0 => self.array(Op::Sum, vec![a], 1),
-            Fold::Sum if outer * n * inner > SMALL => {
+            // Short rows would be summed in single precision as deposits.
+            Fold::Sum if outer * n * inner > SMALL && !(self.single && if inner == 1 { n } else { inner } < 8) => {
                 let index = sum_index(outer, n, inner);
                 self.assemble(vec![(a, index)], count)
             }

@@ -12,18 +12,23 @@ mod kernels;
 mod link;
 mod lir;
 mod lower;
+mod number;
 mod peephole;
 mod product;
 mod reading;
 mod report;
 mod run;
+mod runs;
 mod scan;
 mod schedule;
+mod tiles;
 
 use code::Code;
 use emit::Emitter;
-use link::{LINE, Linked};
+use kernels::Target;
+use link::{Linked, line, room};
 use lir::Lir;
+pub use number::Real;
 pub use report::Timing;
 
 use super::Graph;
@@ -55,48 +60,55 @@ struct Slot {
 }
 
 impl Slot {
-    /// Doubles for `n` particles.
+    /// Numbers for `n` particles.
     fn size(&self, n: usize) -> usize {
         self.count * if self.wide { n } else { 1 }
     }
 
-    /// Doubles among the arguments of a group of particles.
-    fn in_group(&self, particles: usize) -> usize {
-        if self.wide { (self.count * particles).next_multiple_of(LINE) } else { 0 }
+    /// Numbers among the arguments of a group of particles.
+    fn in_group<T>(&self, particles: usize) -> usize {
+        if self.wide { (self.count * particles).next_multiple_of(line::<T>()) } else { 0 }
     }
 }
 
 /// A compiled graph. It is the same for all threads; each brings a workspace of its own.
-pub struct Program {
-    code: Linked,
+///
+/// `T` is the kind of its numbers: inputs, outputs, workspace, and all values between. A program in single
+/// precision (`Program<f32>`) is for graphs of batches ([`crate::graph::batch`]), as in the training of
+/// networks: it has one lane. It computes every operation; elementary functions have errors below 4 units in the
+/// last place, rarer functions are those of doubles, rounded, and sums are added up in double precision.
+pub struct Program<T: Real = f64> {
+    code: Linked<T>,
     /// Particles of one run.
     lanes: usize,
     /// Particles that the code treats at once: all lanes, fewer where many would leave the cache, or one.
     own: usize,
     inputs: Vec<Slot>,
     outputs: Vec<Slot>,
-    /// Doubles of the pointers to arguments, and of the arguments of one group of particles.
+    /// Numbers in the room of the pointers to arguments, and of the arguments of one group of particles.
     tables: usize,
     group: usize,
 }
 
-impl Program {
+impl<T: Real> Program<T> {
     /// Compiles what `outputs` need. Values that depend on constants alone are computed now. Where large
     /// matrices differ by particle, the code treats one particle after another whatever the lanes.
     ///
     /// # Panics
-    /// Where `options.lanes` is none of 1, 8, 16, 32, 64.
-    pub fn compile(g: &Graph, outputs: &[Var], options: &Options) -> Program {
+    /// Where `options.lanes` is none of 1, 8, 16, 32, 64, or not 1 in single precision.
+    pub fn compile(g: &Graph, outputs: &[Var], options: &Options) -> Program<T> {
         let lanes = options.lanes;
         assert!([1, 8, 16, 32, 64].contains(&lanes), "a program has 1, 8, 16, 32 or 64 lanes, not {lanes}");
+        assert!(lanes == 1 || !T::SINGLE, "a program in single precision has one lane, not {lanes}");
+        let target = Target { isa: options.isa, single: T::SINGLE };
         let (hoisted, wanted) = hoist(g, outputs);
-        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes));
+        let lower = |lanes| peephole::rewrite(lower::lower(&hoisted, &wanted, lanes, T::SINGLE), T::SINGLE);
         let wide = |v: &Var| g.node(*v).spread != Spread::Shared;
         let compile = |own: usize, lir: &Lir| {
             let groups = schedule::schedule(lir, own, lower::SMALL);
-            let mut code = Code::default();
+            let mut code = Code::new(target.vector());
             let expected: Vec<bool> = outputs.iter().map(|v| own > 1 && wide(v)).collect();
-            Emitter::new(lir, own, options.isa, &mut code).program(&groups, &expected);
+            Emitter::new(lir, own, target, &mut code).program(&groups, &expected);
             link::link(code)
         };
         let mut own = lanes;
@@ -118,8 +130,8 @@ impl Program {
             code,
             lanes,
             own,
-            tables: (inputs.len() + outputs.len()).next_multiple_of(LINE),
-            group: all.map(|s| s.in_group(own)).sum(),
+            tables: room::<T>(inputs.len() + outputs.len()).next_multiple_of(line::<T>()),
+            group: all.map(|s| s.in_group::<T>(own)).sum(),
             inputs,
             outputs,
         }

@@ -6,9 +6,9 @@ use super::lir::{Lir, Map, Op, V};
 use crate::graph::op::Binary;
 use crate::graph::shape::Index;
 
-/// All rewrites, in order.
-pub(super) fn rewrite(mut lir: Lir) -> Lir {
-    algebra::simplify(&mut lir);
+/// All rewrites, in order; `single` says for which precision.
+pub(super) fn rewrite(mut lir: Lir, single: bool) -> Lir {
+    algebra::simplify(&mut lir, single);
     gather_sums(&mut lir);
     join::join(&mut lir);
     let mut lir = lir.prune();
@@ -68,7 +68,7 @@ fn gather_sums(lir: &mut Lir) {
 }
 
 /// Positions that a deposit touches: from the first to behind the last.
-fn range(index: &Index) -> (usize, usize) {
+pub(super) fn range(index: &Index) -> (usize, usize) {
     let n = index.len();
     let end = |last: usize| (0, last + 1);
     match index {

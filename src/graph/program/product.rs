@@ -16,7 +16,7 @@ impl Emitter<'_> {
             let plain = plain(&p);
             let params = [&plain.params()[..], &[self.lanes]].concat();
             let c = self.code.params(&params);
-            self.push(matmul::lanes(self.isa), d, [a, b, c], 0);
+            self.push(matmul::lanes(self.target), d, [a, b, c], 0);
             return;
         }
         let (layout, swap) = match (wide_a, wide_b) {
@@ -26,7 +26,7 @@ impl Emitter<'_> {
         };
         let (l, r) = if swap { (b, a) } else { (a, b) };
         let c = self.code.params(&layout.params());
-        self.push(matmul::choose(&layout, self.isa), d, [l, r, c], 0);
+        self.push(matmul::choose(&layout, self.target), d, [l, r, c], 0);
     }
 
     pub(super) fn square(&mut self, v: V, kind: Square, (batch, n, m): (usize, usize, usize)) {
@@ -52,7 +52,7 @@ impl Emitter<'_> {
         let a = operands[0];
         let b = operands.get(1).copied();
         let c = self.code.params(&[batch, n, m, lanes]);
-        let kernel = square::choose(kind, lanes, self.isa);
+        let kernel = square::choose(kind, lanes, self.target);
         let (count, room) = (self.count(v), square::room(kind, n, m));
         match kind {
             Square::Cholesky => {

@@ -2,7 +2,7 @@
 
 use super::code::Name;
 use super::kernels::arith::{Extent, extent};
-use super::kernels::{Kernel, arith, function};
+use super::kernels::{Kernel, Target, arith, function};
 use super::lir::{Map, Op, Square};
 use crate::base::simd::Isa;
 
@@ -36,20 +36,20 @@ pub(super) fn name(op: &Op) -> Name {
 /// How an operation reads an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// All doubles, one after another.
+    /// All numbers, one after another.
     Vector,
     /// The same lanes for every element.
     Row,
-    /// One double for every element, for all lanes.
+    /// One number for every element, for all lanes.
     Moving,
-    /// One double.
+    /// One number.
     Fixed,
 }
 
 /// How an operation reads all its operands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
-    /// Operands read as one double at a time.
+    /// Operands read as one number at a time.
     pub scalars: arith::Scalars,
     /// Operands that go on from element to element.
     pub moving: arith::Scalars,
@@ -65,7 +65,7 @@ impl Reading {
         self.by_rows |= matches!(kind, Kind::Row | Kind::Moving);
     }
 
-    /// Extent and count of a call on `n` elements of `lanes` doubles.
+    /// Extent and count of a call on `n` elements of `lanes` numbers.
     pub fn count(&self, n: usize, lanes: usize) -> (Extent, usize) {
         if self.by_rows { (Extent::Rows, arith::rows(n, lanes, self.moving)) } else { (extent(n * lanes), n * lanes) }
     }
@@ -73,20 +73,23 @@ impl Reading {
 
 /// True where a formula has kernels for rows of lanes.
 pub(super) fn is_arithmetic(map: Map) -> bool {
+    let any = Target { isa: Isa::Baseline, single: false };
     match map {
-        Map::Unary(u) => arith::unary(u, Isa::Baseline, Extent::Many).is_some(),
-        Map::Binary(b) => arith::binary(b, Isa::Baseline, Extent::Many, 0).is_some(),
-        Map::Ternary(t) => arith::ternary(t, Isa::Baseline, Extent::Many, 0).is_some(),
+        Map::Unary(u) => arith::unary(u, any, Extent::Many).is_some(),
+        Map::Binary(b) => arith::binary(b, any, Extent::Many, 0).is_some(),
+        Map::Ternary(t) => arith::ternary(t, any, Extent::Many, 0).is_some(),
         Map::Joined(_) => true,
     }
 }
 
 /// The kernel of an elementwise formula.
-pub(super) fn map_kernel(map: Map, isa: Isa, n: Extent, scalars: arith::Scalars) -> Kernel {
+pub(super) fn map_kernel(map: Map, target: Target, n: Extent, scalars: arith::Scalars) -> Kernel {
     match map {
-        Map::Unary(u) => arith::unary(u, isa, n).unwrap_or_else(|| function::unary(u, isa, n)),
-        Map::Binary(b) => arith::binary(b, isa, n, scalars).unwrap_or_else(|| function::binary(b, isa, scalars)),
-        Map::Ternary(t) => arith::ternary(t, isa, n, scalars).unwrap_or_else(|| function::ternary(t, scalars)),
-        Map::Joined(j) => arith::joined(j, isa, n, scalars),
+        Map::Unary(u) => arith::unary(u, target, n).unwrap_or_else(|| function::unary(u, target, n)),
+        Map::Binary(b) => arith::binary(b, target, n, scalars).unwrap_or_else(|| function::binary(b, target, scalars)),
+        Map::Ternary(t) => {
+            arith::ternary(t, target, n, scalars).unwrap_or_else(|| function::ternary(t, target, scalars))
+        }
+        Map::Joined(j) => arith::joined(j, target, n, scalars),
     }
 }

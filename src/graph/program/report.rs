@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Program;
 use super::link::{Linked, Loop, Stage};
+use super::number::Real;
 use super::run;
 
 /// Time of one operation.
@@ -19,15 +20,15 @@ pub struct Timing {
     pub nanoseconds: f64,
 }
 
-impl Program {
+impl<T: Real> Program<T> {
     /// The stages in order, with their operations and the memory of the whole.
     pub fn describe(&self) -> String {
         let mut text = format!(
             "{} lanes, {} at a time, workspace {} bytes, data {} bytes\n",
             self.lanes,
             self.own,
-            8 * self.scratch(),
-            8 * self.code.data.iter().map(|d| d.len()).sum::<usize>(),
+            size_of::<T>() * self.scratch(),
+            size_of::<T>() * self.code.data.iter().map(|d| d.len()).sum::<usize>(),
         );
         for (k, stage) in self.code.stages.iter().enumerate() {
             let title = match stage {
@@ -45,7 +46,7 @@ impl Program {
     ///
     /// # Panics
     /// Where an argument has the wrong size.
-    pub fn profile(&self, inputs: &[&[f64]], outputs: &mut [&mut [f64]], ws: &mut [f64]) -> Vec<Timing> {
+    pub fn profile(&self, inputs: &[&[T]], outputs: &mut [&mut [T]], ws: &mut [T]) -> Vec<Timing> {
         let run = self.prepare(inputs, outputs, ws);
         // SAFETY: `prepare` has checked the sizes.
         unsafe { run.all() };
@@ -89,7 +90,7 @@ fn only(l: &Loop, i: usize) -> Loop {
 }
 
 /// The operations of a stage, each with how often it occurs.
-fn names(code: &Linked, k: usize) -> String {
+fn names(code: &Linked<impl Sized>, k: usize) -> String {
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for name in &code.names[k] {
         *count.entry(name.to_string()).or_default() += 1;

@@ -1,27 +1,28 @@
 //! Runs linked code.
 
 use super::link::{Address, Instr, Linked, Loop, Stage};
+use super::number::Real;
 
 /// Everything an address can count from.
-pub(super) struct Run<'a> {
-    code: &'a Linked,
-    ws: *mut f64,
-    inputs: *const *const f64,
-    outputs: *const *mut f64,
+pub(super) struct Run<'a, T> {
+    code: &'a Linked<T>,
+    ws: *mut T,
+    inputs: *const *const T,
+    outputs: *const *mut T,
 }
 
-impl<'a> Run<'a> {
+impl<'a, T: Real> Run<'a, T> {
     /// Fills the pool of the workspace and copies small inputs.
     ///
     /// # Safety
-    /// The workspace has at least `code.scratch` doubles from a cache line on; there is a pointer for each
+    /// The workspace has at least `code.scratch` numbers from a cache line on; there is a pointer for each
     /// input and output, of the sizes the code was compiled for.
     pub unsafe fn start(
-        code: &'a Linked,
-        inputs: *const *const f64,
-        outputs: *const *mut f64,
-        ws: *mut f64,
-    ) -> Run<'a> {
+        code: &'a Linked<T>,
+        inputs: *const *const T,
+        outputs: *const *mut T,
+        ws: *mut T,
+    ) -> Run<'a, T> {
         // SAFETY: the caller's contract; the plan keeps the offsets inside the workspace.
         unsafe {
             copy(ws.add(code.pointers), code.pool.as_ptr(), code.pool.len());
@@ -42,13 +43,13 @@ impl<'a> Run<'a> {
             unsafe { self.stage(stage) }
         }
         for e in &self.code.exports {
-            // SAFETY: the output has as many doubles as the value at the offset.
+            // SAFETY: the output has as many numbers as the value at the offset.
             unsafe { copy(*self.outputs.add(e.k), self.ws.add(e.offset), e.count) };
         }
     }
 
     /// The aligned start of the workspace.
-    pub fn workspace(&self) -> *mut f64 {
+    pub fn workspace(&self) -> *mut T {
         self.ws
     }
 
@@ -75,7 +76,7 @@ impl<'a> Run<'a> {
     #[inline(always)]
     unsafe fn at(&self, address: Address) -> *mut f64 {
         // SAFETY: the caller's contract; inputs, data and tables are only read.
-        unsafe {
+        let p: *mut T = unsafe {
             match address {
                 Address::Workspace(off) => self.ws.add(off),
                 Address::Input(k, off) => (*self.inputs.add(k as usize)).add(off).cast_mut(),
@@ -86,21 +87,22 @@ impl<'a> Run<'a> {
                     table.as_ptr().add(off).cast_mut().cast()
                 }
             }
-        }
+        };
+        p.cast()
     }
 }
 
 /// Calls on the workspace alone.
 #[inline(always)]
-pub(super) unsafe fn block(ops: &[Instr], ws: *mut f64) {
+pub(super) unsafe fn block<T>(ops: &[Instr], ws: *mut T) {
     for op in ops {
         // SAFETY: the plan keeps all offsets inside the workspace.
         unsafe {
             (op.kernel)(
-                ws.add(op.d as usize),
-                ws.add(op.a as usize),
-                ws.add(op.b as usize),
-                ws.add(op.c as usize),
+                ws.add(op.d as usize).cast(),
+                ws.add(op.a as usize).cast(),
+                ws.add(op.b as usize).cast(),
+                ws.add(op.c as usize).cast(),
                 op.n as usize,
             )
         }
@@ -108,13 +110,13 @@ pub(super) unsafe fn block(ops: &[Instr], ws: *mut f64) {
 }
 
 /// A loop; its pointers are kept at `pointers`.
-unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
+unsafe fn cycle<T: Real>(l: &Loop, run: &Run<T>, pointers: *mut *mut f64) {
     // SAFETY: the workspace begins with room for the pointers of every loop; what they point to is valid
     // for each trip by the plan. Behind the last trip they are not used.
     unsafe {
         let mut next = pointers;
         for &off in &l.inner_moving {
-            *next = run.ws.add(off);
+            *next = run.ws.add(off).cast();
             next = next.add(1);
         }
         for &address in &l.outer {
@@ -122,7 +124,7 @@ unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
             next = next.add(1);
         }
         for &off in &l.inner_fixed {
-            *next = run.ws.add(off);
+            *next = run.ws.add(off).cast();
             next = next.add(1);
         }
         let call = |op: &Instr| {
@@ -154,10 +156,10 @@ unsafe fn cycle(l: &Loop, run: &Run, pointers: *mut *mut f64) {
     }
 }
 
-/// Copies doubles; few without a call.
+/// Copies numbers; few without a call.
 #[inline(always)]
-pub(super) unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
-    // SAFETY: the caller vouches for n doubles at both, which do not overlap.
+pub(super) unsafe fn copy<T: Copy>(to: *mut T, from: *const T, n: usize) {
+    // SAFETY: the caller vouches for n numbers at both, which do not overlap.
     unsafe {
         if n > 64 {
             std::ptr::copy_nonoverlapping(from, to, n);
@@ -165,7 +167,7 @@ pub(super) unsafe fn copy(to: *mut f64, from: *const f64, n: usize) {
         }
         let mut i = 0;
         while i + 4 <= n {
-            to.add(i).cast::<[f64; 4]>().write(from.add(i).cast::<[f64; 4]>().read());
+            to.add(i).cast::<[T; 4]>().write(from.add(i).cast::<[T; 4]>().read());
             // Without this the compiler makes the loop a call again.
             std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
             i += 4;

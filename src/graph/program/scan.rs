@@ -114,8 +114,8 @@ impl Emitter<'_> {
         let wanted: Vec<_> =
             scan.next.iter().copied().chain(scan.ys.iter().zip(ys).filter(|y| y.1.is_some()).map(|y| *y.0)).collect();
         let spread = self.body_spread(args, wide, carries.len());
-        let lir = lower::lower_body(&scan.body, &wanted, &spread);
-        let lir = peephole::rewrite(lir);
+        let lir = lower::lower_body(&scan.body, &wanted, &spread, self.target.single);
+        let lir = peephole::rewrite(lir, self.target.single);
         let places: Vec<Loc> = (0..args.len())
             .map(|k| match k.checked_sub(carries.len()) {
                 None => carries[k].now,
@@ -128,7 +128,7 @@ impl Emitter<'_> {
             })
             .collect();
         let results: Vec<Loc> = carries.iter().map(|c| c.next).chain(ys.iter().flatten().copied()).collect();
-        let mut inner = Emitter::new(&lir, self.lanes, self.isa, self.code);
+        let mut inner = Emitter::new(&lir, self.lanes, self.target, self.code);
         inner.sink = Some(Cycle { trips: scan.len, ops: vec![], inner: vec![], label: String::new() });
         inner.steps(&places, &results, wide);
         for c in carries.iter().filter(|c| !c.rows) {
@@ -195,8 +195,8 @@ impl Emitter<'_> {
             return false;
         }
         let spread = self.body_spread(args, wide, 1);
-        let lir = lower::lower_body(&scan.body, &scan.next, &spread);
-        let lir = peephole::rewrite(lir);
+        let lir = lower::lower_body(&scan.body, &scan.next, &spread, self.target.single);
+        let lir = peephole::rewrite(lir, self.target.single);
         let Some((factor, term)) = recurrence(&lir) else {
             return false;
         };
@@ -217,7 +217,7 @@ impl Emitter<'_> {
             return false;
         };
         let c = self.code.params(&[scan.len, carry.count, da, db, scan.reverse as usize]);
-        self.push(recur::linear(self.isa), carry.first, [a, b, c], 0);
+        self.push(recur::linear(self.target), carry.first, [a, b, c], 0);
         true
     }
 }

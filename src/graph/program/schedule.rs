@@ -51,6 +51,7 @@ pub(super) fn schedule(lir: &Lir, lanes: usize, small: usize) -> Vec<Group> {
     let places: Vec<Place> = (0..lir.nodes.len()).map(|i| place(lir, V(i as u32), lanes, small)).collect();
     let mut depth = earliest(lir, &places);
     settle(lir, &places, &mut depth);
+    sink(lir, &places, &mut depth);
     let mut groups: HashMap<(u32, Place), Vec<V>> = HashMap::new();
     for i in 0..lir.nodes.len() {
         if places[i] != Place::Leaf {
@@ -95,14 +96,18 @@ fn place(lir: &Lir, v: V, lanes: usize, small: usize) -> Place {
 /// True where the elements of `a` can be handed to `v` inside one loop.
 pub(super) fn flows(lir: &Lir, a: V, v: V) -> bool {
     let pointwise = matches!(lir.node(a).op, Op::Map(_) | Op::Gather(_) | Op::Fill | Op::DataRows { .. });
+    pointwise && reads_elements(lir, a, v)
+}
+
+/// True where `v` reads `a` element by element.
+pub(super) fn reads_elements(lir: &Lir, a: V, v: V) -> bool {
     let node = lir.node(v);
-    let reads = match node.op {
+    match node.op {
         Op::Map(_) | Op::Dot => lir.node(a).n == lir.node(source(lir, v)).n,
         Op::Sum | Op::DataColumns { .. } => true,
         Op::Deposit { .. } => node.args[0] == a && node.args.get(1) != Some(&a),
         _ => false,
-    };
-    pointwise && reads
+    }
 }
 
 /// Barriers between an argument and its reader.
@@ -184,6 +189,34 @@ fn settle(lir: &Lir, places: &[Place], depth: &mut [u32]) {
         let later = levels.iter().rev().find(|&&d| d > here && d <= latest);
         if let Some(&d) = later {
             piece.iter().for_each(|v| depth[v.at()] = d);
+        }
+    }
+}
+
+/// Moves formulas of one array to the loop that reads them, where the array is there anyway: what was an array
+/// between the loops is then computed tile by tile (the derivative of a function from its value).
+fn sink(lir: &Lir, places: &[Place], depth: &mut [u32]) {
+    let readers = readers(lir);
+    let handed = |depth: &[u32], a: V, r: V| {
+        places[a.at()] == places[r.at()] && depth[a.at()] == depth[r.at()] && flows(lir, a, r)
+    };
+    for i in (0..lir.nodes.len()).rev() {
+        let (v, node) = (V(i as u32), &lir.nodes[i]);
+        if !matches!((&node.op, places[i]), (Op::Map(_), Place::Loop(_))) || lir.outputs.contains(&v) {
+            continue;
+        }
+        let ready = readers[i].iter().all(|r| places[r.at()] == places[i] && flows(lir, v, *r));
+        let Some(later) = readers[i].iter().map(|r| depth[r.at()]).min().filter(|d| ready && *d > depth[i]) else {
+            continue;
+        };
+        let mut arrays: Vec<V> = node.args.iter().copied().filter(|a| lir.node(*a).n != 1).collect();
+        arrays.dedup();
+        let kept = |a: V| {
+            let others = || readers[a.at()].iter().any(|r| *r != v && !handed(depth, a, *r));
+            !handed(depth, a, v) || lir.outputs.contains(&a) || others()
+        };
+        if arrays.len() == 1 && kept(arrays[0]) {
+            depth[i] = later;
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Arithmetic kernels: one loop for formulas of up to three operands, each a vector or a scalar.
 
-use super::Kernel;
 pub(in super::super) use super::extent::{Extent, Joined, Scalars, extent, rows};
+use super::simd::{Array, Plain, PlainSingle, Vector};
 #[cfg(target_arch = "x86_64")]
-use super::simd::Avx;
-use super::simd::{Doubles, Plain, Vector};
+use super::simd::{Avx, AvxSingle};
+use super::{Kernel, Number, Target};
 use crate::base::simd::Isa;
 use crate::graph::op::{Binary, Ternary, Unary};
 
@@ -37,19 +37,19 @@ formulas! {
     Abs = |a, b, c| a.abs();
     Sqrt = |a, b, c| a.sqrt();
     Square = |a, b, c| a.mul(a);
-    Recip = |a, b, c| S::splat(1.0).div(a);
+    Recip = |a, b, c| S::all(1.0).div(a);
     Floor = |a, b, c| a.floor();
     Ceil = |a, b, c| a.ceil();
-    Not = |a, b, c| S::splat(1.0).sub(a);
+    Not = |a, b, c| S::all(1.0).sub(a);
     Sign = |a, b, c| {
-        let zero = S::splat(0.0);
+        let zero = S::all(0.0);
         let s = zero.lt(a).sub(a.lt(zero));
         a.ne(a).choose(a, s)
     };
     Add = |a, b, c| a.add(b);
     Sub = |a, b, c| a.sub(b);
     Mul = |a, b, c| a.mul(b);
-    MulZero = |a, b, c| a.choose(a.mul(b), S::splat(0.0));
+    MulZero = |a, b, c| a.choose(a.mul(b), S::all(0.0));
     Div = |a, b, c| a.div(b);
     Min = |a, b, c| a.min(b);
     Max = |a, b, c| a.max(b);
@@ -58,11 +58,11 @@ formulas! {
     Eq = |a, b, c| a.eq(b);
     Ne = |a, b, c| a.ne(b);
     And = |a, b, c| {
-        let zero = S::splat(0.0);
+        let zero = S::all(0.0);
         a.ne(zero).mul(b.ne(zero))
     };
     Or = |a, b, c| {
-        let zero = S::splat(0.0);
+        let zero = S::all(0.0);
         a.ne(zero).max(b.ne(zero))
     };
     MulAdd = |a, b, c| a.mul_add(b, c);
@@ -86,7 +86,7 @@ formulas! {
 
 /// One vector of operand `K` at position `i`, or its scalar.
 #[inline(always)]
-unsafe fn operand<S: Vector, const M: u8, const K: u8>(p: *const f64, i: usize, one: S, used: bool) -> S {
+unsafe fn operand<S: Vector, const M: u8, const K: u8>(p: *const S::Elem, i: usize, one: S, used: bool) -> S {
     if M & K != 0 || !used {
         one
     } else {
@@ -105,7 +105,7 @@ pub(super) fn unpack(n: usize) -> (usize, usize, usize) {
 /// does not inline would be compiled without the instruction set.
 #[inline(always)]
 unsafe fn at<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
-    (a, b, c): (*const f64, *const f64, *const f64),
+    (a, b, c): (*const S::Elem, *const S::Elem, *const S::Elem),
     i: usize,
     one: (S, S, S),
 ) -> S {
@@ -122,8 +122,8 @@ unsafe fn at<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
 /// Positions `i..n`, four vectors at a time, then one; returns how far whole vectors go.
 #[inline(always)]
 unsafe fn vectors<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
-    d: *mut f64,
-    x: (*const f64, *const f64, *const f64),
+    d: *mut S::Elem,
+    x: (*const S::Elem, *const S::Elem, *const S::Elem),
     n: usize,
     one: (S, S, S),
 ) -> usize {
@@ -154,15 +154,15 @@ unsafe fn vectors<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
 /// `d[i] = F(a[i], b[i], c[i])` for `i < n`, scalars read at 0.
 #[inline(always)]
 unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
-    d: *mut f64,
-    a: *const f64,
-    b: *const f64,
-    c: *const f64,
+    d: *mut S::Elem,
+    a: *const S::Elem,
+    b: *const S::Elem,
+    c: *const S::Elem,
     n: usize,
 ) {
     // SAFETY: every access is below n, which the caller vouches for; the processor has S.
     unsafe {
-        let (x, y, z) = (first::<M, 1>(a), first::<M, 2>(b), first::<M, 4>(c));
+        let (x, y, z) = (first::<_, M, 1>(a), first::<_, M, 2>(b), first::<_, M, 4>(c));
         let one = (S::splat(x), S::splat(y), S::splat(z));
         let mut i = vectors::<S, F, ARITY, M>(d, (a, b, c), n, one);
         let one = (S::One::splat(x), S::One::splat(y), S::One::splat(z));
@@ -175,22 +175,22 @@ unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
 
 /// The scalar operand `K`; 0 where it is none.
 #[inline(always)]
-unsafe fn first<const M: u8, const K: u8>(p: *const f64) -> f64 {
+unsafe fn first<T: Number, const M: u8, const K: u8>(p: *const T) -> T {
     if M & K != 0 {
         // SAFETY: a scalar operand has one element.
         unsafe { *p }
     } else {
-        0.0
+        T::default()
     }
 }
 
 /// Rows of lanes, as [`rows`] packs them.
 #[inline(always)]
 unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
-    mut d: *mut f64,
-    mut a: *const f64,
-    mut b: *const f64,
-    mut c: *const f64,
+    mut d: *mut S::Elem,
+    mut a: *const S::Elem,
+    mut b: *const S::Elem,
+    mut c: *const S::Elem,
     n: usize,
 ) {
     let (count, lanes, moving) = unpack(n);
@@ -203,7 +203,7 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
     for _ in 0..count {
         // SAFETY: the caller vouches for a row at each operand, for each row; the processor has S.
         unsafe {
-            let one = (S::splat(first::<M, 1>(a)), S::splat(first::<M, 2>(b)), S::splat(first::<M, 4>(c)));
+            let one = (S::splat(first::<_, M, 1>(a)), S::splat(first::<_, M, 2>(b)), S::splat(first::<_, M, 4>(c)));
             vectors::<S, F, ARITY, M>(d, (a, b, c), lanes, one);
             (a, b, c) = (a.add(steps.0), b.add(steps.1), c.add(steps.2));
             d = d.add(lanes);
@@ -213,28 +213,27 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
 
 /// The instances of a formula for one instruction set.
 macro_rules! instances {
-    ($module:ident, $one:ty, $many:ty, $(#[$feature:meta])?) => {
+    ($module:ident, $fused:literal, $(#[$feature:meta])?) => {
         mod $module {
             use super::*;
 
             $(#[$feature])?
-            pub(super) unsafe fn one<F: Formula>(
+            pub(super) unsafe fn one<T: Number, F: Formula>(
                 d: *mut f64,
                 a: *const f64,
                 b: *const f64,
                 c: *const f64,
                 _: usize,
             ) {
-                type S = $one;
-                // SAFETY: the caller vouches for one double at each operand.
+                // SAFETY: the caller vouches for one number at each operand.
                 unsafe {
-                    let (x, y, z) = (S::load(a), S::load(b), S::load(c));
-                    F::eval::<S>(x, y, z).store(d)
+                    let at = |p: *const f64| Array::<T, 1, $fused>::load(p.cast());
+                    F::eval(at(a), at(b), at(c)).store(d.cast())
                 }
             }
 
             $(#[$feature])?
-            pub(super) unsafe fn many<F: Formula, const ARITY: u8, const M: u8>(
+            pub(super) unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
                 d: *mut f64,
                 a: *const f64,
                 b: *const f64,
@@ -242,11 +241,11 @@ macro_rules! instances {
                 n: usize,
             ) {
                 // SAFETY: the caller's contract is the same.
-                unsafe { super::many::<$many, F, ARITY, M>(d, a, b, c, n) }
+                unsafe { super::many::<S, F, ARITY, M>(d.cast(), a.cast(), b.cast(), c.cast(), n) }
             }
 
             $(#[$feature])?
-            pub(super) unsafe fn rows<F: Formula, const ARITY: u8, const M: u8>(
+            pub(super) unsafe fn rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
                 d: *mut f64,
                 a: *const f64,
                 b: *const f64,
@@ -254,133 +253,142 @@ macro_rules! instances {
                 n: usize,
             ) {
                 // SAFETY: the caller's contract is the same.
-                unsafe { by_rows::<$many, F, ARITY, M>(d, a, b, c, n) }
+                unsafe { by_rows::<S, F, ARITY, M>(d.cast(), a.cast(), b.cast(), c.cast(), n) }
             }
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-instances!(avx, Doubles<1, true>, Avx, #[target_feature(enable = "avx2,fma")]);
-instances!(plain, Doubles<1, false>, Plain,);
+instances!(avx, true, #[target_feature(enable = "avx2,fma")]);
+instances!(plain, false,);
 
-fn sized<F: Formula, const ARITY: u8, const M: u8>(isa: Isa, n: Extent) -> Kernel {
-    match (isa, n) {
+fn sized<F: Formula, const ARITY: u8, const M: u8>(target: Target, n: Extent) -> Kernel {
+    match (target.level(), target.single, n) {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2Fma, _) if isa.is_supported() => match n {
-            Extent::One => avx::one::<F>,
-            Extent::Many => avx::many::<F, ARITY, M>,
-            Extent::Rows => avx::rows::<F, ARITY, M>,
+        (Isa::Avx2Fma, false, _) => match n {
+            Extent::One => avx::one::<f64, F>,
+            Extent::Many => avx::many::<Avx, F, ARITY, M>,
+            Extent::Rows => avx::rows::<Avx, F, ARITY, M>,
         },
-        (_, Extent::One) => plain::one::<F>,
-        (_, Extent::Many) => plain::many::<F, ARITY, M>,
-        (_, Extent::Rows) => plain::rows::<F, ARITY, M>,
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2Fma, true, _) => match n {
+            Extent::One => avx::one::<f32, F>,
+            Extent::Many => avx::many::<AvxSingle, F, ARITY, M>,
+            Extent::Rows => avx::rows::<AvxSingle, F, ARITY, M>,
+        },
+        (_, false, Extent::One) => plain::one::<f64, F>,
+        (_, false, Extent::Many) => plain::many::<Plain, F, ARITY, M>,
+        (_, false, Extent::Rows) => plain::rows::<Plain, F, ARITY, M>,
+        (_, true, Extent::One) => plain::one::<f32, F>,
+        (_, true, Extent::Many) => plain::many::<PlainSingle, F, ARITY, M>,
+        (_, true, Extent::Rows) => plain::rows::<PlainSingle, F, ARITY, M>,
     }
 }
 
-fn one<F: Formula>(isa: Isa, n: Extent) -> Kernel {
-    sized::<F, 1, 0>(isa, n)
+fn one<F: Formula>(target: Target, n: Extent) -> Kernel {
+    sized::<F, 1, 0>(target, n)
 }
 
-fn two<F: Formula>(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
+fn two<F: Formula>(target: Target, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 3 {
-        1 => sized::<F, 3, 1>(isa, n),
-        2 => sized::<F, 3, 2>(isa, n),
-        _ => sized::<F, 3, 0>(isa, n),
+        1 => sized::<F, 3, 1>(target, n),
+        2 => sized::<F, 3, 2>(target, n),
+        _ => sized::<F, 3, 0>(target, n),
     }
 }
 
-fn three<F: Formula>(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
+fn three<F: Formula>(target: Target, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 7 {
-        1 => sized::<F, 7, 1>(isa, n),
-        2 => sized::<F, 7, 2>(isa, n),
-        3 => sized::<F, 7, 3>(isa, n),
-        4 => sized::<F, 7, 4>(isa, n),
-        5 => sized::<F, 7, 5>(isa, n),
-        6 => sized::<F, 7, 6>(isa, n),
-        _ => sized::<F, 7, 0>(isa, n),
+        1 => sized::<F, 7, 1>(target, n),
+        2 => sized::<F, 7, 2>(target, n),
+        3 => sized::<F, 7, 3>(target, n),
+        4 => sized::<F, 7, 4>(target, n),
+        5 => sized::<F, 7, 5>(target, n),
+        6 => sized::<F, 7, 6>(target, n),
+        _ => sized::<F, 7, 0>(target, n),
     }
 }
 
 /// `d[i] = a[i]`; `a` may be a scalar.
-pub(in super::super) fn copy(isa: Isa, n: Extent, scalars: Scalars) -> Kernel {
+pub(in super::super) fn copy(target: Target, n: Extent, scalars: Scalars) -> Kernel {
     match scalars & 1 {
-        1 => sized::<Copy, 1, 1>(isa, n),
-        _ => sized::<Copy, 1, 0>(isa, n),
+        1 => sized::<Copy, 1, 1>(target, n),
+        _ => sized::<Copy, 1, 0>(target, n),
     }
 }
 
 /// The kernel of a function of one number where it is arithmetic.
-pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Option<Kernel> {
+pub(in super::super) fn unary(op: Unary, target: Target, n: Extent) -> Option<Kernel> {
     Some(match op {
-        Unary::Neg => one::<Neg>(isa, n),
-        Unary::Abs => one::<Abs>(isa, n),
-        Unary::Sign => one::<Sign>(isa, n),
-        Unary::Sqrt => one::<Sqrt>(isa, n),
-        Unary::Square => one::<Square>(isa, n),
-        Unary::Recip => one::<Recip>(isa, n),
-        Unary::Floor => one::<Floor>(isa, n),
-        Unary::Ceil => one::<Ceil>(isa, n),
-        Unary::Not => one::<Not>(isa, n),
+        Unary::Neg => one::<Neg>(target, n),
+        Unary::Abs => one::<Abs>(target, n),
+        Unary::Sign => one::<Sign>(target, n),
+        Unary::Sqrt => one::<Sqrt>(target, n),
+        Unary::Square => one::<Square>(target, n),
+        Unary::Recip => one::<Recip>(target, n),
+        Unary::Floor => one::<Floor>(target, n),
+        Unary::Ceil => one::<Ceil>(target, n),
+        Unary::Not => one::<Not>(target, n),
         _ => return None,
     })
 }
 
 /// The kernel of a function of two numbers where it is arithmetic.
-pub(in super::super) fn binary(op: Binary, isa: Isa, n: Extent, s: Scalars) -> Option<Kernel> {
+pub(in super::super) fn binary(op: Binary, target: Target, n: Extent, s: Scalars) -> Option<Kernel> {
     Some(match op {
-        Binary::Add => two::<Add>(isa, n, s),
-        Binary::Sub => two::<Sub>(isa, n, s),
-        Binary::Mul => two::<Mul>(isa, n, s),
-        Binary::MulZero => two::<MulZero>(isa, n, s),
-        Binary::Div => two::<Div>(isa, n, s),
-        Binary::Min => two::<Min>(isa, n, s),
-        Binary::Max => two::<Max>(isa, n, s),
-        Binary::Lt => two::<Lt>(isa, n, s),
-        Binary::Le => two::<Le>(isa, n, s),
-        Binary::Eq => two::<Eq>(isa, n, s),
-        Binary::Ne => two::<Ne>(isa, n, s),
-        Binary::And => two::<And>(isa, n, s),
-        Binary::Or => two::<Or>(isa, n, s),
+        Binary::Add => two::<Add>(target, n, s),
+        Binary::Sub => two::<Sub>(target, n, s),
+        Binary::Mul => two::<Mul>(target, n, s),
+        Binary::MulZero => two::<MulZero>(target, n, s),
+        Binary::Div => two::<Div>(target, n, s),
+        Binary::Min => two::<Min>(target, n, s),
+        Binary::Max => two::<Max>(target, n, s),
+        Binary::Lt => two::<Lt>(target, n, s),
+        Binary::Le => two::<Le>(target, n, s),
+        Binary::Eq => two::<Eq>(target, n, s),
+        Binary::Ne => two::<Ne>(target, n, s),
+        Binary::And => two::<And>(target, n, s),
+        Binary::Or => two::<Or>(target, n, s),
         _ => return None,
     })
 }
 
 /// The kernel of a selection.
-pub(in super::super) fn ternary(op: Ternary, isa: Isa, n: Extent, s: Scalars) -> Option<Kernel> {
+pub(in super::super) fn ternary(op: Ternary, target: Target, n: Extent, s: Scalars) -> Option<Kernel> {
     match op {
-        Ternary::Select => Some(three::<Select>(isa, n, s)),
+        Ternary::Select => Some(three::<Select>(target, n, s)),
         _ => None,
     }
 }
 
 /// The kernel of two joined operations.
-pub(in super::super) fn joined(op: Joined, isa: Isa, n: Extent, s: Scalars) -> Kernel {
+pub(in super::super) fn joined(op: Joined, target: Target, n: Extent, s: Scalars) -> Kernel {
     match op {
-        Joined::MulAdd => three::<MulAdd>(isa, n, s),
-        Joined::MulSub => three::<MulSub>(isa, n, s),
-        Joined::NegMulAdd => three::<NegMulAdd>(isa, n, s),
-        Joined::SquareAdd => outer::<SquareAdd>(isa, n, s),
-        Joined::AddAdd => three::<AddAdd>(isa, n, s),
-        Joined::AddSub => three::<AddSub>(isa, n, s),
-        Joined::SubAdd => three::<SubAdd>(isa, n, s),
-        Joined::SubSub => three::<SubSub>(isa, n, s),
-        Joined::LessAdd => three::<LessAdd>(isa, n, s),
-        Joined::LessSub => three::<LessSub>(isa, n, s),
-        Joined::AddMul => three::<AddMul>(isa, n, s),
-        Joined::SubMul => three::<SubMul>(isa, n, s),
-        Joined::MulMul => three::<MulMul>(isa, n, s),
-        Joined::SquareMul => outer::<SquareMul>(isa, n, s),
-        Joined::SubSquare => two::<SubSquare>(isa, n, s),
-        Joined::MulSquare => two::<MulSquare>(isa, n, s),
+        Joined::MulAdd => three::<MulAdd>(target, n, s),
+        Joined::MulSub => three::<MulSub>(target, n, s),
+        Joined::NegMulAdd => three::<NegMulAdd>(target, n, s),
+        Joined::SquareAdd => outer::<SquareAdd>(target, n, s),
+        Joined::AddAdd => three::<AddAdd>(target, n, s),
+        Joined::AddSub => three::<AddSub>(target, n, s),
+        Joined::SubAdd => three::<SubAdd>(target, n, s),
+        Joined::SubSub => three::<SubSub>(target, n, s),
+        Joined::LessAdd => three::<LessAdd>(target, n, s),
+        Joined::LessSub => three::<LessSub>(target, n, s),
+        Joined::AddMul => three::<AddMul>(target, n, s),
+        Joined::SubMul => three::<SubMul>(target, n, s),
+        Joined::MulMul => three::<MulMul>(target, n, s),
+        Joined::SquareMul => outer::<SquareMul>(target, n, s),
+        Joined::SubSquare => two::<SubSquare>(target, n, s),
+        Joined::MulSquare => two::<MulSquare>(target, n, s),
     }
 }
 
 /// Formulas of the first and the third operand.
-fn outer<F: Formula>(isa: Isa, n: Extent, s: Scalars) -> Kernel {
+fn outer<F: Formula>(target: Target, n: Extent, s: Scalars) -> Kernel {
     match s & 5 {
-        4 => sized::<F, 5, 4>(isa, n),
-        1 => sized::<F, 5, 1>(isa, n),
-        _ => sized::<F, 5, 0>(isa, n),
+        4 => sized::<F, 5, 4>(target, n),
+        1 => sized::<F, 5, 1>(target, n),
+        _ => sized::<F, 5, 0>(target, n),
     }
 }

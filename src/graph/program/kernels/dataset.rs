@@ -6,10 +6,16 @@ use super::simd::Vector;
 
 /// `W` vectors of rows of `x b`.
 #[inline(always)]
-unsafe fn product<S: Vector, const W: usize>(d: *mut f64, x: *const f64, b: *const f64, columns: usize, e: usize) {
+unsafe fn product<S: Vector, const W: usize>(
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    b: *const S::Elem,
+    columns: usize,
+    e: usize,
+) {
     // SAFETY: the caller vouches for W vectors of rows in each column.
     unsafe {
-        let mut acc = [S::splat(0.0); W];
+        let mut acc = [S::all(0.0); W];
         for k in 0..columns {
             let f = S::splat(*b.add(k));
             for w in 0..W {
@@ -45,12 +51,18 @@ kernel! {
     }
 }
 
-/// Adds the products of `P` columns with `r` to their accumulators of four doubles.
+/// Adds the products of `P` columns with `r` to their accumulators of a vector.
 #[inline(always)]
-unsafe fn against<S: Vector, const P: usize>(d: *mut f64, x: *const f64, r: *const f64, e: usize, n: usize) {
+unsafe fn against<S: Vector, const P: usize>(
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    r: *const S::Elem,
+    e: usize,
+    n: usize,
+) {
     // SAFETY: the caller vouches for n rows of P columns.
     unsafe {
-        let mut acc: [[S; 2]; P] = std::array::from_fn(|p| [S::load(d.add(4 * p)), S::splat(0.0)]);
+        let mut acc: [[S; 2]; P] = std::array::from_fn(|p| [S::load(d.add(S::N * p)), S::all(0.0)]);
         let mut i = 0;
         while i + 2 * S::N <= n {
             for w in 0..2 {
@@ -69,12 +81,12 @@ unsafe fn against<S: Vector, const P: usize>(d: *mut f64, x: *const f64, r: *con
             i += S::N;
         }
         for p in 0..P {
-            acc[p][0].add(acc[p][1]).store(d.add(4 * p));
+            acc[p][0].add(acc[p][1]).store(d.add(S::N * p));
         }
         while i < n {
             let y = S::One::load(r.add(i));
             for p in 0..P {
-                let to = d.add(4 * p);
+                let to = d.add(S::N * p);
                 let v = S::One::load(x.add(p * e + i)).mul_add(y, S::One::load(to));
                 v.store(to);
             }
@@ -92,11 +104,11 @@ kernel! {
             let (columns, e) = (param(c, 0), param(c, 1));
             let mut k = 0;
             while k + 4 <= columns {
-                against::<S, 4>(d.add(4 * k), a.add(k * e), b, e, n);
+                against::<S, 4>(d.add(S::N * k), a.add(k * e), b, e, n);
                 k += 4;
             }
             while k < columns {
-                against::<S, 1>(d.add(4 * k), a.add(k * e), b, e, n);
+                against::<S, 1>(d.add(S::N * k), a.add(k * e), b, e, n);
                 k += 1;
             }
         }
@@ -107,10 +119,9 @@ kernel! {
     /// `d[k]` = the sum of the k-th accumulator at `a`, for n of them.
     finish<S>(d, a, _b, _c, n) {
         for k in 0..n {
-            // SAFETY: the caller vouches for n accumulators of four doubles.
+            // SAFETY: the caller vouches for n accumulators of a vector.
             unsafe {
-                let x = a.add(4 * k);
-                *d.add(k) = (*x + *x.add(2)) + (*x.add(1) + *x.add(3));
+                *d.add(k) = S::load(a.add(S::N * k)).total();
             }
         }
     }
@@ -119,14 +130,14 @@ kernel! {
 /// `R` rows by two vectors of lanes of `x b`.
 #[inline(always)]
 unsafe fn product_lanes<S: Vector, const R: usize>(
-    d: *mut f64,
-    x: *const f64,
-    b: *const f64,
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    b: *const S::Elem,
     (columns, e, lanes): (usize, usize, usize),
 ) {
     // SAFETY: the caller vouches for R rows and two vectors of lanes.
     unsafe {
-        let mut acc = [[S::splat(0.0); 2]; R];
+        let mut acc = [[S::all(0.0); 2]; R];
         for k in 0..columns {
             let y = b.add(k * lanes);
             let y = [S::load(y), S::load(y.add(S::N))];
@@ -171,9 +182,9 @@ kernel! {
 /// Adds `P` columns by two vectors of lanes of `xᵀ r` to `d`.
 #[inline(always)]
 unsafe fn against_lanes<S: Vector, const P: usize>(
-    d: *mut f64,
-    x: *const f64,
-    r: *const f64,
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    r: *const S::Elem,
     (count, e, lanes): (usize, usize, usize),
 ) {
     // SAFETY: the caller vouches for P columns and two vectors of lanes of `count` rows.

@@ -1,10 +1,10 @@
 //! Kernels of functions that are more than arithmetic: the vectorised ones of `base`, and the rest
 //! number by number.
 
-use super::Kernel;
 use super::arith::{Extent, Scalars};
 #[cfg(target_arch = "x86_64")]
 use super::elementary;
+use super::{Kernel, Number, Target, single};
 use crate::base::simd::{self, Isa};
 use crate::base::special;
 use crate::graph::op::{Binary, Ternary, Unary};
@@ -16,9 +16,30 @@ macro_rules! vectorised {
 
         macro_rules! many {
             ($name:ident) => {
-                pub(super) unsafe fn $name(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
-                    // SAFETY: the caller vouches for n doubles at both; they are the same or disjoint.
-                    unsafe { (simd::kernels($level).$name)(a, d, n) }
+                pub(super) mod $name {
+                    use super::*;
+
+                    pub(in super::super) unsafe fn doubles(
+                        d: *mut f64,
+                        a: *const f64,
+                        _: *const f64,
+                        _: *const f64,
+                        n: usize,
+                    ) {
+                        // SAFETY: the caller vouches for n doubles at both; they are the same or disjoint.
+                        unsafe { (simd::kernels($level).$name)(a, d, n) }
+                    }
+
+                    pub(in super::super) unsafe fn singles(
+                        d: *mut f64,
+                        a: *const f64,
+                        _: *const f64,
+                        _: *const f64,
+                        n: usize,
+                    ) {
+                        // SAFETY: the caller vouches for n numbers at both; they are the same or disjoint.
+                        unsafe { widened(d.cast(), [a.cast(); 2], n, |x, _, m| (simd::kernels($level).$name)(x, x, m)) }
+                    }
                 }
             };
         }
@@ -39,11 +60,45 @@ macro_rules! vectorised {
         many!(normal_cdf);
 
         /// a^b
-        pub(super) unsafe fn pow(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
-            // SAFETY: the caller vouches for n doubles at all three.
-            unsafe { (simd::kernels($level).pow)(a, b, d, n) }
+        pub(super) mod pow {
+            use super::*;
+
+            pub(in super::super) unsafe fn doubles(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+                // SAFETY: the caller vouches for n doubles at all three.
+                unsafe { (simd::kernels($level).pow)(a, b, d, n) }
+            }
+
+            pub(in super::super) unsafe fn singles(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+                // SAFETY: the caller vouches for n numbers at all three.
+                unsafe {
+                    let operands = [a.cast(), b.cast()];
+                    widened(d.cast(), operands, n, |x, y, m| (simd::kernels($level).pow)(x, y, x, m));
+                }
+            }
         }
     };
+}
+
+/// Numbers of single precision that are doubles for a while.
+const TILE: usize = 64;
+
+/// `d = f(a, b)` by a function of doubles that leaves its result in the first of its two operands.
+unsafe fn widened(d: *mut f32, [a, b]: [*const f32; 2], n: usize, f: impl Fn(*mut f64, *const f64, usize)) {
+    let (mut x, mut y) = ([0.0f64; TILE], [0.0f64; TILE]);
+    for start in (0..n).step_by(TILE) {
+        let m = TILE.min(n - start);
+        // SAFETY: the caller vouches for n numbers at all three.
+        unsafe {
+            for i in 0..m {
+                x[i] = (*a.add(start + i)).into();
+                y[i] = (*b.add(start + i)).into();
+            }
+            f(x.as_mut_ptr(), y.as_ptr(), m);
+            for i in 0..m {
+                *d.add(start + i) = x[i] as f32;
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -66,7 +121,7 @@ trait Function {
 }
 
 /// `d[i] = F(a[i], b[i], c[i])`, operands in the bit set `M` being scalars.
-unsafe fn each<F: Function, const ARITY: u8, const M: u8>(
+unsafe fn each<T: Number, F: Function, const ARITY: u8, const M: u8>(
     d: *mut f64,
     a: *const f64,
     b: *const f64,
@@ -76,40 +131,40 @@ unsafe fn each<F: Function, const ARITY: u8, const M: u8>(
     let at = |p: *const f64, bit: u8, i: usize| match (ARITY & bit != 0, M & bit != 0) {
         (false, _) => 0.0,
         // SAFETY: a scalar operand has one element, another one n.
-        (_, true) => unsafe { *p },
-        (_, false) => unsafe { *p.add(i) },
+        (_, true) => unsafe { (*p.cast::<T>()).to_f64() },
+        (_, false) => unsafe { (*p.cast::<T>().add(i)).to_f64() },
     };
     for i in 0..n {
-        // SAFETY: the caller vouches for n doubles at `d`.
-        unsafe { *d.add(i) = F::eval(at(a, 1, i), at(b, 2, i), at(c, 4, i)) };
+        // SAFETY: the caller vouches for n numbers at `d`.
+        unsafe { *d.cast::<T>().add(i) = T::from_f64(F::eval(at(a, 1, i), at(b, 2, i), at(c, 4, i))) };
     }
 }
 
 macro_rules! each {
-    (1, $s:expr, $f:expr) => {
-        each!(@ $f, 1, 0)
+    (1, $t:expr, $s:expr, $f:expr) => {
+        each!(@ $t, $f, 1, 0)
     };
-    (2, $s:expr, $f:expr) => {
+    (2, $t:expr, $s:expr, $f:expr) => {
         match $s & 3 {
-            1 => each!(@ $f, 3, 1),
-            2 => each!(@ $f, 3, 2),
-            3 => each!(@ $f, 3, 3),
-            _ => each!(@ $f, 3, 0),
+            1 => each!(@ $t, $f, 3, 1),
+            2 => each!(@ $t, $f, 3, 2),
+            3 => each!(@ $t, $f, 3, 3),
+            _ => each!(@ $t, $f, 3, 0),
         }
     };
-    (3, $s:expr, $f:expr) => {
+    (3, $t:expr, $s:expr, $f:expr) => {
         match $s & 7 {
-            1 => each!(@ $f, 7, 1),
-            2 => each!(@ $f, 7, 2),
-            3 => each!(@ $f, 7, 3),
-            4 => each!(@ $f, 7, 4),
-            5 => each!(@ $f, 7, 5),
-            6 => each!(@ $f, 7, 6),
-            7 => each!(@ $f, 7, 7),
-            _ => each!(@ $f, 7, 0),
+            1 => each!(@ $t, $f, 7, 1),
+            2 => each!(@ $t, $f, 7, 2),
+            3 => each!(@ $t, $f, 7, 3),
+            4 => each!(@ $t, $f, 7, 4),
+            5 => each!(@ $t, $f, 7, 5),
+            6 => each!(@ $t, $f, 7, 6),
+            7 => each!(@ $t, $f, 7, 7),
+            _ => each!(@ $t, $f, 7, 0),
         }
     };
-    (@ $f:expr, $arity:literal, $m:literal) => {{
+    (@ $t:expr, $f:expr, $arity:literal, $m:literal) => {{
         struct Named;
         impl Function for Named {
             #[inline(always)]
@@ -118,33 +173,41 @@ macro_rules! each {
                 f(a, b, c)
             }
         }
-        each::<Named, $arity, $m> as Kernel
+        if $t.single {
+            each::<f32, Named, $arity, $m> as Kernel
+        } else {
+            each::<f64, Named, $arity, $m>
+        }
     }};
 }
 
 macro_rules! level {
-    ($isa:expr, $($path:ident)::+) => {
-        match $isa {
+    ($target:expr, $name:ident) => {
+        match ($target.level(), $target.single) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2Fma if $isa.is_supported() => avx::$($path)::+,
-            _ => plain::$($path)::+,
+            (Isa::Avx2Fma, false) => avx::$name::doubles,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2Fma, true) => avx::$name::singles,
+            (_, false) => plain::$name::doubles,
+            (_, true) => plain::$name::singles,
         }
     };
 }
 
 /// softplus to the result, its derivative to the third operand.
-pub(in super::super) fn softplus_sigmoid(isa: Isa) -> Kernel {
-    match isa {
+pub(in super::super) fn softplus_sigmoid(target: Target) -> Kernel {
+    match target.level() {
+        _ if target.single => single::softplus_sigmoid(target),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma if isa.is_supported() => elementary::softplus_sigmoid,
+        Isa::Avx2Fma => elementary::softplus_sigmoid,
         _ => plain_softplus_sigmoid,
     }
 }
 
 /// The kernels of the most common functions, where there are faster ones.
 #[cfg(target_arch = "x86_64")]
-fn fast(op: Unary, isa: Isa, n: Extent) -> Option<Kernel> {
-    if isa != Isa::Avx2Fma || !isa.is_supported() {
+fn fast(op: Unary, target: Target, n: Extent) -> Option<Kernel> {
+    if target.level() != Isa::Avx2Fma {
         return None;
     }
     if n == Extent::One {
@@ -172,67 +235,68 @@ fn fast(op: Unary, isa: Isa, n: Extent) -> Option<Kernel> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fast(_: Unary, _: Isa, _: Extent) -> Option<Kernel> {
+fn fast(_: Unary, _: Target, _: Extent) -> Option<Kernel> {
     None
 }
 
 /// The kernel of a function of one number that is not arithmetic.
-pub(in super::super) fn unary(op: Unary, isa: Isa, n: Extent) -> Kernel {
-    if let Some(kernel) = fast(op, isa, n) {
+pub(in super::super) fn unary(op: Unary, target: Target, n: Extent) -> Kernel {
+    let own = if target.single { single::unary(op, target) } else { fast(op, target, n) };
+    if let Some(kernel) = own {
         return kernel;
     }
     match op {
-        Unary::Exp => level!(isa, exp),
-        Unary::Expm1 => level!(isa, expm1),
-        Unary::Log => level!(isa, log),
-        Unary::Log1p => level!(isa, log1p),
-        Unary::Tanh => level!(isa, tanh),
-        Unary::Sigmoid => level!(isa, sigmoid),
-        Unary::Softplus => level!(isa, softplus),
-        Unary::Sin => level!(isa, sin),
-        Unary::Cos => level!(isa, cos),
-        Unary::Atan => level!(isa, atan),
-        Unary::Lgamma => level!(isa, lgamma),
-        Unary::Digamma => level!(isa, digamma),
-        Unary::Erf => level!(isa, erf),
-        Unary::Erfc => level!(isa, erfc),
-        Unary::Phi => level!(isa, normal_cdf),
-        Unary::Tan => each!(1, 0, |a, _, _| a.tan()),
-        Unary::Asin => each!(1, 0, |a, _, _| a.asin()),
-        Unary::Acos => each!(1, 0, |a, _, _| a.acos()),
-        Unary::Sinh => each!(1, 0, |a, _, _| a.sinh()),
-        Unary::Cosh => each!(1, 0, |a, _, _| a.cosh()),
-        Unary::Round => each!(1, 0, |a, _, _| a.round()),
-        Unary::Trigamma => each!(1, 0, |a, _, _| special::trigamma(a)),
-        Unary::Tetragamma => each!(1, 0, |a, _, _| special::tetragamma(a)),
-        Unary::LogPhi => each!(1, 0, |a, _, _| special::normal_lcdf(a)),
-        Unary::InvPhi => each!(1, 0, |a, _, _| special::inv_phi(a)),
-        Unary::LogBesselI0 => each!(1, 0, |a, _, _| special::log_bessel_i0(a)),
-        Unary::BesselRatio => each!(1, 0, |a, _, _| special::bessel_i_ratio(0.0, a)),
+        Unary::Exp => level!(target, exp),
+        Unary::Expm1 => level!(target, expm1),
+        Unary::Log => level!(target, log),
+        Unary::Log1p => level!(target, log1p),
+        Unary::Tanh => level!(target, tanh),
+        Unary::Sigmoid => level!(target, sigmoid),
+        Unary::Softplus => level!(target, softplus),
+        Unary::Sin => level!(target, sin),
+        Unary::Cos => level!(target, cos),
+        Unary::Atan => level!(target, atan),
+        Unary::Lgamma => level!(target, lgamma),
+        Unary::Digamma => level!(target, digamma),
+        Unary::Erf => level!(target, erf),
+        Unary::Erfc => level!(target, erfc),
+        Unary::Phi => level!(target, normal_cdf),
+        Unary::Tan => each!(1, target, 0, |a, _, _| a.tan()),
+        Unary::Asin => each!(1, target, 0, |a, _, _| a.asin()),
+        Unary::Acos => each!(1, target, 0, |a, _, _| a.acos()),
+        Unary::Sinh => each!(1, target, 0, |a, _, _| a.sinh()),
+        Unary::Cosh => each!(1, target, 0, |a, _, _| a.cosh()),
+        Unary::Round => each!(1, target, 0, |a, _, _| a.round()),
+        Unary::Trigamma => each!(1, target, 0, |a, _, _| special::trigamma(a)),
+        Unary::Tetragamma => each!(1, target, 0, |a, _, _| special::tetragamma(a)),
+        Unary::LogPhi => each!(1, target, 0, |a, _, _| special::normal_lcdf(a)),
+        Unary::InvPhi => each!(1, target, 0, |a, _, _| special::inv_phi(a)),
+        Unary::LogBesselI0 => each!(1, target, 0, |a, _, _| special::log_bessel_i0(a)),
+        Unary::BesselRatio => each!(1, target, 0, |a, _, _| special::bessel_i_ratio(0.0, a)),
         _ => unreachable!("arithmetic has its own kernels"),
     }
 }
 
 /// The kernel of a function of two numbers that is not arithmetic.
-pub(in super::super) fn binary(op: Binary, isa: Isa, s: Scalars) -> Kernel {
+pub(in super::super) fn binary(op: Binary, target: Target, s: Scalars) -> Kernel {
     match op {
-        Binary::Pow if s & 3 == 0 => level!(isa, pow),
-        Binary::Pow => each!(2, s, |a, b, _| a.powf(b)),
-        Binary::Atan2 => each!(2, s, |a, b, _| a.atan2(b)),
-        Binary::Mod => each!(2, s, |a, b, _| a % b),
-        Binary::GammaP => each!(2, s, |a, b, _| special::gamma_p(a, b)),
-        Binary::GammaPda => each!(2, s, |a, b, _| special::gamma_p_da(a, b)),
+        Binary::Pow if s & 3 == 0 => level!(target, pow),
+        Binary::Pow => each!(2, target, s, |a, b, _| a.powf(b)),
+        Binary::Atan2 => each!(2, target, s, |a, b, _| a.atan2(b)),
+        Binary::Mod => each!(2, target, s, |a, b, _| a % b),
+        Binary::GammaP => each!(2, target, s, |a, b, _| special::gamma_p(a, b)),
+        Binary::GammaPda => each!(2, target, s, |a, b, _| special::gamma_p_da(a, b)),
         _ => unreachable!("arithmetic has its own kernels"),
     }
 }
 
 /// The kernel of a function of three numbers that is not arithmetic.
-pub(in super::super) fn ternary(op: Ternary, s: Scalars) -> Kernel {
+pub(in super::super) fn ternary(op: Ternary, target: Target, s: Scalars) -> Kernel {
     match op {
-        Ternary::Fma => each!(3, s, |a, b, c| a.mul_add(b, c)),
-        Ternary::IncBeta => each!(3, s, special::inc_beta),
-        Ternary::IncBetaDa => each!(3, s, |a, b, x| special::inc_beta_grad(a, b, x).da),
-        Ternary::IncBetaDb => each!(3, s, |a, b, x| special::inc_beta_grad(a, b, x).db),
+        Ternary::Fma => each!(3, target, s, |a, b, c| a.mul_add(b, c)),
+        Ternary::IncBeta => each!(3, target, s, special::inc_beta),
+        Ternary::IncBetaDa => each!(3, target, s, |a, b, x| special::inc_beta_grad(a, b, x).da),
+        Ternary::IncBetaDb => each!(3, target, s, |a, b, x| special::inc_beta_grad(a, b, x).db),
         Ternary::Select => unreachable!("arithmetic has its own kernels"),
     }
 }

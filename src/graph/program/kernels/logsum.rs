@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 
 use super::arith::Extent;
 use super::fold::sticky;
-use super::simd::Vector;
-use super::{Kernel, function, param};
+use super::simd::{Accumulator, Vector};
+use super::{Kernel, Number, Target, function, param, simd};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;
 
@@ -17,17 +17,17 @@ const SHORT: usize = 16;
 /// Elements copied together at a time.
 const ROOM: usize = 1024;
 
-/// Doubles on the stack, not initialised: small calls would spend their time on that.
-struct Room<const N: usize>(MaybeUninit<[f64; N]>);
+/// Numbers on the stack, not initialised: small calls would spend their time on that.
+struct Room<T, const N: usize>(MaybeUninit<[T; N]>);
 
-impl<const N: usize> Room<N> {
+impl<T, const N: usize> Room<T, N> {
     #[inline(always)]
     fn new() -> Self {
         Room(MaybeUninit::uninit())
     }
 
     #[inline(always)]
-    fn at(&mut self) -> *mut f64 {
+    fn at(&mut self) -> *mut T {
         self.0.as_mut_ptr().cast()
     }
 }
@@ -39,11 +39,29 @@ struct Functions {
     log: Kernel,
 }
 
+impl Functions {
+    /// Exponentials of `n` numbers, in place.
+    #[inline(always)]
+    unsafe fn exp<T>(self, x: *mut T, n: usize) {
+        let x = x.cast();
+        // SAFETY: the caller vouches for n numbers of the kind the functions are for.
+        unsafe { (self.exp)(x, x, x, x, n) }
+    }
+
+    /// Logarithms of `n` numbers, in place.
+    #[inline(always)]
+    unsafe fn log<T>(self, x: *mut T, n: usize) {
+        let x = x.cast();
+        // SAFETY: the caller vouches for n numbers of the kind the functions are for.
+        unsafe { (self.log)(x, x, x, x, n) }
+    }
+}
+
 /// Applies `f` to vectors of two rows of `w` doubles, the remainder one by one.
 #[inline(always)]
 unsafe fn zip<S: Vector>(
-    d: *mut f64,
-    (a, b): (*const f64, *const f64),
+    d: *mut S::Elem,
+    (a, b): (*const S::Elem, *const S::Elem),
     w: usize,
     f: impl Fn(S, S) -> S,
     g: impl Fn(S::One, S::One) -> S::One,
@@ -62,22 +80,40 @@ unsafe fn zip<S: Vector>(
     }
 }
 
+/// Adds a row of `w` numbers to sums.
+#[inline(always)]
+unsafe fn accumulate<S: Vector>(s: *mut f64, row: *const S::Elem, w: usize) {
+    let mut j = 0;
+    // SAFETY: the caller vouches for w numbers at both.
+    unsafe {
+        while j + S::N <= w {
+            S::Acc::load(s.add(j)).plus(S::load(row.add(j))).store(s.add(j));
+            j += S::N;
+        }
+        while j < w {
+            *s.add(j) += (*row.add(j)).to_f64();
+            j += 1;
+        }
+    }
+}
+
 /// `n` rows, `stride` apart, of `w <= COLUMNS` neighbours each: the result of each column to `d`. Where
 /// `whole`, the rows are neighbours in room of the caller's and are written over.
 #[inline(always)]
 unsafe fn columns<S: Vector>(
-    d: *mut f64,
-    a: *const f64,
+    d: *mut S::Elem,
+    a: *const S::Elem,
     (n, stride, w): (usize, usize, usize),
     whole: bool,
     f: Functions,
 ) {
-    let (mut m, mut s, mut t) = (Room::<COLUMNS>::new(), Room::<COLUMNS>::new(), Room::<COLUMNS>::new());
+    let (mut m, mut s, mut t) =
+        (Room::<S::Elem, COLUMNS>::new(), Room::<f64, COLUMNS>::new(), Room::<S::Elem, COLUMNS>::new());
     let (m, s, t) = (m.at(), s.at(), t.at());
     // SAFETY: the arrays have room for w doubles, and so has every row; all is written before it is read.
     unsafe {
         for j in 0..w {
-            *m.add(j) = f64::NEG_INFINITY;
+            *m.add(j) = S::Elem::from_f64(f64::NEG_INFINITY);
             *s.add(j) = 0.0;
         }
         for k in 0..n {
@@ -90,18 +126,21 @@ unsafe fn columns<S: Vector>(
                 let row = all.add(k * w);
                 zip::<S>(row, (row, m), w, |x, m| x.sub(m), |x, m| x.sub(m));
             }
-            (f.exp)(all, all, all, all, n * w);
+            f.exp(all, n * w);
         }
         for k in 0..n {
             let mut row = a.add(k * stride);
             if !whole {
                 zip::<S>(t, (row, m), w, |x, m| x.sub(m), |x, m| x.sub(m));
-                (f.exp)(t, t, t, t, w);
+                f.exp(t, w);
                 row = t;
             }
-            zip::<S>(s, (s, row), w, |s, t| s.add(t), |s, t| s.add(t));
+            accumulate::<S>(s, row, w);
         }
-        (f.log)(t, s, s, s, w);
+        for j in 0..w {
+            *t.add(j) = S::Elem::from_f64(*s.add(j));
+        }
+        f.log(t, w);
         for j in 0..w {
             let m = *m.add(j);
             *d.add(j) = if m.is_infinite() { m } else { m + *t.add(j) };
@@ -111,9 +150,9 @@ unsafe fn columns<S: Vector>(
 
 /// One long row: its parts of `COLUMNS` neighbours as rows, then their results and the rest as one column.
 #[inline(always)]
-unsafe fn long_row<S: Vector>(d: *mut f64, a: *const f64, n: usize, f: Functions) {
+unsafe fn long_row<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, f: Functions) {
     let (rows, rest) = (n / COLUMNS, n % COLUMNS);
-    let mut parts = Room::<{ 2 * COLUMNS }>::new();
+    let mut parts = Room::<S::Elem, { 2 * COLUMNS }>::new();
     let parts = parts.at();
     // SAFETY: the caller vouches for n doubles; `parts` has room for a row and the rest.
     unsafe {
@@ -125,8 +164,13 @@ unsafe fn long_row<S: Vector>(d: *mut f64, a: *const f64, n: usize, f: Functions
 
 /// Columns of short rows: copied side by side, as many as there is room for.
 #[inline(always)]
-unsafe fn copied<S: Vector>(d: *mut f64, a: *const f64, (outer, n, inner): (usize, usize, usize), f: Functions) {
-    let mut room = Room::<ROOM>::new();
+unsafe fn copied<S: Vector>(
+    d: *mut S::Elem,
+    a: *const S::Elem,
+    (outer, n, inner): (usize, usize, usize),
+    f: Functions,
+) {
+    let mut room = Room::<S::Elem, ROOM>::new();
     let room = room.at();
     let all = outer * inner;
     let most = (ROOM / n.max(1)).clamp(1, COLUMNS);
@@ -153,15 +197,15 @@ unsafe fn copied<S: Vector>(d: *mut f64, a: *const f64, (outer, n, inner): (usiz
 }
 
 #[inline(always)]
-unsafe fn body<S: Vector>(d: *mut f64, a: *const f64, c: *const f64, f: Functions) {
+unsafe fn body<S: Vector>(d: *mut S::Elem, a: *const S::Elem, c: *const S::Elem, f: Functions) {
     // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
     unsafe {
         let (outer, n, inner) = (param(c, 0), param(c, 1), param(c, 2));
         #[cfg(target_arch = "x86_64")]
-        if outer <= 2 && inner <= 4 && n <= SHORT && S::FUSED {
+        if outer <= 2 && inner <= 4 && n <= SHORT && S::FUSED && !S::Elem::SINGLE {
             for o in 0..outer {
                 let (d, a) = (d.add(o * inner), a.add(o * n * inner));
-                super::elementary::log_sum_exp_short(d, a, (n, inner, inner));
+                super::elementary::log_sum_exp_short(d.cast(), a.cast(), (n, inner, inner));
             }
             return;
         }
@@ -183,30 +227,36 @@ unsafe fn body<S: Vector>(d: *mut f64, a: *const f64, c: *const f64, f: Function
     }
 }
 
-fn functions(isa: Isa) -> Functions {
+fn functions(isa: Isa, single: bool) -> Functions {
+    let target = Target { isa, single };
     Functions {
-        exp: function::unary(Unary::Exp, isa, Extent::Many),
-        log: function::unary(Unary::Log, isa, Extent::Many),
+        exp: function::unary(Unary::Exp, target, Extent::Many),
+        log: function::unary(Unary::Log, target, Extent::Many),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+unsafe fn avx<S: Vector>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+    let f = functions(Isa::Avx2Fma, S::Elem::SINGLE);
     // SAFETY: the caller's contract is the same.
-    unsafe { body::<super::simd::Avx>(d, a, c, functions(Isa::Avx2Fma)) }
+    unsafe { body::<S>(d.cast(), a.cast(), c.cast(), f) }
 }
 
-unsafe fn plain(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+unsafe fn plain<S: Vector>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+    let f = functions(Isa::Baseline, S::Elem::SINGLE);
     // SAFETY: the caller's contract is the same.
-    unsafe { body::<super::simd::Plain>(d, a, c, functions(Isa::Baseline)) }
+    unsafe { body::<S>(d.cast(), a.cast(), c.cast(), f) }
 }
 
 /// log-sum-exp of `[outer, n, inner]` over the middle axis; the counts are the parameters at `c`.
-pub(in super::super) fn log_sum_exp(isa: Isa) -> Kernel {
-    match isa {
+pub(in super::super) fn log_sum_exp(target: Target) -> Kernel {
+    match (target.level(), target.single) {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma if isa.is_supported() => avx,
-        _ => plain,
+        (Isa::Avx2Fma, false) => avx::<simd::Avx>,
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2Fma, true) => avx::<simd::AvxSingle>,
+        (_, false) => plain::<simd::Plain>,
+        (_, true) => plain::<simd::PlainSingle>,
     }
 }

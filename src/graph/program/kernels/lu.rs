@@ -1,9 +1,9 @@
 //! General solves and determinants by LU with partial pivoting, one lane at a time.
 
-use super::param;
+use super::{Kernel, Number, param};
 
 /// Factors in place with partial pivoting; calls `swap` for every exchange of rows.
-unsafe fn factor(f: *mut f64, n: usize, mut swap: impl FnMut(usize, usize)) {
+unsafe fn factor<T: Number>(f: *mut T, n: usize, mut swap: impl FnMut(usize, usize)) {
     // SAFETY: the caller vouches for n x n doubles.
     unsafe {
         for k in 0..n {
@@ -32,7 +32,7 @@ unsafe fn factor(f: *mut f64, n: usize, mut swap: impl FnMut(usize, usize)) {
 }
 
 /// Copies lane `l` of a matrix of `r` rows and `c` columns with `w` lanes, transposed where `T`.
-unsafe fn take<const T: bool>(to: *mut f64, from: *const f64, (r, c): (usize, usize), w: usize, l: usize) {
+unsafe fn take<E: Number, const T: bool>(to: *mut E, from: *const E, (r, c): (usize, usize), w: usize, l: usize) {
     for i in 0..r {
         for j in 0..c {
             let at = if T { j * r + i } else { i * c + j };
@@ -44,15 +44,16 @@ unsafe fn take<const T: bool>(to: *mut f64, from: *const f64, (r, c): (usize, us
 
 /// X with A X = B (Aᵀ where `T`); parameters batch, n, m, lanes. Room for a matrix and a right-hand side
 /// is behind the result.
-pub(super) unsafe fn solve<const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+unsafe fn solve<E: Number, const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+    let (d, a, b, c): (*mut E, *const E, *const E, *const E) = (d.cast(), a.cast(), b.cast(), c.cast());
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, m, w) = (param(c, 0), param(c, 1), param(c, 2), param(c, 3));
         let f = d.add(batch * n * m * w);
         let x = f.add(n * n);
         for (s, l) in (0..batch).flat_map(|s| (0..w).map(move |l| (s, l))) {
-            take::<T>(f, a.add(s * n * n * w), (n, n), w, l);
-            take::<false>(x, b.add(s * n * m * w), (n, m), w, l);
+            take::<E, T>(f, a.add(s * n * n * w), (n, n), w, l);
+            take::<E, false>(x, b.add(s * n * m * w), (n, m), w, l);
             factor(f, n, |k, p| {
                 for j in 0..m {
                     std::ptr::swap(x.add(k * m + j), x.add(p * m + j));
@@ -79,22 +80,38 @@ pub(super) unsafe fn solve<const T: bool>(d: *mut f64, a: *const f64, b: *const 
 }
 
 /// log |det A|; parameters batch, n, -, lanes. Room for a matrix is behind the result.
-pub(super) unsafe fn log_abs_det(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+unsafe fn log_abs_det<E: Number>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+    let (d, a, c): (*mut E, *const E, *const E) = (d.cast(), a.cast(), c.cast());
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, w) = (param(c, 0), param(c, 1), param(c, 3));
         let f = d.add(batch * w);
         for (s, l) in (0..batch).flat_map(|s| (0..w).map(move |l| (s, l))) {
-            take::<false>(f, a.add(s * n * n * w), (n, n), w, l);
+            take::<E, false>(f, a.add(s * n * n * w), (n, n), w, l);
             factor(f, n, |_, _| {});
-            let (mut sum, mut singular) = (0.0, false);
+            let (mut sum, mut singular) = (E::default(), false);
             for k in 0..n {
                 let pivot = (*f.add(k * n + k)).abs();
-                singular |= pivot == 0.0;
+                singular |= pivot == E::default();
                 sum += pivot.ln();
             }
             // A zero pivot leaves 0/0 in what follows it.
-            *d.add(s * w + l) = if singular { f64::NEG_INFINITY } else { sum };
+            *d.add(s * w + l) = if singular { E::from_f64(f64::NEG_INFINITY) } else { sum };
         }
     }
+}
+
+/// The kernel of a solve, with the transpose where set.
+pub(super) fn solve_kernel(transposed: bool, single: bool) -> Kernel {
+    match (transposed, single) {
+        (false, false) => solve::<f64, false>,
+        (true, false) => solve::<f64, true>,
+        (false, true) => solve::<f32, false>,
+        (true, true) => solve::<f32, true>,
+    }
+}
+
+/// The kernel of a determinant.
+pub(super) fn log_abs_det_kernel(single: bool) -> Kernel {
+    if single { log_abs_det::<f32> } else { log_abs_det::<f64> }
 }

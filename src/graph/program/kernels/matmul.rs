@@ -1,7 +1,7 @@
 //! Matrix products: small ones in registers, large ones by the `gemm` crate, and one per lane.
 
 use super::simd::Vector;
-use super::{Kernel, param};
+use super::{Kernel, Number, Target, param};
 use crate::base::simd::Isa;
 
 /// Sizes and distances of a product: `outer x inner` products `d += l r` of `m x k` by `k x n`; row and
@@ -48,7 +48,7 @@ impl Layout {
     /// # Safety
     /// `c` points to the numbers of [`Layout::params`].
     #[inline(always)]
-    unsafe fn read(c: *const f64) -> Layout {
+    unsafe fn read<T: Number>(c: *const T) -> Layout {
         // SAFETY: the caller's contract.
         let p = |k: usize| unsafe { param(c, k) };
         Layout {
@@ -70,7 +70,7 @@ impl Layout {
     /// # Safety
     /// The layout describes what is valid.
     #[inline(always)]
-    unsafe fn each(&self, (d, a, b): (*mut f64, *const f64, *const f64), f: impl Fn(*mut f64, *const f64, *const f64)) {
+    unsafe fn each<T>(&self, (d, a, b): (*mut T, *const T, *const T), f: impl Fn(*mut T, *const T, *const T)) {
         for o in 0..self.outer {
             for i in 0..self.inner {
                 // SAFETY: the caller's contract.
@@ -88,10 +88,15 @@ impl Layout {
 
 /// `R` rows by `W` vectors of the result, in registers over the whole inner axis.
 #[inline(always)]
-unsafe fn block<S: Vector, const R: usize, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
+unsafe fn block<S: Vector, const R: usize, const W: usize>(
+    p: &Layout,
+    d: *mut S::Elem,
+    l: *const S::Elem,
+    r: *const S::Elem,
+) {
     // SAFETY: the caller vouches for R rows and W vectors of columns.
     unsafe {
-        let mut acc = [[S::splat(0.0); W]; R];
+        let mut acc = [[S::all(0.0); W]; R];
         for k in 0..p.k {
             let right: [S; W] = std::array::from_fn(|w| S::load(r.add(k * p.r.0 + w * S::N)));
             for i in 0..R {
@@ -111,7 +116,7 @@ unsafe fn block<S: Vector, const R: usize, const W: usize>(p: &Layout, d: *mut f
 
 /// All rows of `W` vectors of columns.
 #[inline(always)]
-unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
+unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
     let mut i = 0;
     // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
     unsafe {
@@ -133,7 +138,7 @@ unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const 
 
 /// Columns in pieces of `W` vectors; the last piece begins earlier and repeats columns that are there.
 #[inline(always)]
-unsafe fn pieces<S: Vector, const W: usize>(p: &Layout, d: *mut f64, l: *const f64, r: *const f64) {
+unsafe fn pieces<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
     for start in (0..p.n).step_by(W * S::N) {
         let j = start.min(p.n - W * S::N);
         // SAFETY: the caller vouches for at least one piece.
@@ -158,10 +163,10 @@ kernel! {
 
 /// `x . y` over `k` neighbours.
 #[inline(always)]
-unsafe fn dot<S: Vector>(x: *const f64, y: *const f64, k: usize) -> f64 {
+unsafe fn dot<S: Vector>(x: *const S::Elem, y: *const S::Elem, k: usize) -> S::Elem {
     // SAFETY: the caller vouches for k doubles at both.
     unsafe {
-        let mut acc = [S::splat(0.0); 2];
+        let mut acc = [S::all(0.0); 2];
         let mut i = 0;
         while i + 2 * S::N <= k {
             for w in 0..2 {
@@ -174,7 +179,7 @@ unsafe fn dot<S: Vector>(x: *const f64, y: *const f64, k: usize) -> f64 {
             acc[0] = S::load(x.add(i)).mul_add(S::load(y.add(i)), acc[0]);
             i += S::N;
         }
-        let mut rest = 0.0;
+        let mut rest = S::Elem::default();
         while i < k {
             rest += *x.add(i) * *y.add(i);
             i += 1;
@@ -201,14 +206,14 @@ kernel! {
 }
 
 /// Any distances, one number at a time.
-unsafe fn strided(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+unsafe fn strided<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
     // SAFETY: the layout describes what is valid.
     unsafe {
-        let p = Layout::read(c);
-        p.each((d, a, b), |d, a, b| {
+        let p = Layout::read(c.cast::<T>());
+        p.each((d.cast::<T>(), a.cast::<T>(), b.cast::<T>()), |d, a, b| {
             for i in 0..p.m {
                 for j in 0..p.n {
-                    let mut s = 0.0;
+                    let mut s = T::default();
                     for k in 0..p.k {
                         s += *a.add(i * p.l.0 + k * p.l.1) * *b.add(k * p.r.0 + j * p.r.1);
                     }
@@ -220,11 +225,11 @@ unsafe fn strided(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: u
 }
 
 /// By the `gemm` crate, on this thread.
-unsafe fn large(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
+unsafe fn large<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usize) {
     // SAFETY: the layout describes what is valid, and the result overlaps no factor.
     unsafe {
-        let p = Layout::read(c);
-        p.each((d, a, b), |d, a, b| {
+        let p = Layout::read(c.cast::<T>());
+        p.each((d.cast::<T>(), a.cast::<T>(), b.cast::<T>()), |d, a, b| {
             gemm::gemm(
                 p.m,
                 p.n,
@@ -239,8 +244,8 @@ unsafe fn large(d: *mut f64, a: *const f64, b: *const f64, c: *const f64, _: usi
                 b,
                 p.r.1 as isize,
                 p.r.0 as isize,
-                0.0,
-                1.0,
+                T::default(),
+                T::from_f64(1.0),
                 false,
                 false,
                 false,
@@ -267,7 +272,7 @@ kernel! {
                     for j in 0..p.n {
                         let mut l = 0;
                         while l < w {
-                            let mut acc = [S::splat(0.0); 2];
+                            let mut acc = [S::all(0.0); 2];
                             for k in 0..p.k {
                                 let x = a.add((i * p.l.0 + k * p.l.1) * w + l);
                                 let y = b.add((k * p.r.0 + j * p.r.1) * w + l);
@@ -291,15 +296,16 @@ kernel! {
 const UNPACKED: (usize, usize) = (192, 65_536);
 
 /// The kernel for a layout of plain doubles.
-pub(in super::super) fn choose(p: &Layout, isa: Isa) -> Kernel {
+pub(in super::super) fn choose(p: &Layout, target: Target) -> Kernel {
     let flat = p.m < 16 || p.n < 16;
     let packed = p.k > UNPACKED.0 || p.k * p.n > UNPACKED.1 || p.r.1 != 1;
-    if isa != Isa::Baseline && !flat && packed {
-        return large;
+    if target.isa != Isa::Baseline && !flat && packed {
+        return if target.single { large::<f32> } else { large::<f64> };
     }
     match (p.l.1, p.r.0, p.r.1) {
-        (1, 1, _) if p.n == 1 || p.r.1 != 1 => dots(isa),
-        (_, _, 1) => rows(isa),
-        _ => strided,
+        (1, 1, _) if p.n == 1 || p.r.1 != 1 => dots(target),
+        (_, _, 1) => rows(target),
+        _ if target.single => strided::<f32>,
+        _ => strided::<f64>,
     }
 }

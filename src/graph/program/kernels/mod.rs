@@ -14,11 +14,19 @@ mod lu;
 pub(super) mod matmul;
 pub(super) mod moves;
 pub(super) mod recur;
+pub(super) mod rows;
 mod simd;
+mod single;
 pub(super) mod square;
+mod target;
 mod triangular;
 
-/// A kernel: result, three operands, and a count whose meaning is the kernel's (mostly doubles).
+pub(super) use target::Target;
+
+use super::number::Number;
+
+/// A kernel: result, three operands, and a count whose meaning is the kernel's (mostly numbers). Operands are
+/// handed over as pointers to doubles whatever the numbers are; kernels of single precision know better.
 /// Operands that a kernel does not have are not read. The result may be one of the operands for
 /// elementwise kernels only.
 ///
@@ -27,14 +35,14 @@ mod triangular;
 /// instruction set it was chosen for.
 pub(super) type Kernel = unsafe fn(*mut f64, *const f64, *const f64, *const f64, usize);
 
-/// The k-th parameter at `c`, stored as the bits of a double.
+/// The k-th parameter at `c`, stored as the bits of a number.
 ///
 /// # Safety
 /// `c` holds more than `k` parameters.
 #[inline(always)]
-unsafe fn param(c: *const f64, k: usize) -> usize {
+unsafe fn param<T: Number>(c: *const T, k: usize) -> usize {
     // SAFETY: the caller's contract.
-    unsafe { (*c.add(k)).to_bits() as usize }
+    unsafe { (*c.add(k)).param() }
 }
 
 #[cfg(test)]

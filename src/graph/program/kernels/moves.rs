@@ -1,28 +1,30 @@
 //! Kernels that move numbers: gathers, scatters, repetitions between lanes and elements.
 
-use super::Kernel;
+use super::{Kernel, Number, Target};
 use crate::graph::shape::Index;
 
 /// `d[i] = a[index[i]]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
-unsafe fn gather<const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+unsafe fn gather<T: Number, const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     let index = b.cast::<u32>();
     for e in 0..n / L {
         // SAFETY: the plan checked the table against the source; n / L entries and elements are valid.
         unsafe {
-            let from = a.add(*index.add(e) as usize * L).cast::<[f64; L]>();
-            d.add(e * L).cast::<[f64; L]>().write(from.read());
+            let from = a.add(*index.add(e) as usize * L).cast::<[T; L]>();
+            d.add(e * L).cast::<[T; L]>().write(from.read());
         }
     }
 }
 
 /// `d[index[i]] += a[i]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
-unsafe fn scatter<const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+unsafe fn scatter<T: Number, const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     let index = b.cast::<u32>();
     for e in 0..n / L {
         // SAFETY: the plan checked the table against the target; n / L entries and elements are valid.
         unsafe {
-            let to = d.add(*index.add(e) as usize * L).cast::<[f64; L]>();
-            let (mut sum, x) = (to.read(), a.add(e * L).cast::<[f64; L]>().read());
+            let to = d.add(*index.add(e) as usize * L).cast::<[T; L]>();
+            let (mut sum, x) = (to.read(), a.add(e * L).cast::<[T; L]>().read());
             for l in 0..L {
                 sum[l] += x[l];
             }
@@ -32,18 +34,19 @@ unsafe fn scatter<const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: 
 }
 
 /// Gather at one lane: four neighbours or four times the same element are found and moved at once.
-unsafe fn gather_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+unsafe fn gather_one<T: Number>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     let index = b.cast::<u32>();
     let mut i = 0;
     while i + 4 <= n {
         // SAFETY: four entries and elements from i on are valid; the plan checked the table.
         unsafe {
             let k = index.add(i).cast::<[u32; 4]>().read_unaligned();
-            let to = d.add(i).cast::<[f64; 4]>();
+            let to = d.add(i).cast::<[T; 4]>();
             if k == [k[0]; 4] {
                 to.write([*a.add(k[0] as usize); 4]);
             } else if follows(k) {
-                to.write(a.add(k[0] as usize).cast::<[f64; 4]>().read());
+                to.write(a.add(k[0] as usize).cast::<[T; 4]>().read());
             } else {
                 to.write(k.map(|k| *a.add(k as usize)));
             }
@@ -66,7 +69,8 @@ fn follows(k: [u32; 4]) -> bool {
 
 /// Scatter at one lane: neighbours with one target are summed before they are added to it, four at a
 /// time, and four neighbouring targets are treated at once.
-unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+unsafe fn scatter_one<T: Number>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     let index = b.cast::<u32>();
     let four = |i: usize| {
         // SAFETY: called for i + 4 <= n only.
@@ -78,8 +82,8 @@ unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, 
         unsafe {
             let target = *index.add(i);
             if i + 4 <= n && follows(four(i)) {
-                let to = d.add(target as usize).cast::<[f64; 4]>();
-                let (mut sum, x) = (to.read(), a.add(i).cast::<[f64; 4]>().read());
+                let to = d.add(target as usize).cast::<[T; 4]>();
+                let (mut sum, x) = (to.read(), a.add(i).cast::<[T; 4]>().read());
                 for k in 0..4 {
                     sum[k] += x[k];
                 }
@@ -87,9 +91,9 @@ unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, 
                 i += 4;
                 continue;
             }
-            let mut parts = [0.0; 4];
+            let mut parts = [T::default(); 4];
             while i + 4 <= n && four(i) == [target; 4] {
-                let x = a.add(i).cast::<[f64; 4]>().read();
+                let x = a.add(i).cast::<[T; 4]>().read();
                 for k in 0..4 {
                     parts[k] += x[k];
                 }
@@ -105,52 +109,67 @@ unsafe fn scatter_one(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, 
     }
 }
 
+/// `d[index[i]] += a[i]` in single precision, for doubles at `d`; the table at `b`.
+pub(in super::super) unsafe fn scatter_to_doubles(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (a, index) = (a.cast::<f32>(), b.cast::<u32>());
+    for i in 0..n {
+        // SAFETY: the plan checked the table against the target; n entries and numbers are valid.
+        unsafe { *d.add(*index.add(i) as usize) += f64::from(*a.add(i)) };
+    }
+}
+
 /// `d[e * L + l] = a[e]`
-unsafe fn expand<const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
+unsafe fn expand<T: Number, const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     for e in 0..n / L {
         // SAFETY: n / L elements are valid.
-        unsafe { d.add(e * L).cast::<[f64; L]>().write([*a.add(e); L]) };
+        unsafe { d.add(e * L).cast::<[T; L]>().write([*a.add(e); L]) };
     }
 }
 
 /// `d[e * L + l] = a[l]`
-unsafe fn repeat<const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
+unsafe fn repeat<T: Number, const L: usize>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
     // SAFETY: L doubles at `a` and n at `d` are valid.
     unsafe {
-        let x = a.cast::<[f64; L]>().read();
+        let x = a.cast::<[T; L]>().read();
         for e in 0..n / L {
-            d.add(e * L).cast::<[f64; L]>().write(x);
+            d.add(e * L).cast::<[T; L]>().write(x);
         }
     }
 }
 
-/// The instance of a kernel for a number of lanes.
+/// The instance of a kernel for a number of lanes; only doubles have them.
 macro_rules! by_lanes {
     ($lanes:expr, $kernel:ident) => {
         match $lanes {
-            1 => $kernel::<1>,
-            8 => $kernel::<8>,
-            16 => $kernel::<16>,
-            32 => $kernel::<32>,
-            _ => $kernel::<64>,
+            1 => $kernel::<f64, 1>,
+            8 => $kernel::<f64, 8>,
+            16 => $kernel::<f64, 16>,
+            32 => $kernel::<f64, 32>,
+            _ => $kernel::<f64, 64>,
         }
     };
 }
 
 /// `d[i] = a[index[i]]`, the table at `b`.
-pub(in super::super) fn gather_kernel(lanes: usize, regular: bool) -> Kernel {
-    if lanes == 1 && regular {
-        return gather_one;
+pub(in super::super) fn gather_kernel(target: Target, lanes: usize, regular: bool) -> Kernel {
+    match (target.single, lanes == 1 && regular) {
+        (true, true) => gather_one::<f32>,
+        (true, false) => gather::<f32, 1>,
+        (false, true) => gather_one::<f64>,
+        (false, false) => by_lanes!(lanes, gather),
     }
-    by_lanes!(lanes, gather)
 }
 
 /// `d[index[i]] += a[i]`, the table at `b`.
-pub(in super::super) fn scatter_kernel(lanes: usize, regular: bool) -> Kernel {
-    if lanes == 1 && regular {
-        return scatter_one;
+pub(in super::super) fn scatter_kernel(target: Target, lanes: usize, regular: bool) -> Kernel {
+    match (target.single, lanes == 1 && regular) {
+        (true, true) => scatter_one::<f32>,
+        (true, false) => scatter::<f32, 1>,
+        (false, true) => scatter_one::<f64>,
+        (false, false) => by_lanes!(lanes, scatter),
     }
-    by_lanes!(lanes, scatter)
 }
 
 /// True where half of a table's neighbours are equal or follow one another.

@@ -2,13 +2,12 @@
 
 use super::simd::Vector;
 use super::triangular::{lower, lower_lanes, reduce, subtract, upper, upper_lanes};
-use super::{Kernel, param};
-use crate::base::simd::Isa;
+use super::{Kernel, Number, Target, lu, param};
 use crate::graph::program::lir::Square;
 
 /// Rows `i..i + R` of the upper factor, `W` vectors from column `c` on, less the products of the rows above.
 #[inline(always)]
-unsafe fn reduce_rows<S: Vector, const R: usize, const W: usize>(u: *mut f64, ld: usize, i: usize, c: usize) {
+unsafe fn reduce_rows<S: Vector, const R: usize, const W: usize>(u: *mut S::Elem, ld: usize, i: usize, c: usize) {
     // SAFETY: the caller vouches for W vectors from c on in rows 0..i + R.
     unsafe {
         let at = |r: usize, w: usize| u.add((i + r) * ld + c + w * S::N);
@@ -24,9 +23,9 @@ unsafe fn reduce_rows<S: Vector, const R: usize, const W: usize>(u: *mut f64, ld
 
 /// `R` rows of the upper factor from row `i` on; false where a pivot is not positive.
 #[inline(always)]
-unsafe fn factor_rows<S: Vector, const R: usize>(u: *mut f64, ld: usize, i: usize) -> bool {
+unsafe fn factor_rows<S: Vector, const R: usize>(u: *mut S::Elem, ld: usize, i: usize) -> bool {
     let mut good = true;
-    let start = i / 4 * 4;
+    let start = i / S::N * S::N;
     // SAFETY: the caller vouches for rows 0..i + R of ld doubles, whole vectors.
     unsafe {
         let mut c = start;
@@ -44,9 +43,9 @@ unsafe fn factor_rows<S: Vector, const R: usize>(u: *mut f64, ld: usize, i: usiz
                 subtract::<S>(row, *u.add(s * ld + r), u.add(s * ld + start), ld - start);
             }
             let pivot = *u.add(r * ld + r);
-            good &= pivot > 0.0;
+            good &= pivot > S::Elem::default();
             let root = pivot.sqrt();
-            let inverse = S::splat(1.0 / root);
+            let inverse = S::all(1.0).div(S::splat(root));
             for c in (0..ld - start).step_by(S::N) {
                 S::load(row.add(c)).mul(inverse).store(row.add(c));
             }
@@ -58,8 +57,8 @@ unsafe fn factor_rows<S: Vector, const R: usize>(u: *mut f64, ld: usize, i: usiz
 
 /// One matrix: the factor's transpose is built in `u`, rows of whole vectors, then written to `d`.
 #[inline(always)]
-unsafe fn factor<S: Vector>(d: *mut f64, a: *const f64, u: *mut f64, n: usize) {
-    let ld = n.next_multiple_of(4);
+unsafe fn factor<S: Vector>(d: *mut S::Elem, a: *const S::Elem, u: *mut S::Elem, n: usize) {
+    let ld = n.next_multiple_of(S::N);
     // SAFETY: the caller vouches for n x n doubles at both matrices and n rows of ld at `u`.
     unsafe {
         for j in 0..n {
@@ -67,7 +66,7 @@ unsafe fn factor<S: Vector>(d: *mut f64, a: *const f64, u: *mut f64, n: usize) {
                 *u.add(i * ld + j) = *a.add(j * n + i);
             }
             for i in n..ld {
-                *u.add(j * ld + i) = 0.0;
+                *u.add(j * ld + i) = S::Elem::default();
             }
         }
         let mut good = true;
@@ -85,11 +84,12 @@ unsafe fn factor<S: Vector>(d: *mut f64, a: *const f64, u: *mut f64, n: usize) {
                 *d.add(i * n + j) = *u.add(j * ld + i);
             }
             for j in i + 1..n {
-                *d.add(i * n + j) = 0.0;
+                *d.add(i * n + j) = S::Elem::default();
             }
         }
         if !good {
-            (0..n * n).for_each(|k| *d.add(k) = f64::NAN);
+            let nan = S::Elem::from_f64(f64::NAN);
+            (0..n * n).for_each(|k| *d.add(k) = nan);
         }
     }
 }
@@ -109,11 +109,11 @@ kernel! {
 
 /// One lane group of one matrix, lanes innermost.
 #[inline(always)]
-unsafe fn factor_lanes<S: Vector>(d: *mut f64, a: *const f64, n: usize, w: usize) {
+unsafe fn factor_lanes<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, w: usize) {
     // SAFETY: the caller vouches for n x n elements of w lanes from both.
     unsafe {
         let at = |i: usize, j: usize| (i * n + j) * w;
-        let zero = S::splat(0.0);
+        let zero = S::all(0.0);
         // 0 as long as all is well, NaN from the first pivot on that is not positive.
         let mut bad = zero;
         for j in 0..n {
@@ -124,9 +124,9 @@ unsafe fn factor_lanes<S: Vector>(d: *mut f64, a: *const f64, n: usize, w: usize
                     rest = S::load(d.add(at(i, k))).neg_mul_add(S::load(d.add(at(j, k))), rest);
                 }
                 if i == j {
-                    bad = zero.lt(rest).choose(bad, S::splat(f64::NAN));
+                    bad = zero.lt(rest).choose(bad, S::all(f64::NAN));
                     let root = rest.sqrt();
-                    inverse = S::splat(1.0).div(root);
+                    inverse = S::all(1.0).div(root);
                     rest = root;
                 } else {
                     rest = rest.mul(inverse);
@@ -138,7 +138,7 @@ unsafe fn factor_lanes<S: Vector>(d: *mut f64, a: *const f64, n: usize, w: usize
             }
         }
         let good = bad.eq(bad);
-        if good.total() == S::N as f64 {
+        if good.total().to_f64() == S::N as f64 {
             return;
         }
         for k in 0..n * n {
@@ -167,7 +167,7 @@ kernel! {
 /// Doubles of room that a kernel needs: beside its operands, or behind its result (solves, determinants).
 pub(in super::super) fn room(kind: Square, n: usize, m: usize) -> usize {
     match kind {
-        Square::Cholesky => n * n.next_multiple_of(4),
+        Square::Cholesky => n * n.next_multiple_of(8),
         Square::TriSolve(_) => 0,
         Square::Solve(_) => n * n + n * m,
         Square::LogAbsDet => n * n,
@@ -175,16 +175,15 @@ pub(in super::super) fn room(kind: Square, n: usize, m: usize) -> usize {
 }
 
 /// The kernel of an operation, for plain doubles or for lanes.
-pub(in super::super) fn choose(kind: Square, lanes: usize, isa: Isa) -> Kernel {
+pub(in super::super) fn choose(kind: Square, lanes: usize, target: Target) -> Kernel {
     match (kind, lanes > 1) {
-        (Square::Cholesky, false) => cholesky(isa),
-        (Square::Cholesky, true) => cholesky_lanes(isa),
-        (Square::TriSolve(false), false) => lower(isa),
-        (Square::TriSolve(false), true) => lower_lanes(isa),
-        (Square::TriSolve(true), false) => upper(isa),
-        (Square::TriSolve(true), true) => upper_lanes(isa),
-        (Square::Solve(false), _) => super::lu::solve::<false>,
-        (Square::Solve(true), _) => super::lu::solve::<true>,
-        (Square::LogAbsDet, _) => super::lu::log_abs_det,
+        (Square::Cholesky, false) => cholesky(target),
+        (Square::Cholesky, true) => cholesky_lanes(target),
+        (Square::TriSolve(false), false) => lower(target),
+        (Square::TriSolve(false), true) => lower_lanes(target),
+        (Square::TriSolve(true), false) => upper(target),
+        (Square::TriSolve(true), true) => upper_lanes(target),
+        (Square::Solve(t), _) => lu::solve_kernel(t, target.single),
+        (Square::LogAbsDet, _) => lu::log_abs_det_kernel(target.single),
     }
 }

@@ -1,6 +1,6 @@
 //! Elementary kernels against the standard library, at the edges and in every place of a vector.
 
-use super::{Extent, Kernel, function};
+use super::{Extent, Kernel, Target, function};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;
 
@@ -23,6 +23,10 @@ fn run(kernel: Kernel, x: &[f64]) -> Vec<f64> {
     y
 }
 
+fn best() -> Target {
+    Target { isa: Isa::detect(), single: false }
+}
+
 /// Distance in units in the last place of the larger.
 fn ulps(a: f64, b: f64) -> f64 {
     if a == b || (a.is_nan() && b.is_nan()) {
@@ -42,7 +46,7 @@ fn errors_are_a_few_units_in_the_last_place() {
     });
     let x: Vec<f64> = sweep.collect();
     for (op, truth) in FUNCTIONS {
-        let y = run(function::unary(op, Isa::detect(), Extent::Many), &x);
+        let y = run(function::unary(op, best(), Extent::Many), &x);
         for (x, y) in x.iter().zip(&y) {
             let error = ulps(*y, truth(*x));
             assert!(error <= 5.0, "{op:?}({x}) = {y}, {error} units from {}", truth(*x));
@@ -72,7 +76,7 @@ fn edges_are_right() {
         -0.999_999_999_999_999_9,
     ];
     for (op, truth) in FUNCTIONS {
-        let y = run(function::unary(op, Isa::detect(), Extent::Many), &x);
+        let y = run(function::unary(op, best(), Extent::Many), &x);
         for (x, y) in x.iter().zip(&y) {
             assert!(ulps(*y, truth(*x)) <= 5.0, "{op:?}({x}) = {y}, not {}", truth(*x));
         }
@@ -83,7 +87,7 @@ fn edges_are_right() {
 fn a_result_does_not_depend_on_place_or_company() {
     let x: Vec<f64> = (0..77).map(|i| (f64::from(i) * 0.7).sin() * 3.0 + 3.1).collect();
     for (op, _) in FUNCTIONS {
-        let kernel = function::unary(op, Isa::detect(), Extent::Many);
+        let kernel = function::unary(op, best(), Extent::Many);
         let all = run(kernel, &x);
         for start in [0, 1, 3, 10] {
             for len in [1, 2, 5, 33, 60] {
@@ -106,12 +110,12 @@ fn a_result_does_not_depend_on_place_or_company() {
 fn both_results_of_a_pair_are_those_of_the_single_kernels() {
     let mut x: Vec<f64> = (0..39).map(|i| f64::from(i - 20) * 0.9).collect();
     x.extend([f64::NAN, 800.0, -800.0]);
-    let pair = function::softplus_sigmoid(Isa::detect());
+    let pair = function::softplus_sigmoid(best());
     let (mut y, mut z) = (vec![0.0; x.len()], vec![0.0; x.len()]);
     // SAFETY: all slices have the same length.
     unsafe { pair(y.as_mut_ptr(), x.as_ptr(), x.as_ptr(), z.as_mut_ptr(), x.len()) };
-    let soft = run(function::unary(Unary::Softplus, Isa::detect(), Extent::Many), &x);
-    let sigmoid = run(function::unary(Unary::Sigmoid, Isa::detect(), Extent::Many), &x);
+    let soft = run(function::unary(Unary::Softplus, best(), Extent::Many), &x);
+    let sigmoid = run(function::unary(Unary::Sigmoid, best(), Extent::Many), &x);
     for i in 0..x.len() {
         assert!(ulps(y[i], soft[i]) <= 4.0 && ulps(z[i], sigmoid[i]) <= 4.0, "at {}", x[i]);
     }

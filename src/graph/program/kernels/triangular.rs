@@ -5,7 +5,7 @@ use super::simd::Vector;
 
 /// `x[0..w] -= f * y[0..w]` in vectors and then one by one.
 #[inline(always)]
-pub(super) unsafe fn subtract<S: Vector>(x: *mut f64, f: f64, y: *const f64, w: usize) {
+pub(super) unsafe fn subtract<S: Vector>(x: *mut S::Elem, f: S::Elem, y: *const S::Elem, w: usize) {
     // SAFETY: the caller vouches for w doubles at both.
     unsafe {
         let (many, one) = (S::splat(f), S::One::splat(f));
@@ -28,8 +28,8 @@ pub(super) unsafe fn subtract<S: Vector>(x: *mut f64, f: f64, y: *const f64, w: 
 #[inline(always)]
 pub(super) unsafe fn reduce<S: Vector, const R: usize, const W: usize>(
     acc: &mut [[S; W]; R],
-    (f, fr, fk): (*const f64, usize, usize),
-    (x, ld): (*const f64, usize),
+    (f, fr, fk): (*const S::Elem, usize, usize),
+    (x, ld): (*const S::Elem, usize),
     rows: std::ops::Range<usize>,
 ) {
     for k in rows {
@@ -49,8 +49,8 @@ pub(super) unsafe fn reduce<S: Vector, const R: usize, const W: usize>(
 /// Rows `i..i + R` of the solution, `W` vectors of columns, all rows before (behind, where `T`) being there.
 #[inline(always)]
 unsafe fn substitute<S: Vector, const R: usize, const W: usize, const T: bool>(
-    (x, b): (*mut f64, *const f64),
-    l: *const f64,
+    (x, b): (*mut S::Elem, *const S::Elem),
+    l: *const S::Elem,
     (n, m): (usize, usize),
     i: usize,
 ) {
@@ -70,7 +70,7 @@ unsafe fn substitute<S: Vector, const R: usize, const W: usize, const T: bool>(
                     acc[r][w] = f.neg_mul_add(acc[s][w], acc[r][w]);
                 }
             }
-            let inverse = S::splat(1.0 / *l.add((i + r) * (n + 1)));
+            let inverse = S::all(1.0).div(S::splat(*l.add((i + r) * (n + 1))));
             for w in 0..W {
                 acc[r][w] = acc[r][w].mul(inverse);
                 acc[r][w].store(x.add((i + r) * m + w * S::N));
@@ -82,8 +82,8 @@ unsafe fn substitute<S: Vector, const R: usize, const W: usize, const T: bool>(
 /// All rows of `W` vectors of columns.
 #[inline(always)]
 unsafe fn columns<S: Vector, const W: usize, const T: bool>(
-    xb: (*mut f64, *const f64),
-    l: *const f64,
+    xb: (*mut S::Elem, *const S::Elem),
+    l: *const S::Elem,
     (n, m): (usize, usize),
 ) {
     let rest = n % 4;
@@ -110,8 +110,8 @@ unsafe fn columns<S: Vector, const W: usize, const T: bool>(
 /// Columns in pieces of `W` vectors; the last piece begins earlier and repeats columns that are there.
 #[inline(always)]
 unsafe fn pieces<S: Vector, const W: usize, const T: bool>(
-    (x, b): (*mut f64, *const f64),
-    l: *const f64,
+    (x, b): (*mut S::Elem, *const S::Elem),
+    l: *const S::Elem,
     (n, m): (usize, usize),
 ) {
     for start in (0..m).step_by(W * S::N) {
@@ -123,7 +123,7 @@ unsafe fn pieces<S: Vector, const W: usize, const T: bool>(
 
 /// One right-hand side: dot products or column updates, whichever reads rows of `l`.
 #[inline(always)]
-unsafe fn single<S: Vector, const T: bool>(x: *mut f64, l: *const f64, n: usize) {
+unsafe fn single<S: Vector, const T: bool>(x: *mut S::Elem, l: *const S::Elem, n: usize) {
     // SAFETY: the caller vouches for n doubles at x and n x n at l.
     unsafe {
         for step in 0..n {
@@ -134,7 +134,7 @@ unsafe fn single<S: Vector, const T: bool>(x: *mut f64, l: *const f64, n: usize)
                 *x.add(i) = v;
                 subtract::<S>(x, v, row, i);
             } else {
-                let mut acc = S::splat(0.0);
+                let mut acc = S::all(0.0);
                 let mut k = 0;
                 while k + S::N <= i {
                     acc = S::load(row.add(k)).mul_add(S::load(x.add(k)), acc);
@@ -152,7 +152,7 @@ unsafe fn single<S: Vector, const T: bool>(x: *mut f64, l: *const f64, n: usize)
 }
 
 #[inline(always)]
-unsafe fn tri<S: Vector, const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64) {
+unsafe fn tri<S: Vector, const T: bool>(d: *mut S::Elem, a: *const S::Elem, b: *const S::Elem, c: *const S::Elem) {
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, m) = (param(c, 0), param(c, 1), param(c, 2));
@@ -189,7 +189,12 @@ kernel! {
 
 /// Lanes innermost, in both the matrix and the right-hand side.
 #[inline(always)]
-unsafe fn tri_lanes<S: Vector, const T: bool>(d: *mut f64, a: *const f64, b: *const f64, c: *const f64) {
+unsafe fn tri_lanes<S: Vector, const T: bool>(
+    d: *mut S::Elem,
+    a: *const S::Elem,
+    b: *const S::Elem,
+    c: *const S::Elem,
+) {
     // SAFETY: the parameters describe what is valid; lanes are whole vectors.
     unsafe {
         let (batch, n, m, w) = (param(c, 0), param(c, 1), param(c, 2), param(c, 3));
@@ -199,7 +204,7 @@ unsafe fn tri_lanes<S: Vector, const T: bool>(d: *mut f64, a: *const f64, b: *co
                 let l = |i: usize, k: usize| S::load(a.add((i * n + k) * w + lane));
                 for step in 0..n {
                     let i = if T { n - 1 - step } else { step };
-                    let pivot = S::splat(1.0).div(l(i, i));
+                    let pivot = S::all(1.0).div(l(i, i));
                     for j in 0..m {
                         let at = |k: usize| (k * m + j) * w + lane;
                         let mut acc = S::load(b.add(at(i)));

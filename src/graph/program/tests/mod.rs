@@ -5,8 +5,9 @@ mod elementwise;
 mod loops;
 mod models;
 mod random;
+mod single;
 
-use super::{Options, Program};
+use super::{Options, Program, Real};
 use crate::base::simd::Isa;
 use crate::graph::eval::evaluate;
 use crate::graph::{Graph, Spread, Var};
@@ -58,17 +59,18 @@ pub(super) fn lane(g: &Graph, v: Var, all: &[f64], lanes: usize, l: usize) -> Ve
 }
 
 /// Runs a program in a dirty workspace.
-pub(super) fn run(g: &Graph, outputs: &[Var], p: &Program, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let x: Vec<&[f64]> = x.iter().map(|x| &x[..]).collect();
-    let mut out: Vec<Vec<f64>> = outputs
+pub(super) fn run<T: Real>(g: &Graph, outputs: &[Var], p: &Program<T>, x: &[Vec<T>]) -> Vec<Vec<T>> {
+    let x: Vec<&[T]> = x.iter().map(|x| &x[..]).collect();
+    let nan = T::from_f64(f64::NAN);
+    let mut out: Vec<Vec<T>> = outputs
         .iter()
         .map(|v| {
             let wide = g.node(*v).spread != Spread::Shared;
-            vec![f64::NAN; g.shape(*v).count() * if wide { p.lanes() } else { 1 }]
+            vec![nan; g.shape(*v).count() * if wide { p.lanes() } else { 1 }]
         })
         .collect();
-    let mut slices: Vec<&mut [f64]> = out.iter_mut().map(|o| &mut o[..]).collect();
-    let mut ws = vec![f64::NAN; p.scratch() + 3];
+    let mut slices: Vec<&mut [T]> = out.iter_mut().map(|o| &mut o[..]).collect();
+    let mut ws = vec![nan; p.scratch() + 3];
     p.run(&x, &mut slices, &mut ws[3..]);
     out
 }
@@ -82,8 +84,15 @@ pub(super) fn agree(g: &Graph, outputs: &[Var], range: (f64, f64)) {
     agree_to(g, outputs, range, 1e-11);
 }
 
-/// Like [`agree`], to a tolerance relative to 1 + the largest value of the output.
+/// Like [`agree`], to a tolerance relative to 1 + the largest value of the output; programs in single precision
+/// to what rounding allows.
 pub(super) fn agree_to(g: &Graph, outputs: &[Var], range: (f64, f64), tolerance: f64) {
+    single::agree(g, outputs, range);
+    agree_in_doubles(g, outputs, range, tolerance);
+}
+
+/// [`agree_to`] for programs in double precision alone.
+pub(super) fn agree_in_doubles(g: &Graph, outputs: &[Var], range: (f64, f64), tolerance: f64) {
     for lanes in [1, 8, 16, 64] {
         for isa in [Isa::Baseline, Isa::Avx2Fma] {
             let x = inputs(g, lanes, range, 7 + lanes as u64);

@@ -179,7 +179,7 @@ fn an_autoregression() {
     for (n, k) in [(2, 3), (9, 2), (33, 5), (200, 5), (700, 3)] {
         let (g, out) = autoregression(n, k);
         agree_to(&g, &out, (-1.0, 1.0), 1e-11);
-        let p = Program::compile(&g, &out, &Options { lanes: 1, isa: Isa::Baseline });
+        let p = Program::<f64>::compile(&g, &out, &Options { lanes: 1, isa: Isa::Baseline });
         assert_eq!(p.describe().contains("data rows"), n >= 8, "{}", p.describe());
     }
 }
