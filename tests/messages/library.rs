@@ -19,9 +19,12 @@ use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
 use thalweg::vi::plate::train::TrainError as RowsError;
 use thalweg::vi::{RefineError, TrainError};
+use thalweg::workflow::amortized_file::AmortizedFileError;
+use thalweg::workflow::plate::PlateError;
+use thalweg::workflow::sample::WorkflowError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 35] = [
+pub const SHOWN: [&str; 41] = [
     "CliError::Isa",
     "HiddenError::TooWide",
     "HiddenError::Missing",
@@ -52,6 +55,12 @@ pub const SHOWN: [&str; 35] = [
     "TrainError::OtherFamily",
     "TrainError::Flow",
     "TrainError::NoRows",
+    "PlateError::NotFinite",
+    "PlateError::NoPlates",
+    "WorkflowError::Weights",
+    "WorkflowError::Importance",
+    "WorkflowError::Report",
+    "AmortizedFileError::Model",
     "TrainError::Other",
     "RefineError::Shape",
     "RefineError::Few",
@@ -98,6 +107,15 @@ fn guides() -> Vec<(&'static str, String)> {
         ("guide_file_data", data.to_string()),
         ("train_other_family", family.to_string()),
         ("train_flow", TrainError::from(FlowError::NoCoordinates).to_string()),
+        ("amortize_number", PlateError::NotFinite { name: "y[2]".into(), row: 2, value: f64::INFINITY }.to_string()),
+        (
+            "amortized_file_model",
+            AmortizedFileError::Model { difference: "it has 2 inputs, here are 3".into() }.to_string(),
+        ),
+        ("no_plates", thalweg::model::row::choose::PlateError::NoPlates.to_string()),
+        ("importance_weights", WorkflowError::Weights("the shape of the weights' tail is 0.9".into()).to_string()),
+        ("importance_estimate", WorkflowError::from(EvidenceError::Ragged { first: 9, other: 8 }).to_string()),
+        ("importance_report", WorkflowError::Report("report `n` cannot be drawn".into()).to_string()),
         ("train_no_rows", RowsError::NoRows.to_string()),
         ("train_other", RowsError::Other { found: 20, wanted: 24 }.to_string()),
         ("refine_shape", RefineError::Shape { found: 7, dim: 2 }.to_string()),
