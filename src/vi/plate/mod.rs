@@ -16,6 +16,3 @@ pub use normal::NormalRow;
 pub use refine::refine;
 pub use target::{Feed, Group, Part, Row, Target};
 pub use train::{Control, Settings, State, TrainError, train};
-
-#[cfg(test)]
-mod tests;
