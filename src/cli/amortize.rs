@@ -82,6 +82,7 @@ impl AmortizeArgs {
             rate: self.rate,
             warm_up: self.kl_warmup,
             heldout: self.heldout,
+            single: None,
             seed,
         }
     }

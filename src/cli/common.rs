@@ -13,6 +13,7 @@ use crate::workflow::amortize::AmortizeError;
 use crate::workflow::amortized_file::AmortizedFileError;
 use crate::workflow::evidence::SpreadError;
 use crate::workflow::gradient::NoPoint;
+use crate::workflow::interpolate::WayError;
 use crate::workflow::ladder::GuideError;
 use crate::workflow::sample::WorkflowError;
 
@@ -56,6 +57,9 @@ pub enum CliError {
     /// Its file.
     #[error("{0}")]
     AmortizedFile(#[from] AmortizedFileError),
+    /// A way between two rows.
+    #[error("{0}")]
+    Way(#[from] WayError),
     /// Replicates of an estimate.
     #[error("{0}")]
     Spread(#[from] SpreadError),

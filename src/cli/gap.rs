@@ -57,7 +57,7 @@ pub struct GapArgs {
 impl GapArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
-        let file = Some(PathBuf::from(&self.guide)).filter(|p| p.is_file());
+        let file = Some(PathBuf::from(&self.guide)).filter(|p| p.is_file() || self.guide.ends_with(".json"));
         let (bound, trained) = match &file {
             Some(path) => self.stored(path)?,
             None => self.training.train(&self.model, &self.guide, self.seed)?,

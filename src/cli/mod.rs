@@ -7,6 +7,7 @@ mod common;
 mod evidence;
 mod fit;
 mod gap;
+mod interpolate;
 mod optimize;
 mod plates;
 mod points;
@@ -67,6 +68,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Fit(fit::FitArgs),
     Gap(gap::GapArgs),
+    Interpolate(interpolate::InterpolateArgs),
     /// The marginal likelihood as an interval, by several estimators
     #[command(args_override_self = true)]
     Evidence(evidence::EvidenceArgs),
@@ -103,6 +105,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Simulate(a) => a.run(),
         Command::Fit(a) => a.run(),
         Command::Gap(a) => a.run(),
+        Command::Interpolate(a) => a.run(),
         Command::Evidence(a) => a.run(),
         Command::Compare(a) => a.run(),
         Command::Run(a) => a.run(),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::common::{CliError, ModelArgs, positive};
 use crate::io::{StanCsvWriter, dotted};
+use crate::workflow::amortized_file;
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::simulate::{Forward, Forwards, PosteriorDraws};
 
@@ -23,6 +24,9 @@ pub struct SimulateArgs {
     /// Folder of `thalweg sample --out` to predict from, instead of the priors
     #[arg(long, value_name = "DIR")]
     pub posterior: Option<PathBuf>,
+    /// Guide file of `thalweg fit --amortize`: new rows from the trained params
+    #[arg(long, value_name = "FILE")]
+    pub guide: Option<PathBuf>,
     /// Folder for data_1.json, … (complete data files) and draws.csv (latents and reports)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -38,7 +42,10 @@ impl SimulateArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
-        let settings = self.model.settings(self.seed)?;
+        let mut settings = self.model.settings(self.seed)?;
+        if let Some(path) = &self.guide {
+            settings.params.extend(amortized_file::params(path)?);
+        }
         let posterior = self.posterior.as_deref().map(PosteriorDraws::read).transpose()?;
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder).map_err(|source| WorkflowError::Folder { path: folder.clone(), source })?;

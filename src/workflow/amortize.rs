@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
 use crate::flow::FlowError;
-use crate::graph::program::{Options as Compile, Program};
+use crate::graph::program::{Options as Compile, Program, Real};
 use crate::graph::{Graph, Spread, Var};
 use crate::guide::amortized::{Amortized, Plan, standardise};
 use crate::guide::{Base, Family, Scale, Start};
@@ -44,9 +44,14 @@ pub struct Options {
     pub warm_up: usize,
     /// Share of rows that are held out.
     pub heldout: f64,
+    /// Train in single precision; by the number of parameters where it is not said.
+    pub single: Option<bool>,
     /// Seed.
     pub seed: u64,
 }
+
+/// Parameters from which training is in single precision: networks, where products of matrices take the time.
+const SINGLE: usize = 4000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -60,6 +65,7 @@ impl Default for Options {
             rate: None,
             warm_up: 0,
             heldout: 0.0,
+            single: None,
             seed: 0,
         }
     }
@@ -159,6 +165,12 @@ impl Options {
     }
 }
 
+type Made<'a> = (&'a Arc<Amortized>, &'a Option<Arc<Family>>);
+
+fn engine<'a, T: Real>(t: &'a Target, (guide, global): Made<'_>, objective: Objective, batch: usize) -> Engine<'a, T> {
+    Engine::new(t, guide.clone(), global.clone(), objective, batch)
+}
+
 /// Trains guide and params.
 ///
 /// # Errors
@@ -172,13 +184,17 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
     let objective = o.objective(&guide);
     let settings =
         Settings { objective, batch: o.batch, steps: o.steps, rate: o.rate, warm_up: o.warm_up, seed: o.seed };
-    let mut engine = Engine::new(t, guide.clone(), global.clone(), objective, o.batch.min(rows.len()));
     let mut theta = t.params.clone();
     theta.extend(guide.initial(o.seed));
     if let Some(f) = &global {
         theta.extend(f.initial(&Start::isotropic(vec![0.0; f.dim()], 0.3), o.seed));
     }
-    let state = train(&mut engine, theta, &rows, &settings, control)?;
+    let (made, batch) = ((&guide, &global), o.batch.min(rows.len()));
+    let state = if o.single.unwrap_or(theta.len() >= SINGLE) {
+        train(&mut engine::<f32>(t, made, objective, batch), theta, &rows, &settings, control)?
+    } else {
+        train(&mut engine::<f64>(t, made, objective, batch), theta, &rows, &settings, control)?
+    };
     let seen = t.seen();
     let same = |j: &usize| rows.iter().all(|r| seen[*r][*j] == seen[rows[0]][*j]);
     let constant = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();

@@ -11,6 +11,7 @@ pub mod gap;
 pub mod gradient;
 pub mod guide_file;
 pub mod importance;
+pub mod interpolate;
 pub mod ladder;
 pub mod layout;
 pub mod locate;

@@ -19,9 +19,18 @@ use thalweg::model::separable::Coupled;
 use thalweg::optimize::OptimizeError;
 use thalweg::vi::plate::train::TrainError as RowsError;
 use thalweg::vi::{RefineError, TrainError};
+use thalweg::workflow::amortize::AmortizeError;
+use thalweg::workflow::amortized_file::AmortizedFileError;
+use thalweg::workflow::interpolate::WayError;
+use thalweg::workflow::plate::PlateError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 35] = [
+pub const SHOWN: [&str; 40] = [
+    "AmortizedFileError::Model",
+    "CliError::Way",
+    "WayError::Row",
+    "WayError::Model",
+    "WayError::Amortize",
     "CliError::Isa",
     "HiddenError::TooWide",
     "HiddenError::Missing",
@@ -100,6 +109,13 @@ fn guides() -> Vec<(&'static str, String)> {
         ("train_flow", TrainError::from(FlowError::NoCoordinates).to_string()),
         ("train_no_rows", RowsError::NoRows.to_string()),
         ("train_other", RowsError::Other { found: 20, wanted: 24 }.to_string()),
+        (
+            "amortized_of_another_model",
+            AmortizedFileError::Model { difference: "it has 64 numbers a row, here is 4".into() }.to_string(),
+        ),
+        ("way_row", CliError::from(WayError::Row { row: 9, rows: 4 }).to_string()),
+        ("way_plate", WayError::from(AmortizeError::from(PlateError::NoPlate)).to_string()),
+        ("way_model", WayError::from(ModelError::from(HiddenError::Missing("z".into()))).to_string()),
         ("refine_shape", RefineError::Shape { found: 7, dim: 2 }.to_string()),
         ("refine_few", RefineError::Few { what: "training", found: 3, least: 50 }.to_string()),
         ("refine_not_finite", RefineError::NotFinite { draw: 3, coordinate: 1, value: f64::INFINITY }.to_string()),

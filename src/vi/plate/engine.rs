@@ -9,7 +9,7 @@ use super::graph::{Ask, Rows, Source};
 use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
-use crate::graph::program::{Options, Program};
+use crate::graph::program::{Options, Program, Real};
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
 use crate::vi::objective::{Estimator, Objective};
@@ -31,19 +31,19 @@ pub struct Step<'a> {
     pub step: usize,
 }
 
-/// Everything that gradients of one plate and one guide need. Parameters lie in one vector: params of the model, the
+/// Everything that gradients of one plate and one guide need, rows in numbers of kind `T`. Parameters lie in one vector: params of the model, the
 /// amortized guide, the guide of the globals.
-pub struct Engine<'a> {
+pub struct Engine<'a, T: Real = f64> {
     target: &'a Target,
     guide: Arc<Amortized>,
     global: Option<Batch>,
     objective: Objective,
     /// Draws of the globals in a step.
     outer: usize,
-    programs: Vec<Program>,
+    programs: Vec<Program<T>>,
     places: Vec<(usize, usize)>,
     globals: Globals,
-    chunks: Vec<Chunk>,
+    chunks: Vec<Chunk<T>>,
     size: usize,
     gradient: Vec<f64>,
     shared: Vec<f64>,
@@ -51,25 +51,24 @@ pub struct Engine<'a> {
 }
 
 /// Rows that one task treats: so many places, of which some may be empty.
-#[derive(Default)]
-struct Chunk {
+struct Chunk<T> {
     group: usize,
     rows: Vec<usize>,
     /// Place of its first row in the minibatch.
     first: usize,
-    seen: Vec<f64>,
-    noise: Vec<f64>,
-    reads: Vec<f64>,
-    data: Vec<f64>,
-    common: Vec<f64>,
-    weight: Vec<f64>,
-    bound: Vec<f64>,
-    guide_bar: Vec<f64>,
-    common_bar: Vec<f64>,
-    seen_bar: Vec<f64>,
-    globals_bar: Vec<f64>,
-    reads_bar: Vec<f64>,
-    ws: Vec<f64>,
+    seen: Vec<T>,
+    normals: Vec<f64>,
+    noise: Vec<T>,
+    reads: Vec<T>,
+    data: Vec<T>,
+    common: Vec<T>,
+    weight: Vec<T>,
+    bound: Vec<T>,
+    guide_bar: Vec<T>,
+    common_bar: Vec<T>,
+    globals_bar: Vec<T>,
+    reads_bar: Vec<T>,
+    ws: Vec<T>,
 }
 
 /// A draw of the globals.
@@ -81,7 +80,7 @@ struct Draw {
     ws: Vec<f64>,
 }
 
-impl<'a> Engine<'a> {
+impl<'a, T: Real> Engine<'a, T> {
     /// For minibatches of about `batch` rows. `global` is the family of the globals, needed where there are coordinates.
     ///
     /// # Panics
@@ -92,7 +91,7 @@ impl<'a> Engine<'a> {
         global: Option<Arc<Family>>,
         objective: Objective,
         batch: usize,
-    ) -> Engine<'a> {
+    ) -> Engine<'a, T> {
         assert_eq!(global.as_ref().map_or(0, |f| f.dim()), target.coordinates, "a family for the globals");
         let k = objective.particles();
         let size = (TASK / k).clamp(1, batch.max(1));
@@ -165,14 +164,14 @@ impl<'a> Engine<'a> {
         let (mut used, mut first) = (0, 0);
         for (group, rows) in parts {
             if self.chunks.len() == used {
-                self.chunks.push(Chunk::default());
+                self.chunks.push(Chunk::new());
             }
             let chunk = &mut self.chunks[used];
             chunk.fit(group, &self.target.groups[group], &self.guide, self.size, self.objective.particles());
             chunk.rows = rows.to_vec();
             chunk.first = first;
-            chunk.weight.fill(0.0);
-            chunk.weight[..rows.len()].fill(scale);
+            chunk.weight.fill(T::default());
+            chunk.weight[..rows.len()].fill(T::from_f64(scale));
             let all = &self.target.groups[group].rows;
             for (k, r) in rows.iter().enumerate() {
                 let row = &all[self.places[*r].1];
@@ -206,33 +205,32 @@ impl<'a> Engine<'a> {
     fn rows(&mut self, theta: &[f64], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
         let x = if self.guide.plan().globals > 0 { x } else { &[] };
-        let beta = [s.beta];
+        let beta = [T::from_f64(s.beta)];
+        let kind = |x: &[f64]| x.iter().map(|x| T::from_f64(*x)).collect::<Vec<T>>();
+        let (theta, x) = (kind(theta), kind(x));
         self.chunks.par_iter_mut().for_each(|c| {
             let group = &target.groups[c.group];
             let at = (c.first * c.noise.len() / c.weight.len()) as u64;
-            Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.noise);
-            c.common.iter_mut().zip(&group.common).for_each(|(to, k)| *to = shared[*k as usize]);
+            Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
+            c.noise.iter_mut().zip(&c.normals).for_each(|(to, x)| *to = T::from_f64(*x));
+            c.common.iter_mut().zip(&group.common).for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[places[*r].1].reads;
-                c.reads[k * width..(k + 1) * width].iter_mut().zip(reads).for_each(|(to, k)| *to = shared[*k as usize]);
+                let to = c.reads[k * width..(k + 1) * width].iter_mut().zip(reads);
+                to.for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            let inputs = [theta, &c.common, &c.seen, x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
-            let outputs = &mut [
-                &mut c.bound[..],
-                &mut c.guide_bar,
-                &mut c.common_bar,
-                &mut c.seen_bar,
-                &mut c.globals_bar,
-                &mut c.reads_bar,
-            ];
+            let inputs = [&theta[..], &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
+            let outputs =
+                &mut [&mut c.bound[..], &mut c.guide_bar, &mut c.common_bar, &mut c.globals_bar, &mut c.reads_bar];
             let program = &programs[c.group];
-            c.ws.resize(program.scratch().max(c.ws.len()), 0.0);
+            c.ws.resize(program.scratch().max(c.ws.len()), T::default());
             program.run(&inputs, outputs, &mut c.ws);
         });
-        self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight)).filter(|w| *w.1 > 0.0).map(|(b, w)| b * w).sum()
+        let all = self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight));
+        all.map(|(b, w)| (b.to_f64(), w.to_f64())).filter(|w| w.1 > 0.0).map(|(b, w)| b * w).sum()
     }
 
     /// Adds up what the chunks say of guide, shared values and globals.
@@ -240,15 +238,15 @@ impl<'a> Engine<'a> {
         self.shared_bar.fill(0.0);
         for c in &self.chunks {
             let group = &self.target.groups[c.group];
-            guide_bar.iter_mut().zip(&c.guide_bar).for_each(|(a, b)| *a += b);
-            group.common.iter().zip(&c.common_bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b);
+            guide_bar.iter_mut().zip(&c.guide_bar).for_each(|(a, b)| *a += b.to_f64());
+            group.common.iter().zip(&c.common_bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[self.places[*r].1].reads;
                 let bar = &c.reads_bar[k * width..(k + 1) * width];
-                reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b);
+                reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
             }
-            d.x_bar.iter_mut().zip(&c.globals_bar).for_each(|(a, b)| *a += b);
+            d.x_bar.iter_mut().zip(&c.globals_bar).for_each(|(a, b)| *a += b.to_f64());
         }
     }
 
@@ -274,8 +272,8 @@ impl<'a> Engine<'a> {
             Err(Trouble { step: s.step, draw, quantity, value: value.to_string(), point: vec![] })
         };
         for c in &self.chunks {
-            if let Some(k) = (0..c.rows.len()).find(|k| !c.bound[*k].is_finite()) {
-                return trouble(c.rows[k], "the bound of a row", c.bound[k]);
+            if let Some(k) = (0..c.rows.len()).find(|k| !c.bound[*k].to_f64().is_finite()) {
+                return trouble(c.rows[k], "the bound of a row", c.bound[k].to_f64());
             }
         }
         if !total.is_finite() {
@@ -289,7 +287,7 @@ impl<'a> Engine<'a> {
 }
 
 /// The program of a group: bounds of the rows and the derivatives of [`Rows::gradient`].
-fn compile(guide: &Amortized, group: &Group, objective: Objective, rows: usize) -> Program {
+fn compile<T: Real>(guide: &Amortized, group: &Group, objective: Objective, rows: usize) -> Program<T> {
     let exact = matches!(objective, Objective::Elbo(_));
     let score = objective.estimator() == Estimator::Path && !(exact && guide.is_gaussian());
     let ask = Ask { source: Source::Encoder, draws: objective.particles(), exact, score };
@@ -302,12 +300,12 @@ fn compile(guide: &Amortized, group: &Group, objective: Objective, rows: usize) 
 }
 
 /// Writes `values` at row `k`.
-fn put(to: &mut [f64], k: usize, values: &[f64]) {
-    to[k * values.len()..(k + 1) * values.len()].copy_from_slice(values);
+fn put<T: Real>(to: &mut [T], k: usize, values: &[f64]) {
+    to[k * values.len()..(k + 1) * values.len()].iter_mut().zip(values).for_each(|(to, x)| *to = T::from_f64(*x));
 }
 
 /// Copies the first row to the places behind the first `used`.
-fn repeat(x: &mut [f64], used: usize, width: usize) {
+fn repeat<T: Real>(x: &mut [T], used: usize, width: usize) {
     if width == 0 {
         return;
     }
@@ -315,23 +313,46 @@ fn repeat(x: &mut [f64], used: usize, width: usize) {
     rest.chunks_exact_mut(width).skip(used - 1).for_each(|c| c.copy_from_slice(first));
 }
 
-impl Chunk {
+impl<T: Real> Chunk<T> {
+    fn new() -> Chunk<T> {
+        let empty = Vec::new;
+        Chunk {
+            group: 0,
+            rows: vec![],
+            first: 0,
+            normals: vec![],
+            noise: empty(),
+            seen: empty(),
+            reads: empty(),
+            data: empty(),
+            common: empty(),
+            weight: empty(),
+            bound: empty(),
+            guide_bar: empty(),
+            common_bar: empty(),
+            globals_bar: empty(),
+            reads_bar: empty(),
+            ws: empty(),
+        }
+    }
+
     /// Buffers for `n` rows of a group.
     fn fit(&mut self, at: usize, group: &Group, guide: &Amortized, n: usize, k: usize) {
         self.group = at;
         let (Some(row), plan) = (group.rows.first(), guide.plan()) else { return };
-        self.seen.resize(n * plan.inputs, 0.0);
-        self.noise.resize(n * k * plan.dim, 0.0);
-        self.reads.resize(n * row.reads.len(), 0.0);
-        self.data.resize(n * row.data.len(), 0.0);
-        self.common.resize(group.common.len(), 0.0);
-        self.weight.resize(n, 0.0);
-        self.bound.resize(n, 0.0);
-        self.guide_bar.resize(guide.len(), 0.0);
-        self.common_bar.resize(group.common.len(), 0.0);
-        self.seen_bar.resize(n * plan.inputs, 0.0);
-        self.globals_bar.resize(plan.globals, 0.0);
-        self.reads_bar.resize(n * row.reads.len(), 0.0);
+        self.normals.resize(n * k * plan.dim, 0.0);
+        let to = |x: &mut Vec<T>, n: usize| x.resize(n, T::default());
+        to(&mut self.seen, n * plan.inputs);
+        to(&mut self.noise, n * k * plan.dim);
+        to(&mut self.reads, n * row.reads.len());
+        to(&mut self.data, n * row.data.len());
+        to(&mut self.common, group.common.len());
+        to(&mut self.weight, n);
+        to(&mut self.bound, n);
+        to(&mut self.guide_bar, guide.len());
+        to(&mut self.common_bar, group.common.len());
+        to(&mut self.globals_bar, plan.globals);
+        to(&mut self.reads_bar, n * row.reads.len());
     }
 
     /// Empty places hold the first row, whose numbers are fine: a weight of 0 does not undo a NaN.

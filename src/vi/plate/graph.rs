@@ -172,8 +172,7 @@ impl Rows {
         self.g.scale(1.0 / k, sum)
     }
 
-    /// Appends the derivatives of Σ_n weight_n bound_n in guide, shared values, what the encoder sees, globals and the row's
-    /// reads, with `weight` `[B]` a new input behind [`INPUTS`].
+    /// Appends the derivatives of Σ_n weight_n bound_n in guide, shared values, globals and the row's reads, with `weight` `[B]` a new input behind [`INPUTS`].
     ///
     /// Full: the derivative as it stands. Path: log q held at its parameters; of the ELBO, "sticking the landing" (Roeder, Wu
     /// & Duvenaud 2017); of IWAE, doubly reparametrised for the guide, whose draws see ŵ², while shared values and globals
@@ -182,10 +181,10 @@ impl Rows {
         let n = self.g.shape(bound).count();
         let weight = flat(&mut self.g, "weight", n);
         let input = |r: &Rows, k: usize| r.g.inputs()[k].var;
-        let [theta, common, seen, globals, reads] = [0, 1, 2, 3, 5].map(|k| input(self, k));
+        let [theta, common, globals, reads] = [0, 1, 3, 5].map(|k| input(self, k));
         let closed = matches!(objective, Objective::Elbo(_)) && self.exact.is_some();
         if closed || objective.estimator() == Estimator::Full {
-            return grad(&mut self.g, &[bound], &[weight], &[theta, common, seen, globals, reads]);
+            return grad(&mut self.g, &[bound], &[weight], &[theta, common, globals, reads]);
         }
         let w = self.log_w(self.score);
         let shape = self.g.shape(w);
@@ -210,8 +209,8 @@ impl Rows {
                 self.g.mul(share, first[0])
             }
         };
-        let own = grad(&mut self.g, &[z], &[back], &[theta, seen]);
-        vec![own[0], first[1], own[1], first[2], first[3]]
+        let own = grad(&mut self.g, &[z], &[back], &[theta]);
+        vec![own[0], first[1], first[2], first[3]]
     }
 
     /// The graph with only what `outputs` need.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, Step};
 use crate::base::rng::Stream;
+use crate::graph::program::Real;
 use crate::vi::adam::Adam;
 use crate::vi::objective::Objective;
 use crate::vi::step::Trouble;
@@ -131,7 +132,7 @@ impl State {
     }
 
     /// One step.
-    fn advance(&mut self, engine: &mut Engine<'_>, rows: &[usize], s: &Settings) -> Result<(), TrainError> {
+    fn advance<T: Real>(&mut self, engine: &mut Engine<'_, T>, rows: &[usize], s: &Settings) -> Result<(), TrainError> {
         let batch = s.minibatch(rows, self.step);
         let step = Step { rows: &batch, of: rows.len(), beta: s.beta_at(self.step), step: self.step };
         match engine.gradient(&self.theta, &step, s.seed) {
@@ -160,7 +161,7 @@ impl State {
 }
 
 /// The learning rate whose last steps have the best bounds, all racers with the same start, rows and noise.
-fn race(engine: &mut Engine<'_>, start: &[f64], rows: &[usize], s: &Settings) -> f64 {
+fn race<T: Real>(engine: &mut Engine<'_, T>, start: &[f64], rows: &[usize], s: &Settings) -> f64 {
     let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
     for rate in RATES {
         let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
@@ -187,8 +188,8 @@ fn race(engine: &mut Engine<'_>, start: &[f64], rows: &[usize], s: &Settings) ->
 ///
 /// # Errors
 /// Where there are no rows, too many steps fail, or the state to resume is of another training.
-pub fn train(
-    engine: &mut Engine<'_>,
+pub fn train<T: Real>(
+    engine: &mut Engine<'_, T>,
     theta: Vec<f64>,
     rows: &[usize],
     settings: &Settings,
