@@ -23,9 +23,12 @@ use thalweg::workflow::amortize::AmortizeError;
 use thalweg::workflow::amortized_file::AmortizedFileError;
 use thalweg::workflow::interpolate::WayError;
 use thalweg::workflow::plate::PlateError;
+use thalweg::workflow::sample::WorkflowError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 40] = [
+pub const SHOWN: [&str; 42] = [
+    "WorkflowError::Weights",
+    "WorkflowError::Report",
     "AmortizedFileError::Model",
     "CliError::Way",
     "WayError::Row",
@@ -146,6 +149,11 @@ pub fn messages() -> Vec<(&'static str, String)> {
             "library_coupled",
             Coupled { diagnostic: Diagnostic::new(Span::new(0, 1), "this factor reads other rows") }.to_string(),
         ),
+        (
+            "importance_heavy_tail",
+            WorkflowError::Weights("k-hat 0.83 is above 0.70: a few particles carry the estimate".into()).to_string(),
+        ),
+        ("library_report", WorkflowError::Report("the report `r` cannot be drawn".into()).to_string()),
         ("library_not_wanted", OptimizeError::NotWanted.to_string()),
         ("graph_order", order.to_string()),
         ("graph_arity", CheckError::Arity { node: 3, op: op.clone(), expected: 2, found: 1 }.to_string()),
