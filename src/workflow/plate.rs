@@ -3,6 +3,7 @@
 use crate::dsl::diagnostic::Diagnostic;
 use crate::model::posterior::{Model, ModelError, Posterior, wrong};
 use crate::model::row::RowModel;
+use crate::model::row::choose::PlateNameError;
 use crate::model::row::input::RowInput;
 use crate::model::separable::Plate;
 use crate::model::site::FactorKind;
@@ -16,14 +17,9 @@ pub enum PlateError {
         "the model has no separable plate with latents, so there is nothing to amortize; fit a guide without --plate, or put the latents of a row inside its plate"
     )]
     NoPlate,
-    /// The name is of none.
-    #[error("--plate {name}: there is no such plate; the plates with latents are {found}")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        found: String,
-    },
+    /// The name is of none with latents.
+    #[error("--plate: {0}")]
+    Name(#[from] PlateNameError),
     /// It has no rows.
     #[error("plate `{plate}` has no rows: there is nothing to learn from; give data with at least one")]
     Empty {
@@ -100,11 +96,7 @@ pub enum PlateError {
 pub fn choose<'a>(model: &Model, post: &'a Posterior, name: Option<&str>) -> Result<&'a Plate, PlateError> {
     let local = |p: &&Plate| !p.sites.is_empty() || !p.discrete.is_empty();
     let plate = match name {
-        Some(name) => post.plate(name).ok_or_else(|| {
-            let all: Vec<String> = post.plates.iter().filter(local).map(|p| format!("`{}`", p.name)).collect();
-            let found = if all.is_empty() { "none".into() } else { all.join(", ") };
-            PlateError::Unknown { name: name.into(), found }
-        })?,
+        Some(name) => post.plate_named(name)?,
         None => {
             let separable = |p: &&Plate| !p.sites.is_empty() && post.assign(p).is_ok();
             let found = post.plates.iter().find(separable);

@@ -31,6 +31,13 @@ const MODEL: (&str, &[u8]) = (
 /// One normal latent.
 const PRIOR: (&str, &[u8]) = ("p.thal", b"latent a ~ normal(0, 1)\n");
 
+/// Rows with a latent each, and their data.
+const ROWS: (&str, &[u8]) = (
+    "r.thal",
+    b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent z ~ normal(0, 1)\n  observe y[i] ~ normal(z, 1)\n}\n",
+);
+const TWO: (&str, &[u8]) = ("d.json", b"{\"n\": 2, \"y\": [0.5, 1.5]}");
+
 /// The table.
 pub const CASES: &[Case] = &[
     case("model_missing", &[], &["check", "no.thal"], &["CliError::Model", "ModelError::Read"]),
@@ -155,22 +162,24 @@ pub const CASES: &[Case] = &[
     case("evidence_few_particles", &[PRIOR], &["evidence", "p.thal", "--particles", "8", "--draws", "100", "--warmup", "100"], &[]),
     case("replicates_text", &[PRIOR], &["evidence", "p.thal", "--replicates", "2", "--guide", "(3)"], &["CliError::Spread", "SpreadError::Guide"]),
     case("replicates_few_particles", &[PRIOR], &["evidence", "p.thal", "--replicates", "2", "--particles", "8"], &["SpreadError::Evidence"]),
-    case("amortize_no_plate", &[("m.thal", b"latent a ~ normal(0, 1)\n"), ("d.json", b"{}")], &["fit", "m.thal", "--data", "d.json", "--amortize"], &["CliError::Amortize", "AmortizeError::Plate", "PlateError::NoPlate"]),
-    case("amortize_unknown_plate", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--plate", "k"], &["PlateError::Unknown"]),
-    case("amortize_no_rows", &[("m.thal", b"data N: int\ndata y: vector[N]\nplate n in 1:N {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"N\": 0, \"y\": []}")], &["fit", "m.thal", "--data", "d.json", "--amortize"], &["PlateError::Empty"]),
-    case("amortize_discrete", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ bernoulli(0.5)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--plate", "n"], &["PlateError::Discrete"]),
-    case("amortize_coupled", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\nfactor z[1] * z[2]\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--plate", "n"], &["PlateError::Coupled"]),
-    case("amortize_ragged", &[("m.thal", b"data y: vector[3]\nplate n in 1:2 {\n  latent a ~ normal(0, 1)\n  observe y[n] ~ normal(a, 1)\n  plate k in n:(2 * n - 1) { latent z ~ normal(a, 1) }\n}\n"), ("d.json", b"{\"y\": [1, 2, 3]}")], &["fit", "m.thal", "--data", "d.json", "--plate", "n"], &["PlateError::Ragged"]),
-    case("amortize_inputs", &[("m.thal", b"data y: vector[3]\nplate n in 1:2 {\n  latent a ~ normal(0, 1)\n  plate k in n:(2 * n - 1) {\n    observe y[k] ~ normal(a, 1)\n  }\n}\n"), ("d.json", b"{\"y\": [1, 2, 3]}")], &["fit", "m.thal", "--data", "d.json", "--plate", "n"], &["PlateError::Inputs"]),
-    case("amortize_no_input", &[("m.thal", b"plate n in 1:2 { latent z ~ normal(0, 1) }\n"), ("d.json", b"{}")], &["fit", "m.thal", "--data", "d.json", "--plate", "n"], &["PlateError::NoInput"]),
-    case("amortize_flow", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--guide", "realnvq(2)"], &["AmortizeError::Flow"]),
-    case("amortize_heldout", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--heldout", "1.5"], &["AmortizeError::Heldout"]),
-    case("amortize_not_finite", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(sqrt(-1 - z^2), 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--steps", "200"], &["AmortizeError::Train"]),
-    case("amortize_wrong_data", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{}")], &["fit", "m.thal", "--data", "d.json", "--amortize"], &["AmortizeError::Model"]),
-    case("amortize_resume_missing", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--resume", "no.json"], &["CliError::AmortizedFile", "AmortizedFileError::Read"]),
-    case("amortize_resume_something_else", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--resume", "d.json"], &["AmortizedFileError::Form"]),
-    case("amortize_cannot_be_written", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--steps", "2", "--rate", "0.01", "--out", "/proc/no/such"], &["AmortizedFileError::Write"]),
-    case("amortize_all_held_out", &[("m.thal", b"data y: vector[1]\nplate n in 1:1 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1]}")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--heldout", "0.9"], &[]),
-    case("amortize_row_is_nan", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, \"NaN\"]}")], &["fit", "m.thal", "--data", "d.json", "--amortize"], &[]),
-    case("amortize_guide_not_conditional", &[("m.thal", b"data y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n"), ("d.json", b"{\"y\": [1, 2]}")], &["gap", "m.thal", "--data", "d.json", "--guide", "d.json"], &[]),
+    case("amortize_without_plate", &[PRIOR], &["fit", "p.thal", "--amortize"], &["CliError::Amortize", "AmortizeError::Plate", "PlateError::NoPlate"]),
+    case("amortize_unknown_plate", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--plate", "k"], &["PlateError::Name", "PlateNameError::Unknown"]),
+    case("amortize_plate_of_none", &[PRIOR], &["fit", "p.thal", "--plate", "k"], &["PlateNameError::None"]),
+    case("amortize_plate_without_latents", &[TWO, ("m.thal", b"data n: int\ndata y: vector[n]\nlatent m ~ normal(0, 1)\nplate i in 1:n {\n  observe y[i] ~ normal(m, 1)\n}\nplate j in 1:2 {\n  latent z ~ normal(m, 1)\n}\n")], &["fit", "m.thal", "--data", "d.json", "--plate", "i"], &["PlateNameError::NoLatents"]),
+    case("importance_of_few_draws", &[PRIOR], &["sample", "p.thal", "--method", "importance", "--guide", "mean-field", "--draws", "10"], &["WorkflowError::Importance"]),
+    case("amortize_no_rows", &[ROWS, ("d.json", b"{\"n\": 0, \"y\": []}")], &["fit", "r.thal", "--data", "d.json", "--amortize"], &["PlateError::Empty"]),
+    case("amortize_discrete", &[TWO, ("m.thal", b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent k: int<lower=1, upper=2> ~ categorical([0.5, 0.5])\n  observe y[i] ~ normal(k, 1)\n}\n")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--guide", "realnvp(2)"], &["PlateError::Discrete"]),
+    case("amortize_coupled", &[TWO, ("m.thal", b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent z ~ normal(0, 1)\n}\nobserve y ~ normal(z[1] + z[2], 1)\n")], &["fit", "m.thal", "--data", "d.json", "--plate", "i"], &["PlateError::Coupled"]),
+    case("amortize_ragged", &[("d.json", b"{\"s\": [1, 2], \"y\": [[0.5, 0], [1, 2]]}"), ("m.thal", b"data s: array[2] int\ndata y: matrix[2, 2]\nplate g in 1:2 {\n  latent m ~ normal(0, 1)\n  plate i in 1:s[g] {\n    latent z ~ normal(m, 1)\n    observe y[g, i] ~ normal(z, 1)\n  }\n}\n")], &["fit", "m.thal", "--data", "d.json", "--plate", "g"], &["PlateError::Ragged"]),
+    case("amortize_unequal_inputs", &[("d.json", b"{\"g\": [1, 1, 2], \"y\": [0.5, 1, 2]}"), ("m.thal", b"data g: array[3] int\ndata y: vector[3]\nplate j in 1:2 {\n  latent m ~ normal(0, 1)\n}\nplate i in 1:3 {\n  observe y[i] ~ normal(m[g[i]], 1)\n}\n")], &["fit", "m.thal", "--data", "d.json", "--plate", "j"], &["PlateError::Inputs"]),
+    case("amortize_without_data_of_rows", &[TWO, ("m.thal", b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent z ~ normal(0, 1)\n  factor -(z - sum(y))^2\n}\n")], &["fit", "m.thal", "--data", "d.json", "--amortize"], &["PlateError::NoInput"]),
+    case("amortize_heldout", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--amortize", "--heldout", "1.5"], &["AmortizeError::Heldout"]),
+    case("amortize_all_held_out", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--amortize", "--heldout", "0.9"], &["TrainError::NoRows", "AmortizeError::Train"]),
+    case("amortize_flow", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--amortize", "--guide", "realnvq(2)"], &["AmortizeError::Flow"]),
+    case("amortize_not_finite", &[TWO, ("m.thal", b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent z ~ normal(y[i], 1)\n  factor sqrt(-1 - z^2)\n}\n")], &["fit", "m.thal", "--data", "d.json", "--amortize", "--rate", "0.01"], &[]),
+    case("amortize_model", &[("m.thal", b"latent a ~ normal(0, s)\n")], &["fit", "m.thal", "--amortize"], &["AmortizeError::Model"]),
+    case("amortize_resume_missing", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--amortize", "--resume", "no.json"], &["CliError::AmortizedFile", "AmortizedFileError::Read"]),
+    case("amortize_damaged", &[ROWS, TWO, ("g.json", b"{\"format\": 1")], &["gap", "r.thal", "--data", "d.json", "--guide", "g.json"], &["AmortizedFileError::Form"]),
+    case("amortize_cannot_be_written", &[ROWS, TWO], &["fit", "r.thal", "--data", "d.json", "--amortize", "--steps", "5", "--rate", "0.01", "--out", "/proc/no/such"], &["AmortizedFileError::Write"]),
+    case("amortize_row_is_nan", &[ROWS, ("d.json", b"{\"n\": 2, \"y\": [0.5, \"NaN\"]}")], &["fit", "r.thal", "--data", "d.json", "--amortize"], &["PlateError::NotFinite"]),
 ];

@@ -26,7 +26,10 @@ use thalweg::workflow::plate::PlateError;
 use thalweg::workflow::sample::WorkflowError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 45] = [
+pub const SHOWN: [&str; 42] = [
+    "WorkflowError::Weights",
+    "WorkflowError::Report",
+    "AmortizedFileError::Model",
     "CliError::Way",
     "WayError::Row",
     "WayError::Model",
@@ -61,12 +64,6 @@ pub const SHOWN: [&str; 45] = [
     "TrainError::OtherFamily",
     "TrainError::Flow",
     "TrainError::NoRows",
-    "PlateError::NotFinite",
-    "PlateError::NoPlates",
-    "WorkflowError::Weights",
-    "WorkflowError::Importance",
-    "WorkflowError::Report",
-    "AmortizedFileError::Model",
     "TrainError::Other",
     "RefineError::Shape",
     "RefineError::Few",
@@ -113,17 +110,12 @@ fn guides() -> Vec<(&'static str, String)> {
         ("guide_file_data", data.to_string()),
         ("train_other_family", family.to_string()),
         ("train_flow", TrainError::from(FlowError::NoCoordinates).to_string()),
-        ("amortize_number", PlateError::NotFinite { name: "y[2]".into(), row: 2, value: f64::INFINITY }.to_string()),
-        (
-            "amortized_file_model",
-            AmortizedFileError::Model { difference: "it has 2 inputs, here are 3".into() }.to_string(),
-        ),
-        ("no_plates", thalweg::model::row::choose::PlateError::NoPlates.to_string()),
-        ("importance_weights", WorkflowError::Weights("the shape of the weights' tail is 0.9".into()).to_string()),
-        ("importance_estimate", WorkflowError::from(EvidenceError::Ragged { first: 9, other: 8 }).to_string()),
-        ("importance_report", WorkflowError::Report("report `n` cannot be drawn".into()).to_string()),
         ("train_no_rows", RowsError::NoRows.to_string()),
         ("train_other", RowsError::Other { found: 20, wanted: 24 }.to_string()),
+        (
+            "amortized_of_another_model",
+            AmortizedFileError::Model { difference: "it has 64 numbers a row, here is 4".into() }.to_string(),
+        ),
         ("way_row", CliError::from(WayError::Row { row: 9, rows: 4 }).to_string()),
         ("way_plate", WayError::from(AmortizeError::from(PlateError::NoPlate)).to_string()),
         ("way_model", WayError::from(ModelError::from(HiddenError::Missing("z".into()))).to_string()),
@@ -157,6 +149,11 @@ pub fn messages() -> Vec<(&'static str, String)> {
             "library_coupled",
             Coupled { diagnostic: Diagnostic::new(Span::new(0, 1), "this factor reads other rows") }.to_string(),
         ),
+        (
+            "importance_heavy_tail",
+            WorkflowError::Weights("k-hat 0.83 is above 0.70: a few particles carry the estimate".into()).to_string(),
+        ),
+        ("library_report", WorkflowError::Report("the report `r` cannot be drawn".into()).to_string()),
         ("library_not_wanted", OptimizeError::NotWanted.to_string()),
         ("graph_order", order.to_string()),
         ("graph_arity", CheckError::Arity { node: 3, op: op.clone(), expected: 2, found: 1 }.to_string()),

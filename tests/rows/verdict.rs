@@ -203,15 +203,15 @@ fn an_encoder_reads_what_the_plate_says() {
 
 #[test]
 fn a_plate_is_chosen_by_index_or_latent() {
-    use thalweg::model::row::choose::PlateError;
+    use thalweg::model::row::choose::PlateNameError;
     let post = bind(IRT, ANSWERS);
     let (a, b) = (post.plate_named("theta").expect("theta"), post.plate_named("i").expect("i"));
     assert_eq!(a.base, post.plate("theta").expect("theta").base);
     assert_ne!(a.base, b.base);
     let e = post.plate_named("thetta").expect_err("misspelt").to_string();
     assert!(e.contains("did you mean `theta`?") && e.contains("`i` ("), "{e}");
-    assert!(matches!(post.plate_named("n"), Err(PlateError::Empty { .. })));
-    assert_eq!(bind("latent m ~ normal(0, 1)", "{}").plate_named("m").err(), Some(PlateError::NoPlates));
+    assert!(matches!(post.plate_named("n"), Err(PlateNameError::NoLatents { .. })));
+    assert_eq!(bind("latent m ~ normal(0, 1)", "{}").plate_named("m").err(), Some(PlateNameError::None));
 }
 
 #[test]
