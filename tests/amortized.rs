@@ -2,6 +2,8 @@
 
 #[path = "amortized/estimators.rs"]
 mod estimators;
+#[path = "amortized/heavy.rs"]
+mod heavy;
 #[path = "amortized/linear.rs"]
 mod linear;
 #[path = "amortized/training.rs"]

@@ -180,6 +180,9 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
         return Err(AmortizeError::Heldout(o.heldout));
     }
     let (rows, _) = split(t.rows(), o.heldout, o.seed);
+    if rows.is_empty() {
+        return Err(TrainError::NoRows.into());
+    }
     let (guide, global) = build(t, o, &rows)?;
     let objective = o.objective(&guide);
     let settings =

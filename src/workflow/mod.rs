@@ -18,6 +18,7 @@ pub mod locate;
 pub mod method;
 pub mod plate;
 pub mod predict;
+pub mod row_bounds;
 pub mod run;
 pub mod sample;
 pub mod simulate;

@@ -31,7 +31,7 @@ fn exact_map() -> Vec<f64> {
 }
 
 /// The guide q(z | x) = N(A (x - mu), diag var) with a linear encoder.
-fn linear(a: &[f64], var: [f64; 2], flow: Option<&str>) -> (Amortized, Vec<f64>) {
+pub fn linear(a: &[f64], var: [f64; 2], flow: Option<&str>) -> (Amortized, Vec<f64>) {
     let flow = flow.map(str::to_string);
     let plan = Plan { dim: 2, inputs: 4, globals: 0, hidden: vec![], flow };
     let guide = Amortized::new(plan, vec![(0.0, 1.0); 4]).unwrap();
@@ -54,8 +54,11 @@ fn rows_mean(t: &Target, f: impl Fn(usize) -> f64) -> f64 {
     (0..t.rows()).map(f).sum::<f64>() / t.rows() as f64
 }
 
+/// A linear map, variances, the mean ELBO, IWAE of row 1.
+pub type Known = (Vec<f64>, [f64; 2], f64, [f64; 4]);
+
 /// Encoders with their mean ELBO, and of row 1 their IWAE at 2, 10, 50, 500.
-fn encoders() -> [(Vec<f64>, [f64; 2], f64, [f64; 4]); 3] {
+pub fn encoders() -> [Known; 3] {
     let a = exact_map();
     let short: Vec<f64> = a.iter().map(|x| 0.9 * x).collect();
     let wide = MEAN_FIELD.map(|v| 1.2 * v);
