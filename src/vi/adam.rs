@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::stats::quantiles;
+use crate::base::stats::{dot, quantiles};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -38,17 +38,20 @@ impl Adam {
         let scale = self.clip(gradient);
         self.steps += 1;
         let (c1, c2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
-        for k in 0..theta.len() {
-            let g = scale * gradient[k];
-            self.first[k] += (1.0 - BETA1) * (g - self.first[k]);
-            self.second[k] += (1.0 - BETA2) * (g * g - self.second[k]);
-            theta[k] += rate * (self.first[k] / c1) / ((self.second[k] / c2).sqrt() + EPSILON);
+        // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
+        let (first, second) = (rate / c1, 1.0 / c2.sqrt());
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((x, g), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
+            let g = scale * g;
+            *m += (1.0 - BETA1) * (g - *m);
+            *v += (1.0 - BETA2) * (g * g - *v);
+            *x += first * *m / (v.sqrt() * second + EPSILON);
         }
     }
 
     /// The factor that brings an unusually long gradient back to the usual length.
     fn clip(&mut self, gradient: &[f64]) -> f64 {
-        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let norm = dot(gradient, gradient).sqrt();
         let limit =
             if self.norms.len() < WINDOW / 5 { f64::INFINITY } else { SLACK * quantiles(&self.norms, &[QUANTILE])[0] };
         if self.norms.len() == WINDOW {

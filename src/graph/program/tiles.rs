@@ -86,7 +86,9 @@ impl Emitter<'_> {
             let read = |r: &V| f.emitted.contains(r) && reads_elements(self.lir, a, *r);
             alike && !self.lir.outputs.contains(&a) && self.readers[a.at()].iter().all(read)
         };
-        let place = |a: &V| self.loc[a.at()].filter(|at| free(*a) && !f.taken.contains(&at.base));
+        // Another node may have its place in the same buffer: the carries of a loop and the array of them.
+        let alone = |at: &Loc| self.loc.iter().flatten().filter(|other| other.base == at.base).count() == 1;
+        let place = |a: &V| self.loc[a.at()].filter(|at| free(*a) && !f.taken.contains(&at.base) && alone(at));
         f.sources.iter().find_map(place)
     }
 }

@@ -9,6 +9,7 @@ use super::graph::{Ask, Rows, Source};
 use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
+use crate::base::stats::dot;
 use crate::graph::program::{Options, Program, Real};
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
@@ -149,7 +150,9 @@ impl<'a, T: Real> Engine<'a, T> {
             self.add_globals(global, &mut d, &mut rest[l..]);
         }
         let n = self.outer as f64;
-        gradient.iter_mut().for_each(|g| *g /= n);
+        if self.outer > 1 {
+            gradient.iter_mut().for_each(|g| *g /= n);
+        }
         self.gradient = gradient;
         self.check(s, total / n)?;
         Ok((total / n, &self.gradient))
@@ -279,9 +282,9 @@ impl<'a, T: Real> Engine<'a, T> {
         if !total.is_finite() {
             return trouble(0, "the bound of the globals", total);
         }
-        match self.gradient.iter().find(|g| !g.is_finite()) {
-            Some(g) => trouble(0, "the gradient of the bound", *g),
-            None => Ok(()),
+        match dot(&self.gradient, &self.gradient) {
+            square if !square.is_finite() => trouble(0, "the squared length of the gradient", square),
+            _ => Ok(()),
         }
     }
 }
