@@ -1,6 +1,6 @@
 //! A verdict on gaps and posterior collapse, in words.
 
-use super::gap::Gap;
+use super::gap::{ACTIVE, Gap};
 
 /// Nats of a gap below which nothing needs to be done.
 const SMALL: f64 = 0.1;
@@ -20,7 +20,14 @@ pub fn verdict(g: &Gap) -> String {
             g.mutual_information
         )
     } else if active < d {
-        format!("{active} of {d} latents are active, {} collapsed to the prior", d - active)
+        let kl = g.kl_latents();
+        let silent = |j: &usize| !(g.activity[*j] > ACTIVE) && kl.get(*j).is_none_or(|k| *k < SILENT);
+        match (0..d).filter(silent).count() {
+            0 => format!(
+                "{active} of {d} latents are active: the others' means hardly move, though their laws are not the prior's"
+            ),
+            n => format!("{active} of {d} latents are active, {n} collapsed to the prior"),
+        }
     } else {
         format!("all {d} latents are active")
     };
@@ -39,4 +46,41 @@ pub fn verdict(g: &Gap) -> String {
         text += &format!("; log p(x) is not trusted in {} rows (k-hat above 0.7)", g.untrusted());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+    use crate::workflow::gap::{CURVE, Gap, RowGap, Value};
+
+    fn gap(activity: Vec<f64>, information: f64, amortization: f64, rows: usize) -> Gap {
+        let at = |value: f64| Value { value, se: 0.0 };
+        let row = |k: usize| RowGap {
+            row: k + 1,
+            elbo: at(-2.0 - amortization),
+            best: at(-2.0),
+            amortization: at(amortization),
+            lower: vec![at(-2.0); CURVE.len()],
+            upper: vec![at(-2.0); CURVE.len()],
+            tight: at(-2.0),
+            exact: true,
+            ess: 1.0,
+            khat: 0.1,
+            kl: 0.0,
+            kl_latents: vec![0.0; activity.len()],
+            mean: vec![0.0; activity.len()],
+        };
+        Gap { rows: (0..rows).map(row).collect(), activity: activity.clone(), mutual_information: information }
+    }
+
+    #[test]
+    fn verdicts_name_collapse_and_the_larger_gap() {
+        let collapse = verdict(&gap(vec![0.0, 0.001], 0.0, 0.0, 9));
+        assert!(collapse.starts_with("posterior collapse: none of 2 latents tells rows apart"), "{collapse}");
+        let partial = verdict(&gap(vec![0.5, 0.001], 1.0, 0.0, 9));
+        assert_eq!(partial, "1 of 2 latents are active, 1 collapsed to the prior; both gaps are small");
+        let encoder = verdict(&gap(vec![0.5], 1.0, 0.7, 9));
+        assert!(encoder.contains("the encoder costs most (0.70 nats)"), "{encoder}");
+        assert!(verdict(&gap(vec![f64::NAN], 0.0, 0.0, 1)).starts_with("one row:"));
+    }
 }
