@@ -4,14 +4,17 @@ use crate::base::rng::Stream;
 use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, ModelError, Settings};
-use crate::model::simulate::Latents;
+use crate::model::simulate::{Latents, Simulated};
 use crate::vi::plate::Evaluator;
 use crate::workflow::amortize::{AmortizeError, Bound, Trained};
 use crate::workflow::layout::{Elements, Layout};
 use crate::workflow::plate::choose;
 
-/// Data sets that are drawn and averaged for each point.
-const AVERAGED: u64 = 200;
+/// Rows that are drawn and averaged for each point.
+const AVERAGED: usize = 100;
+
+/// An element of the data: name and flat place.
+type Element = (String, usize);
 
 /// How to go from one row to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub struct Scene<'a> {
 
 impl Scene<'_> {
     /// `steps` points from row `rows.0` to `rows.1` (from 0), both included. Data are means of simulated ones, drawn from the
-    /// stream (seed, "interpolate", draw).
+    /// streams (seed, "interpolate", call).
     ///
     /// # Errors
     /// Where a row does not exist, or the model is no simulator.
@@ -102,40 +105,49 @@ impl Scene<'_> {
         let (plate, at) = (plate.clone(), rows.0);
         let unseparable = |_| AmortizeError::from(crate::workflow::plate::PlateError::NoPlate);
         let assigned = post.assign(&plate).map_err(unseparable)?;
-        let seen = post.row_input(&plate, &assigned).elements[at].clone();
-        let names: Vec<(String, usize)> = seen.iter().map(|(d, e)| (post.data[*d].name.clone(), *e as usize)).collect();
-        let coordinates = post.rows(&plate).map_err(unseparable)?;
-        let mine = coordinates.groups.iter().flat_map(|g| &g.rows).find(|r| r.row == at);
-        let places = mine.map_or(vec![], |r| r.coordinates.clone());
+        let input = post.row_input(&plate, &assigned);
+        // Rows without covariates of their own are alike: each call draws all points many times.
+        let alike = input.elements.iter().zip(&input.observed).all(|(e, n)| e.len() == *n);
+        let used: Vec<usize> = if alike { (0..all).collect() } else { vec![at] };
+        let cut = post.rows(&plate).map_err(unseparable)?;
+        let mut places = vec![vec![]; all];
+        cut.groups.into_iter().flat_map(|g| g.rows).for_each(|r| places[r.row] = r.coordinates);
+        let element = |(d, e): &(usize, u32)| (post.data[*d].name.clone(), *e as usize);
+        let names: Vec<Vec<Element>> = input.elements.iter().map(|row| row.iter().map(element).collect()).collect();
+        let share = |k: usize| if steps > 1 { k as f64 / (steps - 1) as f64 } else { 0.0 };
+        let point =
+            |k: usize| Point { share: share(k), z: between(way, &a, &b, share(k)), data: vec![0.0; names[at].len()] };
+        let mut points: Vec<Point> = (0..steps).map(point).collect();
+        let mut counts = vec![0.0; steps];
         let compiled = Compiled::new(post);
-        let layout = Layout::new(&compiled);
-        let arrays = Elements::group(&layout.names[..layout.latents]).unwrap_or_default();
-        let mut points = vec![];
-        for k in 0..steps {
-            let share = if steps > 1 { k as f64 / (steps - 1) as f64 } else { 0.0 };
-            let z = between(way, &a, &b, share);
+        for call in 0..(AVERAGED * steps).div_ceil(used.len()) {
+            let first = call * used.len();
             let mut x = vec![0.0; compiled.posterior.dim];
-            places.iter().zip(&z).for_each(|(p, z)| x[*p as usize] = *z);
-            let mut values = vec![0.0; layout.width];
-            compiled.values(&x, &mut values, &mut vec![]);
-            let row: Vec<f64> = layout.positions.iter().map(|&p| values[p]).collect();
-            let given: Latents = arrays.iter().map(|e| (e.name.clone(), e.collect(&row))).collect();
-            points.push(Point { share, z, data: self.mean(&given, &names, seed)? });
+            for (k, r) in used.iter().enumerate() {
+                let z = &points[(first + k) % steps].z;
+                places[*r].iter().zip(z).for_each(|(p, z)| x[*p as usize] = *z);
+            }
+            let s = self.draw(&compiled, &x, seed, call as u64)?;
+            for (k, r) in used.iter().enumerate() {
+                let to = &mut points[(first + k) % steps].data;
+                let value = |(name, e): &Element| s.data.get(name).map_or(f64::NAN, |raw| raw.values[*e]);
+                to.iter_mut().zip(&names[*r]).for_each(|(to, n)| *to += value(n));
+                counts[(first + k) % steps] += 1.0;
+            }
         }
+        points.iter_mut().zip(&counts).for_each(|(p, n)| p.data.iter_mut().for_each(|d| *d /= n));
         Ok(points)
     }
 
-    /// Mean of elements of simulated data.
-    fn mean(&self, given: &Latents, names: &[(String, usize)], seed: u64) -> Result<Vec<f64>, WayError> {
-        let mut out = vec![0.0; names.len()];
-        for draw in 0..AVERAGED {
-            let mut rng = Stream::new(seed, "interpolate", draw);
-            let s = self.model.predict(self.data, self.settings, &mut rng, given)?;
-            for (to, (name, e)) in out.iter_mut().zip(names) {
-                *to += s.data.get(name).map_or(f64::NAN, |r| r.values[*e]) / AVERAGED as f64;
-            }
-        }
-        Ok(out)
+    /// Data simulated at unconstrained coordinates of all latents.
+    fn draw(&self, compiled: &Compiled, x: &[f64], seed: u64, call: u64) -> Result<Simulated, WayError> {
+        let layout = Layout::new(compiled);
+        let arrays = Elements::group(&layout.names[..layout.latents]).unwrap_or_default();
+        let mut values = vec![0.0; layout.width];
+        compiled.values(x, &mut values, &mut vec![]);
+        let row: Vec<f64> = layout.positions.iter().map(|&p| values[p]).collect();
+        let given: Latents = arrays.iter().map(|e| (e.name.clone(), e.collect(&row))).collect();
+        Ok(self.model.predict(self.data, self.settings, &mut Stream::new(seed, "interpolate", call), &given)?)
     }
 }
 
