@@ -61,7 +61,7 @@ impl Safe<'_> {
     }
 
     /// Weights of independent draws from the mixture: those of q*_n, of which each is replaced by a draw from the prior
-    /// with probability [`SHARE`].
+    /// with probability 0.1.
     pub fn mixed(&self, star: &Weighted, noise: &[f64], seed: u64) -> Vec<f64> {
         let d = self.prior.len();
         let mut rng = Stream::new(seed, "gap/component", self.row as u64);

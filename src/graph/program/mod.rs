@@ -74,7 +74,7 @@ impl Slot {
 /// A compiled graph. It is the same for all threads; each brings a workspace of its own.
 ///
 /// `T` is the kind of its numbers: inputs, outputs, workspace, and all values between. A program in single
-/// precision (`Program<f32>`) is for graphs of batches ([`crate::graph::batch`]), as in the training of
+/// precision (`Program<f32>`) is for graphs of batches ([`mod@crate::graph::batch`]), as in the training of
 /// networks: it has one lane. It computes every operation; elementary functions have errors below 4 units in the
 /// last place, rarer functions are those of doubles, rounded, and sums are added up in double precision.
 pub struct Program<T: Real = f64> {
