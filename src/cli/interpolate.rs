@@ -23,6 +23,9 @@ pub struct InterpolateArgs {
     /// Guide file of `thalweg fit --amortize`
     #[arg(long, value_name = "FILE")]
     pub guide: PathBuf,
+    /// The plate, where the guide was trained with one named
+    #[arg(long, value_name = "NAME")]
+    pub plate: Option<String>,
     /// The two rows, from 1
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub between: (usize, usize),
@@ -51,7 +54,7 @@ impl InterpolateArgs {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
         let mut settings = self.model.settings(0)?;
         settings.params.extend(amortized_file::params(&self.guide)?);
-        let bound = bind(&model, &data, &settings, None)?;
+        let bound = bind(&model, &data, &settings, self.plate.as_deref())?;
         let trained = amortized_file::load(&self.guide, &bound)?;
         let way = if self.spherical { Way::Spherical } else { Way::Linear };
         let scene = Scene { model: &model, data: &data, settings: &settings };

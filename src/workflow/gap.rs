@@ -80,9 +80,8 @@ pub struct Gap {
 /// Measures the gaps of the given rows; random streams are named by row.
 pub fn gap(ev: &Evaluator<'_>, rows: &[usize], seed: u64) -> Gap {
     let encoded: Vec<Vec<f64>> = rows.iter().map(|r| ev.encode(*r)).collect();
-    let prior = rows.first().and_then(|r| ev.normal_prior(*r));
     let measured: Vec<RowGap> =
-        rows.par_iter().zip(&encoded).map(|(r, e)| row_gap(ev, *r, e, prior.as_deref(), seed)).collect();
+        rows.par_iter().zip(&encoded).map(|(r, e)| row_gap(ev, *r, e, ev.normal_prior(*r).as_deref(), seed)).collect();
     let d = ev.target.dim;
     let column = |j: usize| measured.iter().map(|r| r.mean[j]).collect::<Vec<f64>>();
     let activity = (0..d).map(|j| if rows.len() > 1 { variance(&column(j)) } else { f64::NAN }).collect();

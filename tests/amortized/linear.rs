@@ -173,3 +173,18 @@ fn iwae_is_within_its_error_of_quadrature() {
         }
     }
 }
+
+/// Priors that differ between rows: the divergence of a row is from its own prior.
+#[test]
+fn divergences_are_from_the_prior_of_the_row() {
+    let source = "data x: vector[2]\ndata y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(3 * x[n], 2)\n  observe y[n] ~ normal(z, 1)\n}\n";
+    let b = super::from_text(source, r#"{"x": [1, -2], "y": [0.5, 1.5]}"#);
+    let plan = Plan { dim: 1, inputs: 2, globals: 0, hidden: vec![], flow: None };
+    let guide = Amortized::new(plan, vec![(0.0, 1.0); 2]).unwrap();
+    let (mean, sd) = (0.4, 0.7_f64);
+    let g = gap(&Evaluator::new(&b.target, &guide, &[0.0, 0.0, 0.0, 0.0, mean, sd.ln()], &[]), &[0, 1], 1);
+    for (row, centre) in g.rows.iter().zip([3.0, -6.0]) {
+        let known = (2.0 / sd).ln() + 0.5 * ((sd * sd + (mean - centre) * (mean - centre)) / 4.0 - 1.0);
+        assert!((row.kl - known).abs() < 1e-12, "{} {known}", row.kl);
+    }
+}

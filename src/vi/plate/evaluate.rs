@@ -212,7 +212,8 @@ impl<'a> Evaluator<'a> {
         q[0]
     }
 
-    /// Mean and standard deviation of each coordinate under p(z | globals), where that is a normal law; none else.
+    /// Mean and standard deviation of each coordinate under the row's p(z | globals), where that is a normal law of
+    /// independent coordinates; none else.
     pub fn normal_prior(&self, row: usize) -> Option<Vec<(f64, f64)>> {
         let (group, d) = (&self.target.groups[self.places[row].0], self.target.dim);
         let degree = super::degree::degrees(&group.graph, group.graph.inputs()[0].var, 2);
@@ -233,6 +234,10 @@ impl<'a> Evaluator<'a> {
             gradient(&e).iter().zip(&origin).map(|(a, b)| b - a).collect::<Vec<f64>>()
         });
         let precision = nalgebra::DMatrix::from_vec(d, d, columns.flatten().collect());
+        let coupled = |k: usize| precision[k] != 0.0 && k / d != k % d;
+        if (0..d * d).any(coupled) {
+            return None;
+        }
         let factor = precision.cholesky()?;
         let mean = factor.solve(&nalgebra::DVector::from_vec(origin));
         let covariance = factor.inverse();
