@@ -50,5 +50,21 @@ impl Isa {
     }
 }
 
+/// Calls `f` compiled for this process's level, for loops over slices that no kernel here has. The compiler joins no
+/// multiplications and additions by itself, so the bits are the same on every level.
+#[inline]
+pub fn wide<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::detect() == Isa::Avx2Fma {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        // SAFETY: the level is that of a machine with both features.
+        return unsafe { compiled(f) };
+    }
+    f()
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::convert::{Runs, add, round, widen};
 use super::globals::Globals;
 use super::graph::{Ask, Rows, Source};
 use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
-use crate::base::stats::dot;
 use crate::graph::program::{Options, Program, Real};
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
@@ -42,11 +42,16 @@ pub struct Engine<'a, T: Real = f64> {
     /// Draws of the globals in a step.
     outer: usize,
     programs: Vec<Program<T>>,
+    /// What all rows of a group read of the shared values.
+    common: Vec<Runs>,
     places: Vec<(usize, usize)>,
     globals: Globals,
     chunks: Vec<Chunk<T>>,
     size: usize,
     gradient: Vec<f64>,
+    /// Params and the guide of the globals as doubles.
+    params: Vec<f64>,
+    theta: Vec<f64>,
     shared: Vec<f64>,
     shared_bar: Vec<f64>,
 }
@@ -102,6 +107,9 @@ impl<'a, T: Real> Engine<'a, T> {
         Engine {
             places: target.places(),
             programs,
+            common: target.groups.iter().map(|g| Runs::new(&g.common)).collect(),
+            params: vec![0.0; target.params.len()],
+            theta: vec![0.0; global.as_ref().map_or(0, |f| f.flow.len())],
             outer: if global.is_some() { 4 } else { 1 },
             global: global.map(|f| Batch::new(f, 1)),
             shared: vec![0.0; globals.shared],
@@ -130,24 +138,26 @@ impl<'a, T: Real> Engine<'a, T> {
     /// E_q(g) [log p(g) - log q(g) + N/B Σ_n L_n], noise from the streams (seed, "plate/globals" and "plate/rows", step).
     ///
     /// # Errors
-    /// Where a number is not finite, with the row.
-    pub fn gradient(&mut self, theta: &[f64], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
+    /// Where a bound is not finite, with the row.
+    pub fn gradient(&mut self, theta: &[T], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
         let (p, l) = (self.target.params.len(), self.guide.len());
         let (params, rest) = theta.split_at(p);
-        let (local, global) = rest.split_at(l);
+        let (local, own) = rest.split_at(l);
+        widen(params, &mut self.params);
+        widen(own, &mut self.theta);
         self.share_out(s);
         let mut gradient = std::mem::take(&mut self.gradient);
         gradient.fill(0.0);
         let mut total = 0.0;
         for draw in 0..self.outer {
             let index = (s.step * self.outer + draw) as u64;
-            let mut d = self.draw_globals(global, seed, index);
-            let lp = self.globals.forward(params, &d.x, &mut self.shared);
+            let mut d = self.draw_globals(seed, index);
+            let lp = self.globals.forward(&self.params, &d.x, &mut self.shared);
             total += lp - d.log_q + self.rows(local, s, &d.x, seed, index);
             self.add(&mut gradient[p..p + l], &mut d);
             let (to, rest) = gradient.split_at_mut(p);
-            self.globals.backward(params, &d.x, &self.shared_bar, to, &mut d.x_bar);
-            self.add_globals(global, &mut d, &mut rest[l..]);
+            self.globals.backward(&self.params, &d.x, &self.shared_bar, to, &mut d.x_bar);
+            self.add_globals(&mut d, &mut rest[l..]);
         }
         let n = self.outer as f64;
         if self.outer > 1 {
@@ -188,7 +198,7 @@ impl<'a, T: Real> Engine<'a, T> {
         self.chunks.truncate(used);
     }
 
-    fn draw_globals(&self, theta: &[f64], seed: u64, index: u64) -> Draw {
+    fn draw_globals(&self, seed: u64, index: u64) -> Draw {
         let Some(batch) = &self.global else {
             return Draw { u: vec![], x: vec![], x_bar: vec![], log_q: 0.0, ws: vec![] };
         };
@@ -199,24 +209,24 @@ impl<'a, T: Real> Engine<'a, T> {
         let mut d = Draw { u: vec![0.0; dim], x: vec![0.0; dim], x_bar: vec![0.0; dim], log_q: 0.0, ws: vec![] };
         family.base.draw(&noise, &mut d.u);
         let mut log_q = [0.0];
-        batch.draw(theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
+        batch.draw(&self.theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
         d.log_q = log_q[0];
         d
     }
 
     /// Runs all chunks; the sum of the weighted bounds.
-    fn rows(&mut self, theta: &[f64], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
+    fn rows(&mut self, theta: &[T], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
+        let common = &self.common;
         let x = if self.guide.plan().globals > 0 { x } else { &[] };
         let beta = [T::from_f64(s.beta)];
-        let kind = |x: &[f64]| x.iter().map(|x| T::from_f64(*x)).collect::<Vec<T>>();
-        let (theta, x) = (kind(theta), kind(x));
+        let x: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
         self.chunks.par_iter_mut().for_each(|c| {
             let group = &target.groups[c.group];
             let at = (c.first * c.noise.len() / c.weight.len()) as u64;
             Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
-            c.noise.iter_mut().zip(&c.normals).for_each(|(to, x)| *to = T::from_f64(*x));
-            c.common.iter_mut().zip(&group.common).for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
+            round(&c.normals, &mut c.noise);
+            common[c.group].read(shared, &mut c.common);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[places[*r].1].reads;
@@ -225,7 +235,7 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            let inputs = [&theta[..], &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
+            let inputs = [theta, &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
             let outputs =
                 &mut [&mut c.bound[..], &mut c.guide_bar, &mut c.common_bar, &mut c.globals_bar, &mut c.reads_bar];
             let program = &programs[c.group];
@@ -241,30 +251,30 @@ impl<'a, T: Real> Engine<'a, T> {
         self.shared_bar.fill(0.0);
         for c in &self.chunks {
             let group = &self.target.groups[c.group];
-            guide_bar.iter_mut().zip(&c.guide_bar).for_each(|(a, b)| *a += b.to_f64());
-            group.common.iter().zip(&c.common_bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
+            add(&c.guide_bar, guide_bar);
+            self.common[c.group].add(&c.common_bar, &mut self.shared_bar);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[self.places[*r].1].reads;
                 let bar = &c.reads_bar[k * width..(k + 1) * width];
                 reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
             }
-            d.x_bar.iter_mut().zip(&c.globals_bar).for_each(|(a, b)| *a += b.to_f64());
+            add(&c.globals_bar, &mut d.x_bar);
         }
     }
 
     /// Hands the derivative in the globals on to the parameters of their guide.
-    fn add_globals(&self, theta: &[f64], d: &mut Draw, out: &mut [f64]) {
+    fn add_globals(&self, d: &mut Draw, out: &mut [f64]) {
         let Some(batch) = &self.global else { return };
         let mut log_q_bar = -1.0;
         if self.objective.estimator() == Estimator::Path && !batch.family().is_autoregressive() {
             let (mut log_q, mut score) = ([0.0], vec![0.0; d.x.len()]);
-            batch.score(theta, &d.x, &mut log_q, &mut score, &mut d.ws);
+            batch.score(&self.theta, &d.x, &mut log_q, &mut score, &mut d.ws);
             d.x_bar.iter_mut().zip(&score).for_each(|(x, s)| *x -= s);
             log_q_bar = 0.0;
         }
         let mut own = vec![0.0; out.len()];
-        batch.draw_back(theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
+        batch.draw_back(&self.theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
         out.iter_mut().zip(&own).for_each(|(a, b)| *a += b);
     }
 
@@ -282,10 +292,7 @@ impl<'a, T: Real> Engine<'a, T> {
         if !total.is_finite() {
             return trouble(0, "the bound of the globals", total);
         }
-        match dot(&self.gradient, &self.gradient) {
-            square if !square.is_finite() => trouble(0, "the squared length of the gradient", square),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -304,7 +311,7 @@ fn compile<T: Real>(guide: &Amortized, group: &Group, objective: Objective, rows
 
 /// Writes `values` at row `k`.
 fn put<T: Real>(to: &mut [T], k: usize, values: &[f64]) {
-    to[k * values.len()..(k + 1) * values.len()].iter_mut().zip(values).for_each(|(to, x)| *to = T::from_f64(*x));
+    round(values, &mut to[k * values.len()..(k + 1) * values.len()]);
 }
 
 /// Copies the first row to the places behind the first `used`.

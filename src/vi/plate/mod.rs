@@ -1,5 +1,6 @@
 //! Amortized inference for the rows of a plate: bounds per row, their gradients from minibatches, training.
 
+mod convert;
 pub mod degree;
 pub mod engine;
 pub mod evaluate;
