@@ -7,7 +7,7 @@ use crate::model::row::choose::PlateNameError;
 use crate::model::row::input::RowInput;
 use crate::model::separable::Plate;
 use crate::model::site::FactorKind;
-use crate::vi::plate::{Feed, Group, Part, Row, Target};
+use crate::vi::plate::{Feed, Group, Part, Row, Target, name_params};
 
 /// Why a plate cannot be amortized.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,7 @@ pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, 
             rows: g.rows.into_iter().map(row).collect(),
         }
     });
-    Ok(Target {
+    let mut target = Target {
         plate: plate.name.clone(),
         groups: groups.collect(),
         globals: rows.globals,
@@ -156,7 +156,9 @@ pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, 
         params,
         coordinates,
         dim,
-    })
+    };
+    name_params(&mut target);
+    Ok(target)
 }
 
 /// What the encoder reads of every row.

@@ -18,37 +18,46 @@ pub fn add<T: Real>(from: &[T], to: &mut [f64]) {
     wide(|| to.iter_mut().zip(from).for_each(|(to, x)| *to += x.to_f64()));
 }
 
-/// Places in a vector, as runs of neighbours: networks are read whole.
-pub struct Runs(Vec<(usize, usize)>);
+/// Places among params and, behind them, shared values, as runs of neighbours: networks are read whole.
+pub struct Runs {
+    runs: Vec<(usize, usize)>,
+    params: usize,
+}
 
 impl Runs {
     /// Of the places in their order.
-    pub fn new(places: &[u32]) -> Runs {
+    pub fn new(places: &[u32], params: usize) -> Runs {
         let mut runs: Vec<(usize, usize)> = vec![];
-        for &p in places {
+        for p in places.iter().map(|p| *p as usize) {
             match runs.last_mut() {
-                Some((start, len)) if *start + *len == p as usize => *len += 1,
-                _ => runs.push((p as usize, 1)),
+                Some((start, len)) if *start + *len == p && p != params => *len += 1,
+                _ => runs.push((p, 1)),
             }
         }
-        Runs(runs)
+        Runs { runs, params }
     }
 
-    /// Writes the numbers at the places to `to`, rounded.
-    pub fn read<T: Real>(&self, from: &[f64], to: &mut [T]) {
-        let mut at = 0;
-        for &(start, len) in &self.0 {
-            round(&from[start..start + len], &mut to[at..at + len]);
-            at += len;
+    /// Writes the numbers at the places to `to`, shared values rounded.
+    pub fn read<T: Real>(&self, params: &[T], shared: &[f64], mut to: &mut [T]) {
+        for &(start, len) in &self.runs {
+            let (part, rest) = to.split_at_mut(len);
+            match start.checked_sub(self.params) {
+                None => part.copy_from_slice(&params[start..start + len]),
+                Some(start) => round(&shared[start..start + len], part),
+            }
+            to = rest;
         }
     }
 
     /// Adds numbers to what is at the places.
-    pub fn add<T: Real>(&self, from: &[T], to: &mut [f64]) {
-        let mut at = 0;
-        for &(start, len) in &self.0 {
-            add(&from[at..at + len], &mut to[start..start + len]);
-            at += len;
+    pub fn add<T: Real>(&self, mut from: &[T], params: &mut [f64], shared: &mut [f64]) {
+        for &(start, len) in &self.runs {
+            let (part, rest) = from.split_at(len);
+            match start.checked_sub(self.params) {
+                None => add(part, &mut params[start..start + len]),
+                Some(start) => add(part, &mut shared[start..start + len]),
+            }
+            from = rest;
         }
     }
 }
@@ -59,14 +68,14 @@ mod tests {
 
     #[test]
     fn runs_read_and_add_at_their_places() {
-        let runs = Runs::new(&[4, 5, 6, 0, 9, 9]);
-        assert_eq!(runs.0, [(4, 3), (0, 1), (9, 1), (9, 1)]);
-        let from: Vec<f64> = (0..10).map(f64::from).collect();
+        let runs = Runs::new(&[4, 5, 6, 0, 9, 9], 6);
+        assert_eq!(runs.runs, [(4, 2), (6, 1), (0, 1), (9, 1), (9, 1)]);
         let mut to = [0f32; 6];
-        runs.read(&from, &mut to);
+        runs.read(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0], &mut to);
         assert_eq!(to, [4.0, 5.0, 6.0, 0.0, 9.0, 9.0]);
-        let mut sum = [0.0; 10];
-        runs.add(&to, &mut sum);
-        assert_eq!(sum, [0.0, 0.0, 0.0, 0.0, 4.0, 5.0, 6.0, 0.0, 0.0, 18.0]);
+        let (mut params, mut shared) = ([0.5; 6], [0.0; 4]);
+        runs.add(&to, &mut params, &mut shared);
+        assert_eq!(params, [0.5, 0.5, 0.5, 0.5, 4.5, 5.5]);
+        assert_eq!(shared, [6.0, 0.0, 0.0, 18.0]);
     }
 }

@@ -107,7 +107,7 @@ impl<'a, T: Real> Engine<'a, T> {
         Engine {
             places: target.places(),
             programs,
-            common: target.groups.iter().map(|g| Runs::new(&g.common)).collect(),
+            common: target.groups.iter().map(|g| Runs::new(&g.common, target.params.len())).collect(),
             params: vec![0.0; target.params.len()],
             theta: vec![0.0; global.as_ref().map_or(0, |f| f.flow.len())],
             outer: if global.is_some() { 4 } else { 1 },
@@ -141,10 +141,10 @@ impl<'a, T: Real> Engine<'a, T> {
     /// Where a bound is not finite, with the row.
     pub fn gradient(&mut self, theta: &[T], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
         let (p, l) = (self.target.params.len(), self.guide.len());
-        let (params, rest) = theta.split_at(p);
-        let (local, own) = rest.split_at(l);
-        widen(params, &mut self.params);
-        widen(own, &mut self.theta);
+        if self.globals.reads_params {
+            widen(&theta[..p], &mut self.params);
+        }
+        widen(&theta[p + l..], &mut self.theta);
         self.share_out(s);
         let mut gradient = std::mem::take(&mut self.gradient);
         gradient.fill(0.0);
@@ -153,8 +153,8 @@ impl<'a, T: Real> Engine<'a, T> {
             let index = (s.step * self.outer + draw) as u64;
             let mut d = self.draw_globals(seed, index);
             let lp = self.globals.forward(&self.params, &d.x, &mut self.shared);
-            total += lp - d.log_q + self.rows(local, s, &d.x, seed, index);
-            self.add(&mut gradient[p..p + l], &mut d);
+            total += lp - d.log_q + self.rows(&theta[..p + l], s, &d.x, seed, index);
+            self.add(&mut gradient[..p + l], &mut d);
             let (to, rest) = gradient.split_at_mut(p);
             self.globals.backward(&self.params, &d.x, &self.shared_bar, to, &mut d.x_bar);
             self.add_globals(&mut d, &mut rest[l..]);
@@ -217,21 +217,26 @@ impl<'a, T: Real> Engine<'a, T> {
     /// Runs all chunks; the sum of the weighted bounds.
     fn rows(&mut self, theta: &[T], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
-        let common = &self.common;
+        let (common, params) = (&self.common, &self.params);
+        let (own, theta) = theta.split_at(params.len());
         let x = if self.guide.plan().globals > 0 { x } else { &[] };
         let beta = [T::from_f64(s.beta)];
+        let one = |k: usize| match k.checked_sub(own.len()) {
+            None => own[k],
+            Some(k) => T::from_f64(shared[k]),
+        };
         let x: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
         self.chunks.par_iter_mut().for_each(|c| {
             let group = &target.groups[c.group];
             let at = (c.first * c.noise.len() / c.weight.len()) as u64;
             Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
             round(&c.normals, &mut c.noise);
-            common[c.group].read(shared, &mut c.common);
+            common[c.group].read(own, shared, &mut c.common);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[places[*r].1].reads;
                 let to = c.reads[k * width..(k + 1) * width].iter_mut().zip(reads);
-                to.for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
+                to.for_each(|(to, k)| *to = one(*k as usize));
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
@@ -247,17 +252,23 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// Adds up what the chunks say of guide, shared values and globals.
-    fn add(&mut self, guide_bar: &mut [f64], d: &mut Draw) {
+    fn add(&mut self, gradient: &mut [f64], d: &mut Draw) {
+        let (params_bar, guide_bar) = gradient.split_at_mut(self.params.len());
         self.shared_bar.fill(0.0);
         for c in &self.chunks {
             let group = &self.target.groups[c.group];
             add(&c.guide_bar, guide_bar);
-            self.common[c.group].add(&c.common_bar, &mut self.shared_bar);
+            self.common[c.group].add(&c.common_bar, params_bar, &mut self.shared_bar);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[self.places[*r].1].reads;
                 let bar = &c.reads_bar[k * width..(k + 1) * width];
-                reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
+                for (k, b) in reads.iter().zip(bar) {
+                    match (*k as usize).checked_sub(params_bar.len()) {
+                        None => params_bar[*k as usize] += b.to_f64(),
+                        Some(k) => self.shared_bar[k] += b.to_f64(),
+                    }
+                }
             }
             add(&c.globals_bar, &mut d.x_bar);
         }

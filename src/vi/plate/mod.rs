@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod degree;
+mod direct;
 pub mod engine;
 pub mod evaluate;
 pub mod globals;
@@ -11,6 +12,7 @@ pub mod refine;
 pub mod target;
 pub mod train;
 
+pub use direct::name_params;
 pub use engine::Engine;
 pub use evaluate::Evaluator;
 pub use normal::NormalRow;
