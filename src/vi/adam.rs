@@ -12,6 +12,8 @@ const EPSILON: f64 = 1e-8;
 /// Norms that the quantile remembers, and the quantile that clips.
 const WINDOW: usize = 100;
 const QUANTILE: f64 = 0.9;
+/// Parameters whose derivatives are rounded together, so that what follows is of one kind of number.
+const BLOCK: usize = 128;
 /// A norm may exceed that quantile by this factor.
 const SLACK: f64 = 2.0;
 
@@ -55,13 +57,17 @@ impl<T: Real> Adam<T> {
         // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
         let (first, second, epsilon) = (number(rate / c1), number(1.0 / c2.sqrt()), number(EPSILON));
         let (new1, new2) = (number(1.0 - BETA1), number(1.0 - BETA2));
-        let moments = self.first.iter_mut().zip(&mut self.second);
+        let moments = self.first.chunks_mut(BLOCK).zip(self.second.chunks_mut(BLOCK));
         wide(|| {
-            for ((x, g), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
-                let g = number(scale * g);
-                *m += new1 * (g - *m);
-                *v += new2 * (g * g - *v);
-                *x += first * *m / (v.sqrt() * second + epsilon);
+            let mut block = [T::default(); BLOCK];
+            for ((theta, gradient), (m, v)) in theta.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK)).zip(moments) {
+                block.iter_mut().zip(gradient).for_each(|(to, g)| *to = number(scale * g));
+                let moments = m.iter_mut().zip(v);
+                for ((x, &g), (m, v)) in theta.iter_mut().zip(&block).zip(moments) {
+                    *m += new1 * (g - *m);
+                    *v += new2 * (g * g - *v);
+                    *x += first * *m / (v.sqrt() * second + epsilon);
+                }
             }
         });
         Ok(())
