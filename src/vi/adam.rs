@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simd::wide;
+use crate::base::simd::{Loop, wide};
 use crate::base::stats::{dot, quantiles};
 use crate::graph::program::Real;
 
@@ -46,7 +46,7 @@ impl<T: Real> Adam<T> {
     /// One step up along `gradient`, of size `rate`. Where the gradient's length is not finite, nothing changes and that
     /// length is the error.
     pub fn step(&mut self, theta: &mut [T], gradient: &[f64], rate: f64) -> Result<(), f64> {
-        let norm = wide(|| dot(gradient, gradient)).sqrt();
+        let norm = wide(Square(gradient)).sqrt();
         if !norm.is_finite() {
             return Err(norm);
         }
@@ -54,21 +54,15 @@ impl<T: Real> Adam<T> {
         self.steps += 1;
         let (c1, c2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
         let number = T::from_f64;
-        // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
-        let (first, second, epsilon) = (number(rate / c1), number(1.0 / c2.sqrt()), number(EPSILON));
-        let (new1, new2) = (number(1.0 - BETA1), number(1.0 - BETA2));
-        let moments = self.first.chunks_mut(BLOCK).zip(self.second.chunks_mut(BLOCK));
-        wide(|| {
-            let mut block = [T::default(); BLOCK];
-            for ((theta, gradient), (m, v)) in theta.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK)).zip(moments) {
-                block.iter_mut().zip(gradient).for_each(|(to, g)| *to = number(scale * g));
-                let moments = m.iter_mut().zip(v);
-                for ((x, &g), (m, v)) in theta.iter_mut().zip(&block).zip(moments) {
-                    *m += new1 * (g - *m);
-                    *v += new2 * (g * g - *v);
-                    *x += first * *m / (v.sqrt() * second + epsilon);
-                }
-            }
+        wide(Update {
+            theta,
+            gradient,
+            scale,
+            moments: (&mut self.first, &mut self.second),
+            rates: (number(1.0 - BETA1), number(1.0 - BETA2)),
+            first: number(rate / c1),
+            second: number(1.0 / c2.sqrt()),
+            epsilon: number(EPSILON),
         });
         Ok(())
     }
@@ -82,5 +76,50 @@ impl<T: Real> Adam<T> {
         }
         self.norms.push(norm.min(limit));
         if norm > limit { limit / norm } else { 1.0 }
+    }
+}
+
+/// The squared length of a vector.
+struct Square<'a>(&'a [f64]);
+
+impl Loop for Square<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        dot(self.0, self.0)
+    }
+}
+
+/// The step of every parameter.
+struct Update<'a, T> {
+    theta: &'a mut [T],
+    gradient: &'a [f64],
+    scale: f64,
+    moments: (&'a mut [T], &'a mut [T]),
+    /// Shares of the new gradient in the moments.
+    rates: (T, T),
+    /// What corrects the moments for their start, the first with the learning rate.
+    first: T,
+    second: T,
+    epsilon: T,
+}
+
+impl<T: Real> Loop for Update<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut block = [T::default(); BLOCK];
+        let moments = self.moments.0.chunks_mut(BLOCK).zip(self.moments.1.chunks_mut(BLOCK));
+        for ((theta, gradient), (m, v)) in self.theta.chunks_mut(BLOCK).zip(self.gradient.chunks(BLOCK)).zip(moments) {
+            block.iter_mut().zip(gradient).for_each(|(to, g)| *to = T::from_f64(self.scale * g));
+            for ((x, &g), (m, v)) in theta.iter_mut().zip(&block).zip(m.iter_mut().zip(v)) {
+                *m += self.rates.0 * (g - *m);
+                *v += self.rates.1 * (g * g - *v);
+                // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
+                *x += self.first * *m / (v.sqrt() * self.second + self.epsilon);
+            }
+        }
     }
 }

@@ -1,21 +1,37 @@
 //! Moves between doubles and the numbers that rows compute with.
 
-use crate::base::simd::wide;
+use crate::base::simd::{Loop, wide};
 use crate::graph::program::Real;
+
+/// `to[i] = f(to[i], from[i])`
+struct Pairs<'a, A, B, F> {
+    to: &'a mut [A],
+    from: &'a [B],
+    f: F,
+}
+
+impl<A: Copy, B: Copy, F: Fn(A, B) -> A> Loop for Pairs<'_, A, B, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.to.iter_mut().zip(self.from).for_each(|(to, x)| *to = (self.f)(*to, *x));
+    }
+}
 
 /// Writes `from` to `to`, rounded to the numbers of the latter.
 pub fn round<T: Real>(from: &[f64], to: &mut [T]) {
-    wide(|| to.iter_mut().zip(from).for_each(|(to, x)| *to = T::from_f64(*x)));
+    wide(Pairs { to, from, f: |_, x| T::from_f64(x) });
 }
 
 /// Writes `from` to `to` as doubles.
 pub fn widen<T: Real>(from: &[T], to: &mut [f64]) {
-    wide(|| to.iter_mut().zip(from).for_each(|(to, x)| *to = x.to_f64()));
+    wide(Pairs { to, from, f: |_, x: T| x.to_f64() });
 }
 
 /// Adds `from` to `to`.
 pub fn add<T: Real>(from: &[T], to: &mut [f64]) {
-    wide(|| to.iter_mut().zip(from).for_each(|(to, x)| *to += x.to_f64()));
+    wide(Pairs { to, from, f: |y, x: T| y + x.to_f64() });
 }
 
 /// Places among params and, behind them, shared values, as runs of neighbours: networks are read whole.
