@@ -91,7 +91,6 @@ pub fn sum(x: &[f64]) -> f64 {
 }
 
 /// Sum of products of two slices over their common length, see [`sum_by`].
-#[inline(always)]
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     let n = x.len().min(y.len());
     let (x, y) = (&x[..n], &y[..n]);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::simd::{Loop, wide};
-use crate::base::stats::{dot, quantiles};
+use crate::base::stats::{quantiles, sum_by};
 use crate::graph::program::Real;
 
 const BETA1: f64 = 0.9;
@@ -12,8 +12,6 @@ const EPSILON: f64 = 1e-8;
 /// Norms that the quantile remembers, and the quantile that clips.
 const WINDOW: usize = 100;
 const QUANTILE: f64 = 0.9;
-/// Parameters whose derivatives are rounded together, so that what follows is of one kind of number.
-const BLOCK: usize = 128;
 /// A norm may exceed that quantile by this factor.
 const SLACK: f64 = 2.0;
 
@@ -45,7 +43,7 @@ impl<T: Real> Adam<T> {
 
     /// One step up along `gradient`, of size `rate`. Where the gradient's length is not finite, nothing changes and that
     /// length is the error.
-    pub fn step(&mut self, theta: &mut [T], gradient: &[f64], rate: f64) -> Result<(), f64> {
+    pub fn step(&mut self, theta: &mut [T], gradient: &[T], rate: f64) -> Result<(), f64> {
         let norm = wide(Square(gradient)).sqrt();
         if !norm.is_finite() {
             return Err(norm);
@@ -57,7 +55,7 @@ impl<T: Real> Adam<T> {
         wide(Update {
             theta,
             gradient,
-            scale,
+            scale: number(scale),
             moments: (&mut self.first, &mut self.second),
             rates: (number(1.0 - BETA1), number(1.0 - BETA2)),
             first: number(rate / c1),
@@ -80,22 +78,22 @@ impl<T: Real> Adam<T> {
 }
 
 /// The squared length of a vector.
-struct Square<'a>(&'a [f64]);
+struct Square<'a, T>(&'a [T]);
 
-impl Loop for Square<'_> {
+impl<T: Real> Loop for Square<'_, T> {
     type Output = f64;
 
     #[inline(always)]
     fn run(self) -> f64 {
-        dot(self.0, self.0)
+        sum_by(self.0.len(), |i| self.0[i].to_f64() * self.0[i].to_f64())
     }
 }
 
 /// The step of every parameter.
 struct Update<'a, T> {
     theta: &'a mut [T],
-    gradient: &'a [f64],
-    scale: f64,
+    gradient: &'a [T],
+    scale: T,
     moments: (&'a mut [T], &'a mut [T]),
     /// Shares of the new gradient in the moments.
     rates: (T, T),
@@ -110,16 +108,13 @@ impl<T: Real> Loop for Update<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let mut block = [T::default(); BLOCK];
-        let moments = self.moments.0.chunks_mut(BLOCK).zip(self.moments.1.chunks_mut(BLOCK));
-        for ((theta, gradient), (m, v)) in self.theta.chunks_mut(BLOCK).zip(self.gradient.chunks(BLOCK)).zip(moments) {
-            block.iter_mut().zip(gradient).for_each(|(to, g)| *to = T::from_f64(self.scale * g));
-            for ((x, &g), (m, v)) in theta.iter_mut().zip(&block).zip(m.iter_mut().zip(v)) {
-                *m += self.rates.0 * (g - *m);
-                *v += self.rates.1 * (g * g - *v);
-                // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
-                *x += self.first * *m / (v.sqrt() * self.second + self.epsilon);
-            }
+        let moments = self.moments.0.iter_mut().zip(self.moments.1);
+        for ((x, g), (m, v)) in self.theta.iter_mut().zip(self.gradient).zip(moments) {
+            let g = self.scale * *g;
+            *m += self.rates.0 * (g - *m);
+            *v += self.rates.1 * (g * g - *v);
+            // m̂ / (√v̂ + ε) with one root and one quotient for each parameter.
+            *x += self.first * *m / (v.sqrt() * self.second + self.epsilon);
         }
     }
 }

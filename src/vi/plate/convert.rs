@@ -30,8 +30,8 @@ pub fn widen<T: Real>(from: &[T], to: &mut [f64]) {
 }
 
 /// Adds `from` to `to`.
-pub fn add<T: Real>(from: &[T], to: &mut [f64]) {
-    wide(Pairs { to, from, f: |y, x: T| y + x.to_f64() });
+pub fn add<A: Real, B: Real>(from: &[A], to: &mut [B]) {
+    wide(Pairs { to, from, f: |y: B, x: A| y + B::from_f64(x.to_f64()) });
 }
 
 /// Places among params and, behind them, shared values, as runs of neighbours: networks are read whole.
@@ -66,7 +66,7 @@ impl Runs {
     }
 
     /// Adds numbers to what is at the places.
-    pub fn add<T: Real>(&self, mut from: &[T], params: &mut [f64], shared: &mut [f64]) {
+    pub fn add<T: Real>(&self, mut from: &[T], params: &mut [T], shared: &mut [f64]) {
         for &(start, len) in &self.runs {
             let (part, rest) = from.split_at(len);
             match start.checked_sub(self.params) {
@@ -89,7 +89,7 @@ mod tests {
         let mut to = [0f32; 6];
         runs.read(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0], &mut to);
         assert_eq!(to, [4.0, 5.0, 6.0, 0.0, 9.0, 9.0]);
-        let (mut params, mut shared) = ([0.5; 6], [0.0; 4]);
+        let (mut params, mut shared) = ([0.5f32; 6], [0.0; 4]);
         runs.add(&to, &mut params, &mut shared);
         assert_eq!(params, [0.5, 0.5, 0.5, 0.5, 4.5, 5.5]);
         assert_eq!(shared, [6.0, 0.0, 0.0, 18.0]);

@@ -48,10 +48,11 @@ pub struct Engine<'a, T: Real = f64> {
     globals: Globals,
     chunks: Vec<Chunk<T>>,
     size: usize,
-    gradient: Vec<f64>,
+    gradient: Vec<T>,
     /// Params and the guide of the globals as doubles.
     params: Vec<f64>,
     theta: Vec<f64>,
+    params_bar: Vec<f64>,
     shared: Vec<f64>,
     shared_bar: Vec<f64>,
 }
@@ -117,7 +118,8 @@ impl<'a, T: Real> Engine<'a, T> {
             globals,
             chunks: vec![],
             size,
-            gradient: vec![0.0; len],
+            gradient: vec![T::default(); len],
+            params_bar: vec![0.0; target.params.len()],
             target,
             guide,
             objective,
@@ -139,7 +141,7 @@ impl<'a, T: Real> Engine<'a, T> {
     ///
     /// # Errors
     /// Where a bound is not finite, with the row.
-    pub fn gradient(&mut self, theta: &[T], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
+    pub fn gradient(&mut self, theta: &[T], s: &Step<'_>, seed: u64) -> Result<(f64, &[T]), Trouble> {
         let (p, l) = (self.target.params.len(), self.guide.len());
         if self.globals.reads_params {
             widen(&theta[..p], &mut self.params);
@@ -147,21 +149,29 @@ impl<'a, T: Real> Engine<'a, T> {
         widen(&theta[p + l..], &mut self.theta);
         self.share_out(s);
         let mut gradient = std::mem::take(&mut self.gradient);
-        gradient.fill(0.0);
+        // For the guide the first chunk of the first draw writes, and all others add.
+        let added = if self.chunks.is_empty() { p } else { p + l };
+        gradient[..p].fill(T::default());
+        gradient[added..].fill(T::default());
+        if self.globals.reads_params {
+            self.params_bar.fill(0.0);
+        }
         let mut total = 0.0;
         for draw in 0..self.outer {
             let index = (s.step * self.outer + draw) as u64;
             let mut d = self.draw_globals(seed, index);
             let lp = self.globals.forward(&self.params, &d.x, &mut self.shared);
             total += lp - d.log_q + self.rows(&theta[..p + l], s, &d.x, seed, index);
-            self.add(&mut gradient[..p + l], &mut d);
-            let (to, rest) = gradient.split_at_mut(p);
-            self.globals.backward(&self.params, &d.x, &self.shared_bar, to, &mut d.x_bar);
-            self.add_globals(&mut d, &mut rest[l..]);
+            self.add(&mut gradient[..p + l], draw == 0, &mut d);
+            self.globals.backward(&self.params, &d.x, &self.shared_bar, &mut self.params_bar, &mut d.x_bar);
+            self.add_globals(&mut d, &mut gradient[p + l..]);
+        }
+        if self.globals.reads_params {
+            add(&self.params_bar, &mut gradient[..p]);
         }
         let n = self.outer as f64;
         if self.outer > 1 {
-            gradient.iter_mut().for_each(|g| *g /= n);
+            gradient.iter_mut().for_each(|g| *g /= T::from_f64(n));
         }
         self.gradient = gradient;
         self.check(s, total / n)?;
@@ -252,12 +262,15 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// Adds up what the chunks say of guide, shared values and globals.
-    fn add(&mut self, gradient: &mut [f64], d: &mut Draw) {
+    fn add(&mut self, gradient: &mut [T], first: bool, d: &mut Draw) {
         let (params_bar, guide_bar) = gradient.split_at_mut(self.params.len());
         self.shared_bar.fill(0.0);
-        for c in &self.chunks {
+        for (k, c) in self.chunks.iter().enumerate() {
             let group = &self.target.groups[c.group];
-            add(&c.guide_bar, guide_bar);
+            match first && k == 0 {
+                true => guide_bar.copy_from_slice(&c.guide_bar),
+                false => add(&c.guide_bar, guide_bar),
+            }
             self.common[c.group].add(&c.common_bar, params_bar, &mut self.shared_bar);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
@@ -265,7 +278,7 @@ impl<'a, T: Real> Engine<'a, T> {
                 let bar = &c.reads_bar[k * width..(k + 1) * width];
                 for (k, b) in reads.iter().zip(bar) {
                     match (*k as usize).checked_sub(params_bar.len()) {
-                        None => params_bar[*k as usize] += b.to_f64(),
+                        None => params_bar[*k as usize] += *b,
                         Some(k) => self.shared_bar[k] += b.to_f64(),
                     }
                 }
@@ -275,7 +288,7 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// Hands the derivative in the globals on to the parameters of their guide.
-    fn add_globals(&self, d: &mut Draw, out: &mut [f64]) {
+    fn add_globals(&self, d: &mut Draw, out: &mut [T]) {
         let Some(batch) = &self.global else { return };
         let mut log_q_bar = -1.0;
         if self.objective.estimator() == Estimator::Path && !batch.family().is_autoregressive() {
@@ -286,7 +299,7 @@ impl<'a, T: Real> Engine<'a, T> {
         }
         let mut own = vec![0.0; out.len()];
         batch.draw_back(&self.theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
-        out.iter_mut().zip(&own).for_each(|(a, b)| *a += b);
+        add(&own, out);
     }
 
     /// Finds what is not finite, and in which row.
