@@ -27,18 +27,20 @@ impl Activation {
     fn write(self, g: &mut Graph, x: Var) -> Var {
         match self {
             Activation::Tanh => g.unary(Unary::Tanh, x),
+            // Products with truth values, not branches: below a branch derivatives guard against what it does not take,
+            // which costs as much as the network.
             Activation::Relu => {
                 let zero = g.scalar(0.0);
-                g.binary(Binary::Max, x, zero)
+                let positive = g.binary(Binary::Lt, zero, x);
+                g.mul(x, positive)
             }
             Activation::Elu => {
                 let zero = g.scalar(0.0);
-                // exp sees no positive argument, so the branch that is not taken is finite.
-                let below = g.binary(Binary::Min, x, zero);
+                let (positive, negative) = (g.binary(Binary::Lt, zero, x), g.binary(Binary::Lt, x, zero));
+                let (above, below) = (g.mul(x, positive), g.mul(x, negative));
+                // exp sees no positive argument. One of the addends is 0.
                 let below = g.unary(Unary::Expm1, below);
-                // NaN is not below 0, and stays what it is.
-                let negative = g.binary(Binary::Lt, x, zero);
-                g.select(negative, below, x)
+                g.add(above, below)
             }
             Activation::Gelu => {
                 let p = g.unary(Unary::Phi, x);

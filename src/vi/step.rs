@@ -14,6 +14,7 @@ use crate::guide::{self, Batch, Family};
 /// Draws that one task treats, a multiple of a group; more where networks are large, whose weights each task reads.
 const CHUNK: usize = 32;
 const WIDE: usize = 64;
+const WIDEST: usize = 256;
 /// Parameters from which steps are taken in single precision: products of matrices then take the time. Bounds are always
 /// computed in double precision.
 const SINGLE: usize = 20_000;
@@ -113,7 +114,7 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     pub fn with(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize, single: bool) -> Engine<'a, T> {
         let k = objective.particles();
         let (dim, len) = (family.dim(), family.flow.len());
-        let n = k * if single { WIDE } else { CHUNK }.div_ceil(k);
+        let n = k * if single { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
         let chunk = |_| Chunk {
             u: vec![0.0; n * dim],
             x: vec![0.0; n * dim],
