@@ -3,6 +3,7 @@
 mod adam;
 mod convert;
 pub mod ladder;
+mod large;
 pub mod objective;
 pub mod plate;
 pub mod refine;

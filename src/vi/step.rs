@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::convert::{add, round, widen};
+use super::large::Large;
 use super::objective::{Draws, Estimator, Objective};
 use crate::base::rng::Stream;
 use crate::density::Gradient;
-use crate::guide::{self, Batch, Family};
+use crate::guide::{Batch, Family};
 
 /// Draws that one task treats, a multiple of a group; more where networks are large, whose weights each task reads.
 const CHUNK: usize = 32;
@@ -57,50 +57,28 @@ pub struct Engine<'a, T: ?Sized> {
     batch: Batch,
     objective: Objective,
     chunks: Vec<Chunk>,
-    single: Option<Single>,
+    large: Option<Large>,
     gradient: Vec<f64>,
-}
-
-/// Steps in single precision.
-struct Single {
-    draws: guide::Draws<f32>,
-    score: Batch<f32>,
-    theta: Vec<f32>,
-}
-
-/// What a task computes in single precision.
-#[derive(Default)]
-struct Part {
-    u: Vec<f32>,
-    x: Vec<f32>,
-    log_q: Vec<f32>,
-    score: Vec<f32>,
-    x_bar: Vec<f32>,
-    q_bar: Vec<f32>,
-    gradient: Vec<f32>,
-    kept: Vec<f32>,
-    ws: Vec<f32>,
 }
 
 /// Buffers of a task. Points lie point after point, but for what the target sees (coordinate after coordinate).
-struct Chunk {
-    u: Vec<f64>,
-    x: Vec<f64>,
-    log_q: Vec<f64>,
-    log_p: Vec<f64>,
-    log_p_grad: Vec<f64>,
-    score: Vec<f64>,
-    x_bar: Vec<f64>,
-    q_bar: Vec<f64>,
-    columns: Vec<f64>,
-    column_grad: Vec<f64>,
-    gradient: Vec<f64>,
-    total: f64,
-    noise: Vec<f64>,
-    ws: Vec<f64>,
-    target_ws: Vec<f64>,
-    part: Part,
-    trouble: Option<(usize, &'static str, f64)>,
+pub(super) struct Chunk {
+    pub(super) u: Vec<f64>,
+    pub(super) x: Vec<f64>,
+    pub(super) log_q: Vec<f64>,
+    pub(super) log_p: Vec<f64>,
+    pub(super) log_p_grad: Vec<f64>,
+    pub(super) score: Vec<f64>,
+    pub(super) x_bar: Vec<f64>,
+    pub(super) q_bar: Vec<f64>,
+    pub(super) columns: Vec<f64>,
+    pub(super) column_grad: Vec<f64>,
+    pub(super) gradient: Vec<f64>,
+    pub(super) total: f64,
+    pub(super) noise: Vec<f64>,
+    pub(super) ws: Vec<f64>,
+    pub(super) target_ws: Vec<f64>,
+    pub(super) trouble: Option<(usize, &'static str, f64)>,
 }
 
 impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
@@ -114,7 +92,7 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     pub fn with(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize, single: bool) -> Engine<'a, T> {
         let k = objective.particles();
         let (dim, len) = (family.dim(), family.flow.len());
-        let n = k * if single { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
+        let n = k * if len >= SINGLE || single { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
         let chunk = |_| Chunk {
             u: vec![0.0; n * dim],
             x: vec![0.0; n * dim],
@@ -131,16 +109,11 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
             noise: vec![0.0; n * family.base.noise(dim)],
             ws: vec![],
             target_ws: vec![0.0; target.lanes_scratch()],
-            part: if single { Part::new(n, dim, len) } else { Part::default() },
             trouble: None,
         };
         let chunks = (0..draws.div_ceil(n).max(1)).map(chunk).collect();
-        let single = single.then(|| Single {
-            draws: guide::Draws::new(&family, n),
-            score: Batch::new(family.clone(), n),
-            theta: vec![0.0; len],
-        });
-        Engine { target, batch: Batch::new(family, n), objective, chunks, single, gradient: vec![0.0; len] }
+        let large = (len >= SINGLE || single).then(|| Large::new(&family, n, draws.div_ceil(n).max(1), single));
+        Engine { target, batch: Batch::new(family, n), objective, chunks, large, gradient: vec![0.0; len] }
     }
 
     /// Draws of a step.
@@ -151,37 +124,30 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     /// The mean bound at `theta` and its gradient, with the noise of the stream (seed, "vi/step", step).
     pub fn gradient(&mut self, theta: &[f64], seed: u64, step: usize) -> Result<(f64, &[f64]), Trouble> {
         let (target, batch, objective) = (self.target, &self.batch, self.objective);
-        if let Some(s) = &mut self.single {
-            round(theta, &mut s.theta);
+        let noise = |c: usize, len: usize| noise_stream(seed, "vi/step", step, c, len);
+        if let Some(large) = &mut self.large {
+            large.step(&mut self.chunks, (target, batch.family()), theta, objective, &noise);
+        } else {
+            self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
+                chunk.draw(batch, theta, &mut noise(c, chunk.noise.len()));
+                chunk.evaluate(target, batch.family().dim());
+                chunk.back(batch, theta, objective);
+            });
         }
-        let single = self.single.as_ref();
-        self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
-            let noise = &mut noise_stream(seed, "vi/step", step, c, chunk.noise.len());
-            match single {
-                Some(s) => chunk.draw_single(batch.family(), s, noise),
-                None => chunk.draw(batch, theta, noise),
-            }
-            chunk.evaluate(target, batch.family().dim());
-            match single {
-                Some(s) => chunk.back_single(s, objective),
-                None => chunk.back(batch, theta, objective),
-            }
-        });
         if let Some(trouble) = self.trouble(step) {
             return Err(trouble);
         }
         let groups = (self.draws() / self.objective.particles()) as f64;
         self.gradient.fill(0.0);
         let mut total = 0.0;
-        for chunk in &self.chunks {
-            total += chunk.total;
-            match self.single {
-                Some(_) => add(&chunk.part.gradient, &mut self.gradient),
-                None => self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups),
+        self.chunks.iter().for_each(|c| total += c.total);
+        match &self.large {
+            Some(large) => large.add(&mut self.gradient, groups),
+            None => {
+                for chunk in &self.chunks {
+                    self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups);
+                }
             }
-        }
-        if self.single.is_some() {
-            self.gradient.iter_mut().for_each(|g| *g *= 1.0 / groups);
         }
         Ok((total / groups, &self.gradient))
     }
@@ -230,25 +196,9 @@ fn noise_stream(seed: u64, stage: &str, step: usize, chunk: usize, len: usize) -
     Stream::at(seed, stage, step as u64, (chunk * len) as u64)
 }
 
-impl Part {
-    fn new(n: usize, dim: usize, len: usize) -> Part {
-        let zeros = |n: usize| vec![0.0; n];
-        Part {
-            u: zeros(n * dim),
-            x: zeros(n * dim),
-            log_q: zeros(n),
-            score: zeros(n * dim),
-            x_bar: zeros(n * dim),
-            q_bar: zeros(n),
-            gradient: zeros(len),
-            ..Part::default()
-        }
-    }
-}
-
 impl Chunk {
     /// Points of the base.
-    fn start(&mut self, family: &Family, rng: &mut Stream) {
+    pub(super) fn start(&mut self, family: &Family, rng: &mut Stream) {
         let dim = family.dim();
         rng.fill_normal(&mut self.noise);
         let per = family.base.noise(dim);
@@ -262,36 +212,6 @@ impl Chunk {
         batch.draw(theta, &self.u, &mut self.x, &mut self.log_q, &mut self.ws);
     }
 
-    fn draw_single(&mut self, family: &Family, s: &Single, rng: &mut Stream) {
-        self.start(family, rng);
-        let p = &mut self.part;
-        round(&self.u, &mut p.u);
-        s.draws.draw(&s.theta, &p.u, &mut p.x, &mut p.log_q, &mut p.kept, &mut p.ws);
-        widen(&p.x, &mut self.x);
-        widen(&p.log_q, &mut self.log_q);
-    }
-
-    fn back_single(&mut self, s: &Single, objective: Objective) {
-        if self.trouble.is_some() {
-            return;
-        }
-        let p = &mut self.part;
-        if objective.estimator() == Estimator::Path {
-            s.score.score(&s.theta, &p.x, &mut p.log_q, &mut p.score, &mut p.ws);
-            widen(&p.log_q, &mut self.log_q);
-            widen(&p.score, &mut self.score);
-        }
-        self.total = objective.cotangents(
-            &Draws { log_p: &self.log_p, log_p_grad: &self.log_p_grad, log_q: &self.log_q, log_q_grad: &self.score },
-            &mut self.x_bar,
-            &mut self.q_bar,
-        );
-        round(&self.x_bar, &mut p.x_bar);
-        round(&self.q_bar, &mut p.q_bar);
-        s.draws.back(&s.theta, &p.u, [&p.x_bar, &p.q_bar], &p.kept, &mut p.gradient, &mut p.ws);
-        // Whether the gradient is finite, its length shows when the step is taken.
-    }
-
     /// Points coordinate after coordinate, as targets want them.
     fn transpose(&mut self, dim: usize) {
         let n = self.log_q.len();
@@ -300,7 +220,7 @@ impl Chunk {
         }
     }
 
-    fn evaluate<T: Gradient + ?Sized>(&mut self, target: &T, dim: usize) {
+    pub(super) fn evaluate<T: Gradient + ?Sized>(&mut self, target: &T, dim: usize) {
         self.transpose(dim);
         let n = self.log_q.len();
         target.logp_grad_lanes(&self.columns, &mut self.log_p, &mut self.column_grad, &mut self.target_ws);
