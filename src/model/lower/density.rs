@@ -1,5 +1,7 @@
 //! Densities of laws in use: truncated, guarded, mixed, censored.
 
+use std::sync::Arc;
+
 use super::dist::LawUse;
 use super::{Lower, Res};
 use crate::dist::{Law, Support};
@@ -129,10 +131,15 @@ impl Lower<'_> {
         let g = if known { &mut temporary } else { &mut self.g };
         let out = law.lpdf(g, vars[0], &vars[1..]);
         let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
-        match known {
-            true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
-            false => Home::Var(out),
+        if !known {
+            return Home::Var(out);
         }
+        let data: Arc<[f64]> = evaluate(&temporary, &[], &[out]).swap_remove(0).into();
+        if let Some(f) = &mut self.followed {
+            let args: Vec<_> = operands.iter().filter_map(|(v, s)| Some((v.known()?, *s))).collect();
+            f.computed(&args, &data, |g, v| law.lpdf(g, v[0], &v[1..]));
+        }
+        Home::Const(data)
     }
 
     /// -inf outside a support that the value is not known to respect.
