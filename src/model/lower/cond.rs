@@ -19,8 +19,12 @@ impl<'m> Lower<'m> {
             return self.expr(if x != 0.0 { a } else { b });
         }
         if lazy && self.step.is_some() {
-            let taken = self.step_condition(cond.span, &c)?;
-            return self.expr(if taken { a } else { b });
+            if let Some(taken) = self.step_condition(cond.span, &c)? {
+                return self.expr(if taken { a } else { b });
+            }
+            let a = self.where_taken(&c, true, |l| l.expr(a))?;
+            let b = self.where_taken(&c, false, |l| l.expr(b))?;
+            return self.elementwise(span, &[&c, &a, &b], a.int && b.int, &mut |g, v| g.select(v[0], v[1], v[2]));
         }
         if lazy && self.levels.axes_of(c.level).is_empty() {
             return self.branches(span, &c, a, b);
