@@ -54,7 +54,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let fitted = fit(&target, &Options { seed, ..Options::default() }, None)?;
     println!("{}", fitted.text());
 
-    let nuts = Nuts { seed, draws: 2500, target_accept: 0.95, ..Nuts::default() };
+    let nuts = Nuts { seed, draws: 10_000, target_accept: 0.95, ..Nuts::default() };
     let samples = nuts.sample(&target, &Init::default(), &Control::default())?;
     let chains: Vec<Vec<f64>> = samples.draws.iter().map(|d| d.positions().to_vec()).collect();
     let refined = refined(&fitted, &chains, seed);

@@ -92,7 +92,8 @@ impl Nuts {
             return Err(McmcError::Length { what, found: sinks.len(), expected: self.chains });
         }
         let all = |sinks: &mut [S]| -> Result<Vec<ChainRun>, McmcError> {
-            let chains = sinks.par_iter_mut().enumerate();
+            // Chains differ in length: each is a task of its own.
+            let chains = sinks.par_iter_mut().with_max_len(1).enumerate();
             let run = |(c, sink)| Chain::new(self, target, proposal, c, control).run(init, sink);
             // All chains end before the first of their errors is looked for, so that it does not depend on threads.
             chains.map(run).collect::<Vec<Result<ChainRun, McmcError>>>().into_iter().collect()

@@ -160,11 +160,7 @@ impl Scorer {
             let gradient = self.gradient(&theta, &points);
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / settings.steps as f64).cos());
             let rate = settings.rate * (FLOOR + (1.0 - FLOOR) * cosine);
-            if gradient.iter().all(|g| g.is_finite()) {
-                adam.step(&mut theta, &gradient, rate);
-            } else {
-                skipped += 1;
-            }
+            skipped += usize::from(adam.step(&mut theta, &gradient, rate).is_err());
             if (step + 1).is_multiple_of(LOOK) || step + 1 == settings.steps {
                 let now = mean(&self.log_q(&theta, aside));
                 if now > best.0 || best.0.is_nan() {

@@ -28,6 +28,14 @@ pub struct Trouble {
     pub point: Vec<f64>,
 }
 
+impl Trouble {
+    /// A gradient whose length is not finite.
+    pub fn of_length(step: usize, length: f64) -> Trouble {
+        let quantity = "the length of the gradient".into();
+        Trouble { step, draw: 0, quantity, value: length.to_string(), point: vec![] }
+    }
+}
+
 /// A mean with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bound {

@@ -188,7 +188,8 @@ fn race<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, start: &[f64], seed: u
         let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
         for step in 0..RACE {
             if let Ok((_, gradient)) = engine.gradient(&theta, seed ^ RACING, step) {
-                adam.step(&mut theta, gradient, rate);
+                // A step that cannot be taken leaves the racer where it is.
+                let _ = adam.step(&mut theta, gradient, rate);
             }
         }
         let rounds = rounds(engine, TRIAL);
@@ -226,7 +227,11 @@ impl State {
     ) -> Result<(), TrainError> {
         let rate = self.rate_now();
         match engine.gradient(&self.theta, settings.seed, self.step) {
-            Ok((_, gradient)) => self.adam.step(&mut self.theta, gradient, rate),
+            Ok((_, gradient)) => {
+                if let Err(length) = self.adam.step(&mut self.theta, gradient, rate) {
+                    self.skip(Trouble::of_length(self.step, length))?;
+                }
+            }
             Err(trouble) => self.skip(trouble)?,
         }
         self.step += 1;

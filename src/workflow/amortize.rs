@@ -106,7 +106,7 @@ pub struct Bound {
 pub fn bind(model: &Model, data: &DataFile, binding: &Binding, plate: Option<&str>) -> Result<Bound, AmortizeError> {
     let posterior = model.bind_with(data, &Binding { trainable: true, ..binding.clone() })?;
     let chosen = choose(model, &posterior, plate)?;
-    let target = target(model, &posterior, chosen)?;
+    let target = target(&posterior, &chosen)?;
     Ok(Bound { posterior, target })
 }
 

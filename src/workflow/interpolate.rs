@@ -101,15 +101,13 @@ impl Scene<'_> {
         let (a, b) = (centre(&ev, rows.0), centre(&ev, rows.1));
         let seed = trained.options.seed;
         let post = self.model.bind_with(self.data, self.settings)?;
-        let plate = choose(self.model, &post, trained.options.plate.as_deref()).map_err(AmortizeError::from)?;
-        let (plate, at) = (plate.clone(), rows.0);
-        let unseparable = |_| AmortizeError::from(crate::workflow::plate::PlateError::NoPlate);
-        let assigned = post.assign(&plate).map_err(unseparable)?;
-        let input = post.row_input(&plate, &assigned);
+        let chosen = choose(self.model, &post, trained.options.plate.as_deref()).map_err(AmortizeError::from)?;
+        let ((plate, assigned), at) = (chosen, rows.0);
+        let input = post.row_input(plate, &assigned);
         // Rows without covariates of their own are alike: each call draws all points many times.
         let alike = input.elements.iter().zip(&input.observed).all(|(e, n)| e.len() == *n);
         let used: Vec<usize> = if alike { (0..all).collect() } else { vec![at] };
-        let cut = post.rows(&plate).map_err(unseparable)?;
+        let cut = post.rows(plate, &assigned);
         let mut places = vec![vec![]; all];
         cut.groups.into_iter().flat_map(|g| g.rows).for_each(|r| places[r.row] = r.coordinates);
         let element = |(d, e): &(usize, u32)| (post.data[*d].name.clone(), *e as usize);

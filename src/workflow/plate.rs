@@ -5,9 +5,9 @@ use crate::model::posterior::{Model, ModelError, Posterior, wrong};
 use crate::model::row::RowModel;
 use crate::model::row::choose::PlateNameError;
 use crate::model::row::input::RowInput;
-use crate::model::separable::Plate;
+use crate::model::separable::{Assignment, Plate};
 use crate::model::site::FactorKind;
-use crate::vi::plate::{Feed, Group, Part, Row, Target};
+use crate::vi::plate::{Feed, Group, Part, Row, Target, name_params};
 
 /// Why a plate cannot be amortized.
 #[derive(Debug, thiserror::Error)]
@@ -93,15 +93,19 @@ pub enum PlateError {
 ///
 /// # Errors
 /// Where there is none, or it is not separable.
-pub fn choose<'a>(model: &Model, post: &'a Posterior, name: Option<&str>) -> Result<&'a Plate, PlateError> {
+pub fn choose<'a>(
+    model: &Model,
+    post: &'a Posterior,
+    name: Option<&str>,
+) -> Result<(&'a Plate, Assignment), PlateError> {
     let local = |p: &&Plate| !p.sites.is_empty() || !p.discrete.is_empty();
+    let assign = |p: &'a Plate| post.assign(p).ok().filter(|_| p.rows > 0).map(|a| (p, a));
     let plate = match name {
         Some(name) => post.plate_named(name)?,
-        None => {
-            let separable = |p: &&Plate| !p.sites.is_empty() && post.assign(p).is_ok();
-            let found = post.plates.iter().find(separable);
-            found.or(post.plates.iter().find(local)).ok_or(PlateError::NoPlate)?
-        }
+        None => match post.plates.iter().filter(|p| !p.sites.is_empty()).find_map(assign) {
+            Some(found) => return Ok(found),
+            None => post.plates.iter().find(local).ok_or(PlateError::NoPlate)?,
+        },
     };
     if plate.rows == 0 {
         return Err(PlateError::Empty { plate: plate.name.clone() });
@@ -113,23 +117,22 @@ pub fn choose<'a>(model: &Model, post: &'a Posterior, name: Option<&str>) -> Res
         let latents = post.block(plate).join(", ");
         return Err(PlateError::Discrete { plate: plate.name.clone(), latents });
     }
-    post.assign(plate).map_err(|c| coupled(model, c.diagnostic))?;
-    Ok(plate)
+    let assigned = post.assign(plate).map_err(|c| coupled(model, c.diagnostic))?;
+    Ok((plate, assigned))
 }
 
 fn coupled(model: &Model, d: Diagnostic) -> PlateError {
     PlateError::Coupled(wrong(&model.file, &model.source, d))
 }
 
-/// The plate as training sees it. `post` is bound with params as inputs.
+/// The chosen plate as training sees it. `post` is bound with params as inputs.
 ///
 /// # Errors
 /// Where rows differ in what an encoder needs to be equal.
-pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, PlateError> {
-    let assigned = post.assign(plate).map_err(|c| coupled(model, c.diagnostic))?;
-    let input = post.row_input(plate, &assigned);
+pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Result<Target, PlateError> {
+    let input = post.row_input(plate, assigned);
     let seen = seen(post, plate, &input)?;
-    let rows = post.rows(plate).map_err(|c| coupled(model, c.diagnostic))?;
+    let rows = post.rows(plate, assigned);
     let dim = same_size(plate, &rows)?;
     let (feeds, params, coordinates) = feeds(post, plate);
     let groups = rows.groups.into_iter().map(|g| {
@@ -146,7 +149,7 @@ pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, 
             rows: g.rows.into_iter().map(row).collect(),
         }
     });
-    Ok(Target {
+    let mut target = Target {
         plate: plate.name.clone(),
         groups: groups.collect(),
         globals: rows.globals,
@@ -156,7 +159,9 @@ pub fn target(model: &Model, post: &Posterior, plate: &Plate) -> Result<Target, 
         params,
         coordinates,
         dim,
-    })
+    };
+    name_params(&mut target);
+    Ok(target)
 }
 
 /// What the encoder reads of every row.

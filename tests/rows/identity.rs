@@ -70,7 +70,7 @@ fn by_rows(post: &Posterior, rows: &RowModel, x: &[f64]) -> (f64, Vec<f64>, f64)
 
 /// The largest relative error of value and gradient at random points.
 pub fn error(post: &Posterior, plate: &Plate) -> f64 {
-    let rows = post.rows(plate).unwrap_or_else(|e| panic!("{e}"));
+    let rows = post.rows(plate, &post.assign(plate).unwrap_or_else(|e| panic!("{e}")));
     let mut own: Vec<u32> = rows.groups.iter().flat_map(|g| &g.rows).flat_map(|r| r.coordinates.clone()).collect();
     own.sort_unstable();
     let starts = post.sites.iter().scan(0, |at, s| Some(std::mem::replace(at, *at + s.free)));

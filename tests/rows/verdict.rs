@@ -14,7 +14,8 @@ fn coupled(source: &str, data: &str, plate: &str) -> (usize, String) {
 }
 
 fn rows(post: &Posterior, plate: &str) -> RowModel {
-    post.rows(post.plate(plate).expect("the plate")).unwrap_or_else(|e| panic!("{e}"))
+    let plate = post.plate(plate).expect("the plate");
+    post.rows(plate, &post.assign(plate).unwrap_or_else(|e| panic!("{e}")))
 }
 
 #[test]

@@ -50,5 +50,30 @@ impl Isa {
     }
 }
 
+/// A loop over slices that no kernel here has, for [`wide`].
+///
+/// (Not a closure: one that the compiler does not inline is compiled without the instruction set.)
+pub trait Loop {
+    /// What it gives.
+    type Output;
+    /// Runs it. Implementations are marked `#[inline(always)]`.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a loop compiled for this process's level. The compiler joins no multiplications and additions by itself, so the
+/// bits are the same on every level.
+pub fn wide<L: Loop>(l: L) -> L::Output {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::detect() == Isa::Avx2Fma {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<L: Loop>(l: L) -> L::Output {
+            l.run()
+        }
+        // SAFETY: the level is that of a machine with both features.
+        return unsafe { compiled(l) };
+    }
+    l.run()
+}
+
 #[cfg(test)]
 mod tests;

@@ -20,22 +20,29 @@ pub mod input;
 pub mod labels;
 mod layout;
 pub mod likelihood;
+mod numbered;
 mod owners;
 mod recipe;
 mod slice;
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use self::labels::Tags;
 use self::layout::Reads;
+use self::numbered::{Numbered, Read};
 use self::owners::Owners;
 use self::recipe::{Instr, Leaves, write};
 use self::slice::{Class, Cut, Elements, Rule, cut};
 use super::posterior::Posterior;
-use super::separable::{Assignment, Coupled, GLOBAL, Plate, SEVERAL};
+use super::separable::{Assignment, GLOBAL, Plate, SEVERAL};
 use super::site::FactorKind;
 use crate::graph::prune::prune;
 use crate::graph::{Graph, Index, Op, Shape, Spread, Var};
+
+/// Rows that are cut out side by side before their recipes are compared.
+const BLOCK: usize = 256;
 
 /// A model with one plate as rows.
 #[derive(Clone, Debug)]
@@ -121,22 +128,6 @@ fn shared_nodes(g: &Graph, labels: &[Tags], owners: &Owners) -> Vec<bool> {
     g.nodes().iter().enumerate().map(shared).collect()
 }
 
-/// Places among the shared values.
-#[derive(Clone, Debug, PartialEq)]
-enum Read {
-    Range(u32, u32),
-    List(Vec<u32>),
-}
-
-impl Read {
-    fn places(&self) -> Vec<u32> {
-        match self {
-            Read::Range(start, n) => (*start..start + n).collect(),
-            Read::List(list) => list.clone(),
-        }
-    }
-}
-
 /// A recipe with its rows, and the shared values that each of them reads.
 struct Alike {
     recipe: Vec<Instr>,
@@ -155,24 +146,30 @@ struct Addends {
 }
 
 impl Posterior {
-    /// The densities of the plate's rows, and of the globals.
-    pub fn rows(&self, plate: &Plate) -> Result<RowModel, Coupled> {
-        let assigned = self.assign(plate)?;
-        let addends = self.addends(plate, &assigned);
+    /// The densities of the plate's rows, and of the globals, from the rows of the addends ([`Posterior::assign`]).
+    pub fn rows(&self, plate: &Plate, assigned: &Assignment) -> RowModel {
+        let addends = self.addends(plate, assigned);
         let owners = Owners::new(&self.graph, &addends.all);
         let mut shared = Numbered::default();
         let mut found: HashMap<(Vec<Instr>, Vec<FactorKind>), usize> = HashMap::new();
         let mut groups: Vec<Alike> = vec![];
         let whole = shared_nodes(&self.graph, &assigned.labels, &owners);
         let starts = self.starts();
-        for (row, seeds) in addends.rows.iter().enumerate() {
+        let own = |row: usize| {
             let (labels, tag) = (&assigned.labels, row as u32 + 1);
-            let rule = RowRule { g: &self.graph, labels, owners: &owners, whole: &whole, tag };
-            let Cut { recipe, data, shared: reads, coordinates } = cut(&self.graph, &rule, seeds);
+            cut(
+                &self.graph,
+                &RowRule { g: &self.graph, labels, owners: &owners, whole: &whole, tag },
+                &addends.rows[row],
+            )
+        };
+        let blocks = (0..plate.rows).step_by(BLOCK).map(|start| start..(start + BLOCK).min(plate.rows));
+        let cuts = blocks.flat_map(|rows| rows.into_par_iter().map(own).collect::<Vec<Cut>>());
+        for (row, Cut { recipe, data, shared: reads, coordinates }) in cuts.enumerate() {
             let coordinates = coordinates.iter().map(|(v, e)| starts[v] + e).collect();
             let reads = reads.into_iter().map(|(node, r)| shared.number(&self.graph, node, r)).collect();
             let feed = RowFeed { row, coordinates, reads: vec![], data };
-            let kinds: Vec<FactorKind> = seeds.iter().map(|(node, _)| addends.kinds[node]).collect();
+            let kinds: Vec<FactorKind> = addends.rows[row].iter().map(|(node, _)| addends.kinds[node]).collect();
             let at = *found.entry((recipe, kinds)).or_insert_with_key(|(recipe, kinds)| {
                 groups.push(Alike { recipe: recipe.clone(), kinds: kinds.clone(), rows: vec![], reads: vec![] });
                 groups.len() - 1
@@ -182,7 +179,7 @@ impl Posterior {
         }
         let (globals, globals_lp, shared) = self.globals(&addends, &shared.order);
         let groups = groups.into_iter().map(group).collect();
-        Ok(RowModel { plate: plate.name.clone(), globals, globals_lp, shared, groups })
+        RowModel { plate: plate.name.clone(), globals, globals_lp, shared, groups }
     }
 
     /// First coordinate of each site, by the node of its input.
@@ -245,49 +242,6 @@ impl Posterior {
         let all = g.concat(&parts, Shape::new(&[count]));
         let (globals, outputs) = prune(&g, &[lp, all]);
         (globals, outputs[0], outputs[1])
-    }
-}
-
-/// Shared values in order of their first use.
-#[derive(Default)]
-struct Numbered {
-    known: HashMap<(u32, u32), u32>,
-    whole: HashMap<u32, u32>,
-    order: Vec<(u32, Reads)>,
-    count: u32,
-}
-
-impl Numbered {
-    fn number(&mut self, g: &Graph, node: u32, elements: Reads) -> Read {
-        match elements {
-            Reads::All => {
-                let n = g.nodes()[node as usize].shape.count() as u32;
-                let next = self.count;
-                let start = *self.whole.entry(node).or_insert(next);
-                if start == next {
-                    self.order.push((node, Reads::All));
-                    self.count += n;
-                }
-                Read::Range(start, n)
-            }
-            Reads::These(list) => Read::List(list.into_iter().map(|e| self.element(node, e)).collect()),
-        }
-    }
-
-    fn element(&mut self, node: u32, e: u32) -> u32 {
-        if let Some(start) = self.whole.get(&node) {
-            return start + e;
-        }
-        let next = self.count;
-        let n = *self.known.entry((node, e)).or_insert(next);
-        if n == next {
-            match self.order.last_mut() {
-                Some((last, Reads::These(list))) if *last == node => list.push(e),
-                _ => self.order.push((node, Reads::These(vec![e]))),
-            }
-            self.count += 1;
-        }
-        n
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::convert::{Runs, add, round, widen};
 use super::globals::Globals;
 use super::graph::{Ask, Rows, Source};
 use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
-use crate::base::stats::dot;
 use crate::graph::program::{Options, Program, Real};
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
@@ -42,11 +42,17 @@ pub struct Engine<'a, T: Real = f64> {
     /// Draws of the globals in a step.
     outer: usize,
     programs: Vec<Program<T>>,
+    /// What all rows of a group read of the shared values.
+    common: Vec<Runs>,
     places: Vec<(usize, usize)>,
     globals: Globals,
     chunks: Vec<Chunk<T>>,
     size: usize,
-    gradient: Vec<f64>,
+    gradient: Vec<T>,
+    /// Params and the guide of the globals as doubles.
+    params: Vec<f64>,
+    theta: Vec<f64>,
+    params_bar: Vec<f64>,
     shared: Vec<f64>,
     shared_bar: Vec<f64>,
 }
@@ -102,6 +108,9 @@ impl<'a, T: Real> Engine<'a, T> {
         Engine {
             places: target.places(),
             programs,
+            common: target.groups.iter().map(|g| Runs::new(&g.common, target.params.len())).collect(),
+            params: vec![0.0; target.params.len()],
+            theta: vec![0.0; global.as_ref().map_or(0, |f| f.flow.len())],
             outer: if global.is_some() { 4 } else { 1 },
             global: global.map(|f| Batch::new(f, 1)),
             shared: vec![0.0; globals.shared],
@@ -109,7 +118,8 @@ impl<'a, T: Real> Engine<'a, T> {
             globals,
             chunks: vec![],
             size,
-            gradient: vec![0.0; len],
+            gradient: vec![T::default(); len],
+            params_bar: vec![0.0; target.params.len()],
             target,
             guide,
             objective,
@@ -130,28 +140,38 @@ impl<'a, T: Real> Engine<'a, T> {
     /// E_q(g) [log p(g) - log q(g) + N/B Σ_n L_n], noise from the streams (seed, "plate/globals" and "plate/rows", step).
     ///
     /// # Errors
-    /// Where a number is not finite, with the row.
-    pub fn gradient(&mut self, theta: &[f64], s: &Step<'_>, seed: u64) -> Result<(f64, &[f64]), Trouble> {
+    /// Where a bound is not finite, with the row.
+    pub fn gradient(&mut self, theta: &[T], s: &Step<'_>, seed: u64) -> Result<(f64, &[T]), Trouble> {
         let (p, l) = (self.target.params.len(), self.guide.len());
-        let (params, rest) = theta.split_at(p);
-        let (local, global) = rest.split_at(l);
+        if self.globals.reads_params {
+            widen(&theta[..p], &mut self.params);
+        }
+        widen(&theta[p + l..], &mut self.theta);
         self.share_out(s);
         let mut gradient = std::mem::take(&mut self.gradient);
-        gradient.fill(0.0);
+        // For the guide the first chunk of the first draw writes, and all others add.
+        let added = if self.chunks.is_empty() { p } else { p + l };
+        gradient[..p].fill(T::default());
+        gradient[added..].fill(T::default());
+        if self.globals.reads_params {
+            self.params_bar.fill(0.0);
+        }
         let mut total = 0.0;
         for draw in 0..self.outer {
             let index = (s.step * self.outer + draw) as u64;
-            let mut d = self.draw_globals(global, seed, index);
-            let lp = self.globals.forward(params, &d.x, &mut self.shared);
-            total += lp - d.log_q + self.rows(local, s, &d.x, seed, index);
-            self.add(&mut gradient[p..p + l], &mut d);
-            let (to, rest) = gradient.split_at_mut(p);
-            self.globals.backward(params, &d.x, &self.shared_bar, to, &mut d.x_bar);
-            self.add_globals(global, &mut d, &mut rest[l..]);
+            let mut d = self.draw_globals(seed, index);
+            let lp = self.globals.forward(&self.params, &d.x, &mut self.shared);
+            total += lp - d.log_q + self.rows(&theta[..p + l], s, &d.x, seed, index);
+            self.add(&mut gradient[..p + l], draw == 0, &mut d);
+            self.globals.backward(&self.params, &d.x, &self.shared_bar, &mut self.params_bar, &mut d.x_bar);
+            self.add_globals(&mut d, &mut gradient[p + l..]);
+        }
+        if self.globals.reads_params {
+            add(&self.params_bar, &mut gradient[..p]);
         }
         let n = self.outer as f64;
         if self.outer > 1 {
-            gradient.iter_mut().for_each(|g| *g /= n);
+            gradient.iter_mut().for_each(|g| *g /= T::from_f64(n));
         }
         self.gradient = gradient;
         self.check(s, total / n)?;
@@ -188,7 +208,7 @@ impl<'a, T: Real> Engine<'a, T> {
         self.chunks.truncate(used);
     }
 
-    fn draw_globals(&self, theta: &[f64], seed: u64, index: u64) -> Draw {
+    fn draw_globals(&self, seed: u64, index: u64) -> Draw {
         let Some(batch) = &self.global else {
             return Draw { u: vec![], x: vec![], x_bar: vec![], log_q: 0.0, ws: vec![] };
         };
@@ -199,33 +219,38 @@ impl<'a, T: Real> Engine<'a, T> {
         let mut d = Draw { u: vec![0.0; dim], x: vec![0.0; dim], x_bar: vec![0.0; dim], log_q: 0.0, ws: vec![] };
         family.base.draw(&noise, &mut d.u);
         let mut log_q = [0.0];
-        batch.draw(theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
+        batch.draw(&self.theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
         d.log_q = log_q[0];
         d
     }
 
     /// Runs all chunks; the sum of the weighted bounds.
-    fn rows(&mut self, theta: &[f64], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
+    fn rows(&mut self, theta: &[T], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
+        let (common, params) = (&self.common, &self.params);
+        let (own, theta) = theta.split_at(params.len());
         let x = if self.guide.plan().globals > 0 { x } else { &[] };
         let beta = [T::from_f64(s.beta)];
-        let kind = |x: &[f64]| x.iter().map(|x| T::from_f64(*x)).collect::<Vec<T>>();
-        let (theta, x) = (kind(theta), kind(x));
+        let one = |k: usize| match k.checked_sub(own.len()) {
+            None => own[k],
+            Some(k) => T::from_f64(shared[k]),
+        };
+        let x: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
         self.chunks.par_iter_mut().for_each(|c| {
             let group = &target.groups[c.group];
             let at = (c.first * c.noise.len() / c.weight.len()) as u64;
             Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
-            c.noise.iter_mut().zip(&c.normals).for_each(|(to, x)| *to = T::from_f64(*x));
-            c.common.iter_mut().zip(&group.common).for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
+            round(&c.normals, &mut c.noise);
+            common[c.group].read(own, shared, &mut c.common);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[places[*r].1].reads;
                 let to = c.reads[k * width..(k + 1) * width].iter_mut().zip(reads);
-                to.for_each(|(to, k)| *to = T::from_f64(shared[*k as usize]));
+                to.for_each(|(to, k)| *to = one(*k as usize));
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            let inputs = [&theta[..], &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
+            let inputs = [theta, &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
             let outputs =
                 &mut [&mut c.bound[..], &mut c.guide_bar, &mut c.common_bar, &mut c.globals_bar, &mut c.reads_bar];
             let program = &programs[c.group];
@@ -237,35 +262,44 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// Adds up what the chunks say of guide, shared values and globals.
-    fn add(&mut self, guide_bar: &mut [f64], d: &mut Draw) {
+    fn add(&mut self, gradient: &mut [T], first: bool, d: &mut Draw) {
+        let (params_bar, guide_bar) = gradient.split_at_mut(self.params.len());
         self.shared_bar.fill(0.0);
-        for c in &self.chunks {
+        for (k, c) in self.chunks.iter().enumerate() {
             let group = &self.target.groups[c.group];
-            guide_bar.iter_mut().zip(&c.guide_bar).for_each(|(a, b)| *a += b.to_f64());
-            group.common.iter().zip(&c.common_bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
+            match first && k == 0 {
+                true => guide_bar.copy_from_slice(&c.guide_bar),
+                false => add(&c.guide_bar, guide_bar),
+            }
+            self.common[c.group].add(&c.common_bar, params_bar, &mut self.shared_bar);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[self.places[*r].1].reads;
                 let bar = &c.reads_bar[k * width..(k + 1) * width];
-                reads.iter().zip(bar).for_each(|(k, b)| self.shared_bar[*k as usize] += b.to_f64());
+                for (k, b) in reads.iter().zip(bar) {
+                    match (*k as usize).checked_sub(params_bar.len()) {
+                        None => params_bar[*k as usize] += *b,
+                        Some(k) => self.shared_bar[k] += b.to_f64(),
+                    }
+                }
             }
-            d.x_bar.iter_mut().zip(&c.globals_bar).for_each(|(a, b)| *a += b.to_f64());
+            add(&c.globals_bar, &mut d.x_bar);
         }
     }
 
     /// Hands the derivative in the globals on to the parameters of their guide.
-    fn add_globals(&self, theta: &[f64], d: &mut Draw, out: &mut [f64]) {
+    fn add_globals(&self, d: &mut Draw, out: &mut [T]) {
         let Some(batch) = &self.global else { return };
         let mut log_q_bar = -1.0;
         if self.objective.estimator() == Estimator::Path && !batch.family().is_autoregressive() {
             let (mut log_q, mut score) = ([0.0], vec![0.0; d.x.len()]);
-            batch.score(theta, &d.x, &mut log_q, &mut score, &mut d.ws);
+            batch.score(&self.theta, &d.x, &mut log_q, &mut score, &mut d.ws);
             d.x_bar.iter_mut().zip(&score).for_each(|(x, s)| *x -= s);
             log_q_bar = 0.0;
         }
         let mut own = vec![0.0; out.len()];
-        batch.draw_back(theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
-        out.iter_mut().zip(&own).for_each(|(a, b)| *a += b);
+        batch.draw_back(&self.theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
+        add(&own, out);
     }
 
     /// Finds what is not finite, and in which row.
@@ -282,10 +316,7 @@ impl<'a, T: Real> Engine<'a, T> {
         if !total.is_finite() {
             return trouble(0, "the bound of the globals", total);
         }
-        match dot(&self.gradient, &self.gradient) {
-            square if !square.is_finite() => trouble(0, "the squared length of the gradient", square),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -304,7 +335,7 @@ fn compile<T: Real>(guide: &Amortized, group: &Group, objective: Objective, rows
 
 /// Writes `values` at row `k`.
 fn put<T: Real>(to: &mut [T], k: usize, values: &[f64]) {
-    to[k * values.len()..(k + 1) * values.len()].iter_mut().zip(values).for_each(|(to, x)| *to = T::from_f64(*x));
+    round(values, &mut to[k * values.len()..(k + 1) * values.len()]);
 }
 
 /// Copies the first row to the places behind the first `used`.

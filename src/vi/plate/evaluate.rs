@@ -73,8 +73,9 @@ impl<'a> Evaluator<'a> {
     pub fn new(target: &'a Target, guide: &'a Amortized, theta: &[f64], x: &[f64]) -> Evaluator<'a> {
         let (params, rest) = theta.split_at(target.params.len());
         let mut globals = Globals::new(target);
-        let mut shared = vec![0.0; globals.shared];
-        globals.forward(params, x, &mut shared);
+        let mut shared = params.to_vec();
+        shared.resize(params.len() + globals.shared, 0.0);
+        globals.forward(params, x, &mut shared[params.len()..]);
         Evaluator {
             target,
             guide,

@@ -3,8 +3,9 @@
 use super::target::{Feed, Target};
 use crate::base::simd::Isa;
 use crate::graph::program::{Options, Program};
+use crate::graph::prune::prune;
 use crate::graph::reverse::grad;
-use crate::graph::{Graph, Shape, Spread, Var};
+use crate::graph::{Graph, Op, Shape, Spread, Var};
 
 /// Programs of the graph of the globals.
 pub struct Globals {
@@ -14,7 +15,9 @@ pub struct Globals {
     backward: Program,
     params: usize,
     coordinates: usize,
-    /// Number of shared values.
+    /// Whether any param is read, and not only handed on.
+    pub reads_params: bool,
+    /// Number of shared values that are computed.
     pub shared: usize,
     ws: Vec<f64>,
     out: Vec<f64>,
@@ -44,7 +47,12 @@ impl Globals {
         let ws = vec![0.0; forward.scratch().max(backward.scratch())];
         let all: usize = inputs.iter().map(|i| g.shape(*i).count()).sum();
         let (feeds, params, coordinates) = (target.feeds.clone(), target.params.len(), target.coordinates);
-        Globals { feeds, zeros, forward, backward, params, coordinates, shared, ws, out: vec![0.0; all] }
+        let is_param = |k: usize| matches!(feeds[k], Feed::Params(_));
+        let (own, ends) = prune(&target.globals, &[target.globals_lp, target.shared]);
+        let mut read = own.nodes().iter().flat_map(|n| &n.args).chain(&ends);
+        let reads_params = read.any(|v| matches!(own.node(*v).op, Op::Input(k) if is_param(k as usize)));
+        let out = vec![0.0; all];
+        Globals { feeds, zeros, forward, backward, params, coordinates, reads_params, shared, ws, out }
     }
 
     fn feed<'a>(feeds: &[Feed], zeros: &'a [f64], params: &'a [f64], x: &'a [f64]) -> Vec<&'a [f64]> {
@@ -74,6 +82,9 @@ impl Globals {
         x_bar: &mut [f64],
     ) {
         debug_assert_eq!((params.len(), x.len()), (self.params, self.coordinates));
+        if !self.reads_params && self.coordinates == 0 {
+            return;
+        }
         let mut inputs = Self::feed(&self.feeds, &self.zeros, params, x);
         let one = [1.0];
         let sizes: Vec<usize> = inputs.iter().map(|i| i.len()).collect();

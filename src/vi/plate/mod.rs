@@ -1,6 +1,8 @@
 //! Amortized inference for the rows of a plate: bounds per row, their gradients from minibatches, training.
 
+mod convert;
 pub mod degree;
+mod direct;
 pub mod engine;
 pub mod evaluate;
 pub mod globals;
@@ -10,6 +12,7 @@ pub mod refine;
 pub mod target;
 pub mod train;
 
+pub use direct::name_params;
 pub use engine::Engine;
 pub use evaluate::Evaluator;
 pub use normal::NormalRow;

@@ -35,7 +35,8 @@ pub struct Target {
     pub globals: Graph,
     /// Log density of the globals.
     pub globals_lp: Var,
-    /// Values that rows share, flat.
+    /// Values that rows share, flat, those aside that are params. Places of rows count the free coordinates of the params first
+    /// and then these.
     pub shared: Var,
     /// Inputs of that graph.
     pub feeds: Vec<Feed>,
@@ -56,7 +57,7 @@ pub struct Group {
     pub graph: Graph,
     /// Addends of log p(x_n, z_n | g), each a scalar.
     pub parts: Vec<(Part, Var)>,
-    /// Places among the shared values of what all rows read.
+    /// Places of what all rows read.
     pub common: Vec<u32>,
     /// The rows.
     pub rows: Vec<Row>,
@@ -67,7 +68,7 @@ pub struct Group {
 pub struct Row {
     /// Its number in the plate, from 0.
     pub row: usize,
-    /// Places among the shared values of what it reads itself.
+    /// Places of what it reads itself.
     pub reads: Vec<u32>,
     /// Its data.
     pub data: Vec<f64>,

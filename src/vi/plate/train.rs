@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::convert::widen;
 use super::engine::{Engine, Step};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
@@ -132,14 +133,19 @@ impl State {
     }
 
     /// One step.
-    fn advance<T: Real>(&mut self, engine: &mut Engine<'_, T>, rows: &[usize], s: &Settings) -> Result<(), TrainError> {
+    fn advance<T: Real>(
+        &mut self,
+        now: &mut Now<T>,
+        engine: &mut Engine<'_, T>,
+        rows: &[usize],
+        s: &Settings,
+    ) -> Result<(), TrainError> {
         let batch = s.minibatch(rows, self.step);
         let step = Step { rows: &batch, of: rows.len(), beta: s.beta_at(self.step), step: self.step };
-        match engine.gradient(&self.theta, &step, s.seed) {
-            Ok((bound, gradient)) => {
+        match now.step(engine, &step, s.seed, s.rate_at(self.rate, self.step)) {
+            Ok(bound) => {
                 self.sum += bound / rows.len() as f64;
                 self.count += 1;
-                self.adam.step(&mut self.theta, gradient, s.rate_at(self.rate, self.step));
             }
             Err(trouble) => {
                 self.skipped += 1;
@@ -160,21 +166,43 @@ impl State {
     }
 }
 
+/// Parameters and moments in the precision of the steps.
+struct Now<T> {
+    theta: Vec<T>,
+    adam: Adam<T>,
+}
+
+impl<T: Real> Now<T> {
+    fn new(theta: &[f64], adam: &Adam) -> Now<T> {
+        Now { theta: theta.iter().map(|x| T::from_f64(*x)).collect(), adam: adam.cast() }
+    }
+
+    /// One step up the bound, which is returned.
+    fn step(&mut self, engine: &mut Engine<'_, T>, s: &Step<'_>, seed: u64, rate: f64) -> Result<f64, Trouble> {
+        let (bound, gradient) = engine.gradient(&self.theta, s, seed)?;
+        match self.adam.step(&mut self.theta, gradient, rate) {
+            Ok(()) => Ok(bound),
+            Err(length) => Err(Trouble::of_length(s.step, length)),
+        }
+    }
+
+    /// Leaves parameters and moments in `state`; what is read back from there has the same bits.
+    fn store(&self, state: &mut State) {
+        widen(&self.theta, &mut state.theta);
+        state.adam = self.adam.cast();
+    }
+}
+
 /// The learning rate whose last steps have the best bounds, all racers with the same start, rows and noise.
 fn race<T: Real>(engine: &mut Engine<'_, T>, start: &[f64], rows: &[usize], s: &Settings) -> f64 {
     let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
     for rate in RATES {
-        let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
+        let mut now = Now::new(start, &Adam::new(start.len()));
         let mut last = vec![];
         for step in 0..RACE {
             let batch = s.minibatch(rows, step);
-            match engine.gradient(&theta, &Step { rows: &batch, of: rows.len(), beta: 1.0, step }, s.seed ^ RACING) {
-                Ok((bound, gradient)) => {
-                    last.push(bound);
-                    adam.step(&mut theta, gradient, rate);
-                }
-                Err(_) => last.push(f64::NEG_INFINITY),
-            }
+            let step = Step { rows: &batch, of: rows.len(), beta: 1.0, step };
+            last.push(now.step(engine, &step, s.seed ^ RACING, rate).unwrap_or(f64::NEG_INFINITY));
         }
         let mean = crate::base::stats::mean(&last[RACE - COUNTED..]);
         if mean > best.0 {
@@ -209,13 +237,16 @@ pub fn train<T: Real>(
     if state.theta.len() != wanted || state.adam.len() != wanted {
         return Err(TrainError::Other { found: state.theta.len(), wanted });
     }
+    let mut now = Now::new(&state.theta, &state.adam);
     while state.step < settings.steps && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-        state.advance(engine, rows, settings)?;
+        state.advance(&mut now, engine, rows, settings)?;
         if state.step.is_multiple_of(LOOK)
             && let Some(progress) = control.progress
         {
+            now.store(&mut state);
             progress(&state);
         }
     }
+    now.store(&mut state);
     Ok(state)
 }

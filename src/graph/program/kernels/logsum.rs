@@ -18,16 +18,16 @@ const SHORT: usize = 16;
 const ROOM: usize = 1024;
 
 /// Numbers on the stack, not initialised: small calls would spend their time on that.
-struct Room<T, const N: usize>(MaybeUninit<[T; N]>);
+pub(super) struct Room<T, const N: usize>(MaybeUninit<[T; N]>);
 
 impl<T, const N: usize> Room<T, N> {
     #[inline(always)]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Room(MaybeUninit::uninit())
     }
 
     #[inline(always)]
-    fn at(&mut self) -> *mut T {
+    pub(super) fn at(&mut self) -> *mut T {
         self.0.as_mut_ptr().cast()
     }
 }

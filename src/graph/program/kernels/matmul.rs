@@ -1,5 +1,6 @@
 //! Matrix products: small ones in registers, large ones by the `gemm` crate, and one per lane.
 
+use super::logsum::Room;
 use super::simd::Vector;
 use super::{Kernel, Number, Target, param};
 use crate::base::simd::Isa;
@@ -65,23 +66,25 @@ impl Layout {
         }
     }
 
-    /// Calls `f` with the three matrices of every product.
+    /// The three matrices of a product. (Loops over products are written out: a closure that the compiler does not inline
+    /// would be compiled without the instruction set of its kernel.)
     ///
     /// # Safety
     /// The layout describes what is valid.
     #[inline(always)]
-    unsafe fn each<T>(&self, (d, a, b): (*mut T, *const T, *const T), f: impl Fn(*mut T, *const T, *const T)) {
-        for o in 0..self.outer {
-            for i in 0..self.inner {
-                // SAFETY: the caller's contract.
-                unsafe {
-                    f(
-                        d.add(o * self.by_outer.0 + i * self.by_inner.0),
-                        a.add(o * self.by_outer.1 + i * self.by_inner.1),
-                        b.add(o * self.by_outer.2 + i * self.by_inner.2),
-                    )
-                }
-            }
+    unsafe fn at<T>(
+        &self,
+        o: usize,
+        i: usize,
+        (d, a, b): (*mut T, *const T, *const T),
+    ) -> (*mut T, *const T, *const T) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            (
+                d.add(o * self.by_outer.0 + i * self.by_inner.0),
+                a.add(o * self.by_outer.1 + i * self.by_inner.1),
+                b.add(o * self.by_outer.2 + i * self.by_inner.2),
+            )
         }
     }
 }
@@ -98,7 +101,10 @@ unsafe fn block<S: Vector, const R: usize, const W: usize>(
     unsafe {
         let mut acc = [[S::all(0.0); W]; R];
         for k in 0..p.k {
-            let right: [S; W] = std::array::from_fn(|w| S::load(r.add(k * p.r.0 + w * S::N)));
+            let mut right = [S::all(0.0); W];
+            for w in 0..W {
+                right[w] = S::load(r.add(k * p.r.0 + w * S::N));
+            }
             for i in 0..R {
                 let left = S::splat(*l.add(i * p.l.0 + k * p.l.1));
                 for w in 0..W {
@@ -114,24 +120,54 @@ unsafe fn block<S: Vector, const R: usize, const W: usize>(
     }
 }
 
-/// All rows of `W` vectors of columns.
+/// All rows of `W` vectors of columns; the last six rows begin earlier and repeat rows that are there.
 #[inline(always)]
 unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
-    let mut i = 0;
     // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
     unsafe {
         // Six rows by two vectors leave registers for the operands.
-        while i + 6 <= p.m {
-            block::<S, 6, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
-            i += 6;
+        if p.m >= 6 {
+            for start in (0..p.m).step_by(6) {
+                let i = start.min(p.m - 6);
+                block::<S, 6, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            }
+            return;
         }
+        let mut i = 0;
         while i + 2 <= p.m {
             block::<S, 2, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
             i += 2;
         }
-        while i < p.m {
+        if i < p.m {
             block::<S, 1, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
-            i += 1;
+        }
+    }
+}
+
+/// Rows from which copying a piece of the right factor pays: its rows, far apart, share few places of the first cache.
+const PACKED: usize = 24;
+/// Inner axis up to which a piece is copied, and numbers of two of the widest vectors.
+const DEEPEST: usize = 192;
+const WIDEST: usize = 16;
+
+/// Copies `W` vectors of columns of the right factor, row behind row. Its columns or its rows are next to one another.
+#[inline(always)]
+unsafe fn pack<S: Vector, const W: usize>(p: &Layout, to: *mut S::Elem, r: *const S::Elem) {
+    let width = W * S::N;
+    // SAFETY: k rows of W vectors at both, which the caller vouches for.
+    unsafe {
+        if p.r.1 == 1 {
+            for k in 0..p.k {
+                for w in 0..W {
+                    S::load(r.add(k * p.r.0 + w * S::N)).store(to.add(k * width + w * S::N));
+                }
+            }
+            return;
+        }
+        for j in 0..width {
+            for k in 0..p.k {
+                *to.add(k * width + j) = *r.add(k * p.r.0 + j * p.r.1);
+            }
         }
     }
 }
@@ -139,24 +175,50 @@ unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *co
 /// Columns in pieces of `W` vectors; the last piece begins earlier and repeats columns that are there.
 #[inline(always)]
 unsafe fn pieces<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
-    for start in (0..p.n).step_by(W * S::N) {
-        let j = start.min(p.n - W * S::N);
-        // SAFETY: the caller vouches for at least one piece.
-        unsafe { columns::<S, W>(p, d.add(j), l, r.add(j)) };
+    let width = W * S::N;
+    const { assert!(W * S::N <= WIDEST) };
+    let mut room = Room::<[S::Elem; WIDEST], DEEPEST>::new();
+    let packed = p.r.1 != 1 || (p.m >= PACKED && p.k <= DEEPEST);
+    for start in (0..p.n).step_by(width) {
+        let j = start.min(p.n - width);
+        // SAFETY: the caller vouches for at least one piece, and for an inner axis that fits into the room where the
+        // right factor's columns are apart.
+        unsafe {
+            let (d, r) = (d.add(j), r.add(j * p.r.1));
+            if !packed {
+                columns::<S, W>(p, d, l, r);
+                continue;
+            }
+            let copy = room.at().cast::<S::Elem>();
+            pack::<S, W>(p, copy, r);
+            // Distances that are known when this is compiled cost no instructions in the inner loop.
+            let r = (width, 1);
+            match p.l {
+                (row, 1) => columns::<S, W>(&Layout { l: (row, 1), r, ..*p }, d, l, copy),
+                (1, column) => columns::<S, W>(&Layout { l: (1, column), r, ..*p }, d, l, copy),
+                _ => columns::<S, W>(&Layout { r, ..*p }, d, l, copy),
+            }
+        }
     }
 }
 
 kernel! {
-    /// Products with the right factor's columns next to one another; the layout is at `c`.
+    /// Products with the right factor's columns next to one another, or its rows where it is to be copied; the layout is
+    /// at `c`.
     rows<S>(d, a, b, c, _n) {
         // SAFETY: the layout describes what is valid.
         unsafe {
             let p = Layout::read(c);
-            p.each((d, a, b), |d, a, b| match p.n {
-                n if n >= 2 * S::N => pieces::<S, 2>(&p, d, a, b),
-                n if n >= S::N => pieces::<S, 1>(&p, d, a, b),
-                _ => pieces::<S::One, 1>(&p, d, a, b),
-            });
+            for o in 0..p.outer {
+                for i in 0..p.inner {
+                    let (d, a, b) = p.at(o, i, (d, a, b));
+                    match p.n {
+                        n if n >= 2 * S::N => pieces::<S, 2>(&p, d, a, b),
+                        n if n >= S::N => pieces::<S, 1>(&p, d, a, b),
+                        _ => pieces::<S::One, 1>(&p, d, a, b),
+                    }
+                }
+            }
         }
     }
 }
@@ -194,13 +256,16 @@ kernel! {
         // SAFETY: the layout describes what is valid.
         unsafe {
             let p = Layout::read(c);
-            p.each((d, a, b), |d, a, b| {
-                for i in 0..p.m {
-                    for j in 0..p.n {
-                        *d.add(i * p.d + j) = dot::<S>(a.add(i * p.l.0), b.add(j * p.r.1), p.k);
+            for o in 0..p.outer {
+                for i in 0..p.inner {
+                    let (d, a, b) = p.at(o, i, (d, a, b));
+                    for i in 0..p.m {
+                        for j in 0..p.n {
+                            *d.add(i * p.d + j) = dot::<S>(a.add(i * p.l.0), b.add(j * p.r.1), p.k);
+                        }
                     }
                 }
-            });
+            }
         }
     }
 }
@@ -210,7 +275,8 @@ unsafe fn strided<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *cons
     // SAFETY: the layout describes what is valid.
     unsafe {
         let p = Layout::read(c.cast::<T>());
-        p.each((d.cast::<T>(), a.cast::<T>(), b.cast::<T>()), |d, a, b| {
+        for (o, i) in (0..p.outer).flat_map(|o| (0..p.inner).map(move |i| (o, i))) {
+            let (d, a, b) = p.at(o, i, (d.cast::<T>(), a.cast::<T>(), b.cast::<T>()));
             for i in 0..p.m {
                 for j in 0..p.n {
                     let mut s = T::default();
@@ -220,7 +286,7 @@ unsafe fn strided<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *cons
                     *d.add(i * p.d + j) = s;
                 }
             }
-        });
+        }
     }
 }
 
@@ -229,7 +295,8 @@ unsafe fn large<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *const 
     // SAFETY: the layout describes what is valid, and the result overlaps no factor.
     unsafe {
         let p = Layout::read(c.cast::<T>());
-        p.each((d.cast::<T>(), a.cast::<T>(), b.cast::<T>()), |d, a, b| {
+        for (o, i) in (0..p.outer).flat_map(|o| (0..p.inner).map(move |i| (o, i))) {
+            let (d, a, b) = p.at(o, i, (d.cast::<T>(), a.cast::<T>(), b.cast::<T>()));
             gemm::gemm(
                 p.m,
                 p.n,
@@ -251,7 +318,7 @@ unsafe fn large<T: Number>(d: *mut f64, a: *const f64, b: *const f64, c: *const 
                 false,
                 gemm::Parallelism::None,
             );
-        });
+        }
     }
 }
 
@@ -292,19 +359,21 @@ kernel! {
     }
 }
 
-/// Inner axis and doubles of the right factor up to which no packing is needed.
-const UNPACKED: (usize, usize) = (192, 65_536);
+/// Doubles of the right factor up to which the rows kernel beats the `gemm` crate.
+const UNPACKED: usize = 65_536;
 
 /// The kernel for a layout of plain doubles.
 pub(in super::super) fn choose(p: &Layout, target: Target) -> Kernel {
     let flat = p.m < 16 || p.n < 16;
-    let packed = p.k > UNPACKED.0 || p.k * p.n > UNPACKED.1 || p.r.1 != 1;
-    if target.isa != Isa::Baseline && !flat && packed {
+    let deep = p.k > DEEPEST || p.k * p.n > UNPACKED;
+    let near = p.r.1 == 1 || (p.r.0 == 1 && p.m >= PACKED);
+    if target.isa != Isa::Baseline && !flat && (deep || !near) {
         return if target.single { large::<f32> } else { large::<f64> };
     }
     match (p.l.1, p.r.0, p.r.1) {
-        (1, 1, _) if p.n == 1 || p.r.1 != 1 => dots(target),
-        (_, _, 1) => rows(target),
+        (_, _, 1) if p.n > 1 || p.l.1 != 1 || p.r.0 != 1 => rows(target),
+        (_, 1, _) if !flat && !deep && near => rows(target),
+        (1, 1, _) => dots(target),
         _ if target.single => strided::<f32>,
         _ => strided::<f64>,
     }
