@@ -6,6 +6,7 @@ POSTERIORDB has `data/`. Build `target/release/thalweg` and the example `evidenc
 `models/*/reference.json`; those without such a file stand here with their source.
 """
 import json
+import math
 import os
 import re
 import subprocess
@@ -52,12 +53,30 @@ def show(x):
     return "" if x is None else f"{x:.4f}"
 
 
+def wrong_way(bounds, sign):
+    """The largest step of bounds against their direction, in standard errors of the step."""
+    steps = [0.0]
+    for a, b in zip(bounds, bounds[1:]):
+        error = math.hypot(a["estimate"]["mcse"], b["estimate"]["mcse"])
+        steps.append(sign * (a["estimate"]["value"] - b["estimate"]["value"]) / error)
+    return max(steps)
+
+
+def bayes_factor(seed):
+    """Both models of the pines: the log Bayes factor, and its difference from the known one."""
+    words = [f"{HERE}/target/release/thalweg", "compare", f"{HERE}/models/radiata_pine_2", f"{HERE}/models/radiata_pine_1"]
+    c = run(words + ["--json", "--seed", seed])
+    truth = known_value("radiata_pine_2", None) - known_value("radiata_pine_1", None)
+    return c["log_bayes_factor"], c["mcse"], truth
+
+
 def main():
     seed = sys.argv[2] if len(sys.argv) > 2 else "1"
     print("# Evidence against known answers\n")
     print(f"`python3 benches/evidence.py POSTERIORDB {seed}`, seed {seed}; error is estimate minus known value.\n")
     print("| model | log p(x) known | error | MCSE | error / MCSE | lower | upper | inside | k-hat | method | verdict |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
+    bounds = []
     for model, rest, data, known in ROWS:
         truth = known_value(model, known)
         e = run(command(model, ["--seed", seed, *rest], data))
@@ -66,6 +85,10 @@ def main():
         print(f"| {' '.join([model, *rest])} | {truth:.4f} | {error:+.4f} | {e['mcse']:.4f} | {error / e['mcse']:+.1f} | "
               f"{show(e['lower'])} | {show(e['upper'])} | {'yes' if inside else 'NO'} | {show(e['khat'])} | {e['method']} | "
               f"{e['verdict']} |", flush=True)
+        low, high = e["lower_bounds"], e["upper_bounds"]
+        gap = f"{high[-1]['estimate']['value'] - low[-1]['estimate']['value']:+.4f}" if high else ""
+        error = math.hypot(high[-1]["estimate"]["mcse"], low[-1]["estimate"]["mcse"]) if high else 0.0
+        bounds.append((" ".join([model, *rest]), wrong_way(low, 1), wrong_way(high, -1), gap, error))
     for dim, truth in ((2, -5.804132363794471), (5, -19.732428739025615)):
         words = [f"{HERE}/target/release/examples/evidence_of_density", str(dim), seed]
         text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -75,6 +98,14 @@ def main():
         inside = float(low) <= truth <= float(high)
         print(f"| Rosenbrock in a box, d = {dim} (example) | {truth:.4f} | {error:+.4f} | {mcse} | {error / float(mcse):+.1f} | {low} | "
               f"{high} | {'yes' if inside else 'NO'} | | {method} | {verdict} |", flush=True)
+    value, mcse, truth = bayes_factor(seed)
+    print(f"\nThe second model of the pines against the first: log Bayes factor {value:.4f} (MCSE {mcse:.4f}), known "
+          f"{truth:.4f}: {(value - truth) / mcse:+.1f} errors.")
+    print("\n## Bounds\n\nL_K does not fall and U_K does not rise with K: the largest step the wrong way, in standard errors of a "
+          "step. Then U_K - L_K at the largest K of each.\n")
+    print("| model | L_K | U_K | U_K - L_K | its error |\n|---|---|---|---|---|")
+    for name, low, high, gap, error in bounds:
+        print(f"| {name} | {low:.1f} | {high:.1f} | {gap} | {error:.4f} |", flush=True)
     print(f"\n## Calibration\n\nImportance sampling with the guide retrained for each of {REPLICATES} seeds.\n")
     print("| model | stated 95 % intervals that cover | rms z | mean z | spread |\n|---|---|---|---|---|")
     for model, data, known in CALIBRATED:

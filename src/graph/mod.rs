@@ -16,6 +16,7 @@ pub mod program;
 pub mod prune;
 pub mod reverse;
 pub mod shape;
+pub mod split;
 mod vmap;
 
 pub use batch::{batch, batch_scan};

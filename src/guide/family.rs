@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::simd::Isa;
 use crate::flow::{Flow, FlowError};
-use crate::graph::program::{Options, Program};
+use crate::graph::program::{Options, Program, Real};
 use crate::graph::{Graph, Shape, Spread, Var};
 use crate::guide::base::Base;
 use crate::guide::start::Start;
@@ -142,6 +142,6 @@ impl Family {
 }
 
 /// Compiles for a number of lanes.
-pub(super) fn compile(g: &Graph, outputs: &[Var], lanes: usize) -> Program {
+pub(super) fn compile<T: Real>(g: &Graph, outputs: &[Var], lanes: usize) -> Program<T> {
     Program::compile(g, outputs, &Options { lanes, isa: Isa::detect() })
 }

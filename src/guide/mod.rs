@@ -10,7 +10,7 @@ pub mod pathfinder;
 mod start;
 
 pub use base::Base;
-pub use batch::Batch;
+pub use batch::{Batch, Draws};
 pub use family::{Family, Scale};
 pub use file::{GuideFileError, Origin, Stored};
 pub use member::Guide;

@@ -1,6 +1,7 @@
 //! Variational inference: objectives, their gradient estimators, and the training loop.
 
 mod adam;
+mod convert;
 pub mod ladder;
 pub mod objective;
 pub mod plate;

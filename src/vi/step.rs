@@ -5,13 +5,18 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::convert::{add, round, widen};
 use super::objective::{Draws, Estimator, Objective};
 use crate::base::rng::Stream;
 use crate::density::Gradient;
-use crate::guide::{Batch, Family};
+use crate::guide::{self, Batch, Family};
 
-/// Draws that one task treats; a multiple of a group.
+/// Draws that one task treats, a multiple of a group; more where networks are large, whose weights each task reads.
 const CHUNK: usize = 32;
+const WIDE: usize = 64;
+/// Parameters from which steps are taken in single precision: products of matrices then take the time. Bounds are always
+/// computed in double precision.
+const SINGLE: usize = 20_000;
 
 /// Where a step met a number that is not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +56,29 @@ pub struct Engine<'a, T: ?Sized> {
     batch: Batch,
     objective: Objective,
     chunks: Vec<Chunk>,
+    single: Option<Single>,
     gradient: Vec<f64>,
+}
+
+/// Steps in single precision.
+struct Single {
+    draws: guide::Draws<f32>,
+    score: Batch<f32>,
+    theta: Vec<f32>,
+}
+
+/// What a task computes in single precision.
+#[derive(Default)]
+struct Part {
+    u: Vec<f32>,
+    x: Vec<f32>,
+    log_q: Vec<f32>,
+    score: Vec<f32>,
+    x_bar: Vec<f32>,
+    q_bar: Vec<f32>,
+    gradient: Vec<f32>,
+    kept: Vec<f32>,
+    ws: Vec<f32>,
 }
 
 /// Buffers of a task. Points lie point after point, but for what the target sees (coordinate after coordinate).
@@ -71,15 +98,22 @@ struct Chunk {
     noise: Vec<f64>,
     ws: Vec<f64>,
     target_ws: Vec<f64>,
+    part: Part,
     trouble: Option<(usize, &'static str, f64)>,
 }
 
 impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     /// At least `draws` draws a step.
     pub fn new(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize) -> Engine<'a, T> {
+        let single = family.flow.len() >= SINGLE;
+        Engine::with(target, family, objective, draws, single)
+    }
+
+    /// With steps in the given precision, not in the one that the size of the family calls for.
+    pub fn with(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize, single: bool) -> Engine<'a, T> {
         let k = objective.particles();
-        let n = k * CHUNK.div_ceil(k);
         let (dim, len) = (family.dim(), family.flow.len());
+        let n = k * if single { WIDE } else { CHUNK }.div_ceil(k);
         let chunk = |_| Chunk {
             u: vec![0.0; n * dim],
             x: vec![0.0; n * dim],
@@ -96,10 +130,16 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
             noise: vec![0.0; n * family.base.noise(dim)],
             ws: vec![],
             target_ws: vec![0.0; target.lanes_scratch()],
+            part: if single { Part::new(n, dim, len) } else { Part::default() },
             trouble: None,
         };
         let chunks = (0..draws.div_ceil(n).max(1)).map(chunk).collect();
-        Engine { target, batch: Batch::new(family, n), objective, chunks, gradient: vec![0.0; len] }
+        let single = single.then(|| Single {
+            draws: guide::Draws::new(&family, n),
+            score: Batch::new(family.clone(), n),
+            theta: vec![0.0; len],
+        });
+        Engine { target, batch: Batch::new(family, n), objective, chunks, single, gradient: vec![0.0; len] }
     }
 
     /// Draws of a step.
@@ -110,10 +150,21 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     /// The mean bound at `theta` and its gradient, with the noise of the stream (seed, "vi/step", step).
     pub fn gradient(&mut self, theta: &[f64], seed: u64, step: usize) -> Result<(f64, &[f64]), Trouble> {
         let (target, batch, objective) = (self.target, &self.batch, self.objective);
+        if let Some(s) = &mut self.single {
+            round(theta, &mut s.theta);
+        }
+        let single = self.single.as_ref();
         self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
-            chunk.draw(batch, theta, &mut noise_stream(seed, "vi/step", step, c, chunk.noise.len()));
+            let noise = &mut noise_stream(seed, "vi/step", step, c, chunk.noise.len());
+            match single {
+                Some(s) => chunk.draw_single(batch.family(), s, noise),
+                None => chunk.draw(batch, theta, noise),
+            }
             chunk.evaluate(target, batch.family().dim());
-            chunk.back(batch, theta, objective);
+            match single {
+                Some(s) => chunk.back_single(s, objective),
+                None => chunk.back(batch, theta, objective),
+            }
         });
         if let Some(trouble) = self.trouble(step) {
             return Err(trouble);
@@ -123,7 +174,13 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
         let mut total = 0.0;
         for chunk in &self.chunks {
             total += chunk.total;
-            self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups);
+            match self.single {
+                Some(_) => add(&chunk.part.gradient, &mut self.gradient),
+                None => self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups),
+            }
+        }
+        if self.single.is_some() {
+            self.gradient.iter_mut().for_each(|g| *g *= 1.0 / groups);
         }
         Ok((total / groups, &self.gradient))
     }
@@ -172,16 +229,66 @@ fn noise_stream(seed: u64, stage: &str, step: usize, chunk: usize, len: usize) -
     Stream::at(seed, stage, step as u64, (chunk * len) as u64)
 }
 
+impl Part {
+    fn new(n: usize, dim: usize, len: usize) -> Part {
+        let zeros = |n: usize| vec![0.0; n];
+        Part {
+            u: zeros(n * dim),
+            x: zeros(n * dim),
+            log_q: zeros(n),
+            score: zeros(n * dim),
+            x_bar: zeros(n * dim),
+            q_bar: zeros(n),
+            gradient: zeros(len),
+            ..Part::default()
+        }
+    }
+}
+
 impl Chunk {
-    fn draw(&mut self, batch: &Batch, theta: &[f64], rng: &mut Stream) {
-        let family = batch.family();
+    /// Points of the base.
+    fn start(&mut self, family: &Family, rng: &mut Stream) {
         let dim = family.dim();
         rng.fill_normal(&mut self.noise);
         let per = family.base.noise(dim);
         for (u, noise) in self.u.chunks_exact_mut(dim).zip(self.noise.chunks_exact(per)) {
             family.base.draw(noise, u);
         }
+    }
+
+    fn draw(&mut self, batch: &Batch, theta: &[f64], rng: &mut Stream) {
+        self.start(batch.family(), rng);
         batch.draw(theta, &self.u, &mut self.x, &mut self.log_q, &mut self.ws);
+    }
+
+    fn draw_single(&mut self, family: &Family, s: &Single, rng: &mut Stream) {
+        self.start(family, rng);
+        let p = &mut self.part;
+        round(&self.u, &mut p.u);
+        s.draws.draw(&s.theta, &p.u, &mut p.x, &mut p.log_q, &mut p.kept, &mut p.ws);
+        widen(&p.x, &mut self.x);
+        widen(&p.log_q, &mut self.log_q);
+    }
+
+    fn back_single(&mut self, s: &Single, objective: Objective) {
+        if self.trouble.is_some() {
+            return;
+        }
+        let p = &mut self.part;
+        if objective.estimator() == Estimator::Path {
+            s.score.score(&s.theta, &p.x, &mut p.log_q, &mut p.score, &mut p.ws);
+            widen(&p.log_q, &mut self.log_q);
+            widen(&p.score, &mut self.score);
+        }
+        self.total = objective.cotangents(
+            &Draws { log_p: &self.log_p, log_p_grad: &self.log_p_grad, log_q: &self.log_q, log_q_grad: &self.score },
+            &mut self.x_bar,
+            &mut self.q_bar,
+        );
+        round(&self.x_bar, &mut p.x_bar);
+        round(&self.q_bar, &mut p.q_bar);
+        s.draws.back(&s.theta, &p.u, [&p.x_bar, &p.q_bar], &p.kept, &mut p.gradient, &mut p.ws);
+        // Whether the gradient is finite, its length shows when the step is taken.
     }
 
     /// Points coordinate after coordinate, as targets want them.

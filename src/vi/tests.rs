@@ -131,6 +131,29 @@ fn estimators_have_the_same_mean() {
     assert!(worst(&elbo, &iwae) > LIMIT, "weights of IWAE left out");
 }
 
+/// Rounding: 24 bits through a few layers, against derivatives of the size of the largest.
+#[test]
+fn steps_in_single_precision_are_those_in_double_but_for_rounding() {
+    let family = family(Some("realnvp(2, hidden=[6])"), Scale::Full);
+    let mut theta = family.initial(&Start::isotropic(vec![0.3, 0.2], 0.8), 1);
+    theta.iter_mut().enumerate().for_each(|(k, t)| *t += 0.1 * (k as f64).sin());
+    for objective in ALL {
+        let mut bounds = vec![];
+        let [double, single] = [false, true].map(|single| {
+            // Whole tasks in both precisions.
+            let draws = if objective.particles() == 1 { 320 } else { 455 };
+            let mut engine = Engine::with(&Bent, family.clone(), objective, draws, single);
+            let (bound, gradient) = engine.gradient(&theta, 2, 3).unwrap();
+            bounds.push(bound);
+            gradient.to_vec()
+        });
+        assert!((bounds[0] - bounds[1]).abs() < 1e-4 * bounds[0].abs(), "{objective:?} {bounds:?}");
+        let largest = double.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
+        let off = double.iter().zip(&single).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-4 * largest && off > 0.0, "{objective:?}: {off:e} of {largest:e}");
+    }
+}
+
 #[test]
 fn training_finds_the_normal() {
     let family = family(None, Scale::Full);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::convert::{Runs, add, round, widen};
 use super::globals::Globals;
 use super::graph::{Ask, Rows, Source};
 use super::target::{Group, Target};
@@ -13,6 +12,7 @@ use crate::base::simd::Isa;
 use crate::graph::program::{Options, Program, Real};
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
+use crate::vi::convert::{Runs, add, round, widen};
 use crate::vi::objective::{Estimator, Objective};
 use crate::vi::step::Trouble;
 

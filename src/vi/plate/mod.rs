@@ -1,6 +1,5 @@
 //! Amortized inference for the rows of a plate: bounds per row, their gradients from minibatches, training.
 
-mod convert;
 pub mod degree;
 mod direct;
 pub mod engine;

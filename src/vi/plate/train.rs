@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::convert::widen;
 use super::engine::{Engine, Step};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
 use crate::vi::adam::Adam;
+use crate::vi::convert::widen;
 use crate::vi::objective::Objective;
 use crate::vi::step::Trouble;
 

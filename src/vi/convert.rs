@@ -1,4 +1,4 @@
-//! Moves between doubles and the numbers that rows compute with.
+//! Moves between doubles and the numbers that networks compute with.
 
 use crate::base::simd::{Loop, wide};
 use crate::graph::program::Real;
