@@ -78,10 +78,13 @@ fn agree(name: &str, folder: &Path, model: &Path, data: &str) -> Result<(), Stri
     Ok(())
 }
 
-/// Programs of different kind: one point at a time, and several points in lanes.
+/// Programs of different kind: one point at a time, and few or many points in lanes.
 fn lanes_agree(post: &Compiled, x: &[f64], lp: f64, grad: &[f64], ws: &mut [f64]) -> Result<(), String> {
-    let n = 3;
-    let spread: Vec<f64> = x.iter().flat_map(|v| [*v; 3]).collect();
+    [3, 17].into_iter().try_for_each(|n| batch_agrees(post, x, n, (lp, grad), ws))
+}
+
+fn batch_agrees(post: &Compiled, x: &[f64], n: usize, (lp, grad): (f64, &[f64]), ws: &mut [f64]) -> Result<(), String> {
+    let spread: Vec<f64> = x.iter().flat_map(|v| vec![*v; n]).collect();
     let (mut out, mut g) = (vec![0.0; n], vec![0.0; n * x.len()]);
     post.logp_grad_lanes(&spread, &mut out, &mut g, ws);
     let close = |a: f64, b: f64, s: f64| (a - b).abs() <= 1e-11 * (1.0 + s) || a.is_nan() && b.is_nan();

@@ -68,6 +68,17 @@ impl Flow {
         }
         Ok(Flow::described(layers, texts.join(" -> ")))
     }
+
+    /// Parameters that the layers of a text have at least in `dim` coordinates, without building any: so that a damaged
+    /// file is refused before its masks take memory.
+    ///
+    /// # Errors
+    /// As [`Flow::parse`].
+    pub fn least_len(text: &str, dim: usize) -> Result<usize, FlowError> {
+        let calls = read(text)?;
+        let each = calls.iter().map(|call| Block::new(call)?.least_len(dim)).collect::<Result<Vec<_>, _>>()?;
+        Ok(each.into_iter().fold(0, usize::saturating_add))
+    }
 }
 
 /// A call whose options are known to exist, each at most once.
@@ -98,6 +109,18 @@ impl<'a> Block<'a> {
             given.push((option, a));
         }
         Ok(Block { call, name, options, given })
+    }
+
+    /// Weights between the hidden layers of its networks, and of all that see every coordinate.
+    fn least_len(&self, dim: usize) -> Result<usize, FlowError> {
+        let ends = match self.name {
+            "realnvp" | "nsf" => 0,
+            "iaf" | "maf" => dim,
+            "householder" => return Ok(self.count("reflections", 4, (1, 1024))?.saturating_mul(dim)),
+            _ => return Ok(0),
+        };
+        let (network, layers) = (self.network(UNITS)?, self.count("layers", 1, (1, 64))?);
+        Ok(least_weights(ends, &network.hidden, ends).saturating_mul(layers))
     }
 
     fn find(&self, option: &str) -> Option<&'a Argument> {
@@ -236,6 +259,12 @@ impl<'a> Block<'a> {
         }
         text + ")"
     }
+}
+
+/// Weights of the matrices of a dense network; no number where a usize has no room for it.
+pub fn least_weights(inputs: usize, hidden: &[usize], outputs: usize) -> usize {
+    let sizes = [&[inputs], hidden, &[outputs]].concat();
+    sizes.windows(2).fold(0, |n, w| n.saturating_add(w[0].saturating_mul(w[1])))
 }
 
 /// The affine transform of a layer where `moves` layers move each coordinate.

@@ -2,7 +2,7 @@
 
 pub mod affine;
 pub mod airworthiness;
-mod architecture;
+pub mod architecture;
 pub mod autoregressive;
 pub mod chain;
 pub mod coupling;

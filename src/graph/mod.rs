@@ -9,6 +9,7 @@ pub mod eval;
 pub mod hoist;
 mod inline;
 pub mod jvp;
+mod logadd;
 pub mod op;
 mod print;
 pub mod program;

@@ -106,6 +106,10 @@ pub enum Binary {
     GammaP,
     /// d P(a, x) / d a
     GammaPda,
+    /// log(e^a + e^b); the infinity where both are the same one.
+    LogAddExp,
+    /// e^a / (e^a + e^b), the derivative of that in a; 1/2 where both are the same infinity.
+    ShareExp,
 }
 
 /// Functions of three numbers, applied elementwise.

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::base::Base;
 use super::family::{Family, Scale};
 use super::member::Guide;
-use crate::flow::{Airworthiness, FlowError, airworthiness};
+use crate::flow::{Airworthiness, Flow, FlowError, airworthiness};
 
 /// First field of every guide file.
 const FORMAT: &str = "thalweg guide";
@@ -259,6 +259,12 @@ impl Document {
         // Every affine layer has at least one weight per coordinate, so a damaged dimension builds nothing large.
         if self.dim == 0 || self.dim > self.theta.len() {
             return Err(refuse(format!("{} coordinates with {} weights", self.dim, self.theta.len())));
+        }
+        if let Some(layers) = nonlinear {
+            let least = Flow::least_len(layers, self.dim).map_err(|e| refuse(e.to_string()))?;
+            if least > self.theta.len() {
+                return Err(refuse(format!("it has at least {least} weights, the file {}", self.theta.len())));
+            }
         }
         if self.base == (Base::StudentT { dof: 0 }) {
             return Err(refuse("Student's t with 0 degrees of freedom".into()));

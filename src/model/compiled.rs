@@ -12,6 +12,9 @@ use crate::graph::{Graph, Spread, Var};
 /// Particles that a batched program treats at once, unless they overrun the cache.
 pub const LANES: usize = 64;
 
+/// Lanes of the program for batches of up to twice as many particles, which would leave the most of [`LANES`] empty.
+pub const FEW: usize = 8;
+
 /// A posterior ready to be evaluated; one per model, shared by threads.
 pub struct Compiled {
     /// The posterior.
@@ -26,6 +29,9 @@ pub struct Compiled {
     value: OnceLock<Program>,
     lane_gradient: OnceLock<Program>,
     lane_value: OnceLock<Program>,
+    /// Programs of [`FEW`] lanes; none where they would need more room than those of many.
+    few_gradient: OnceLock<Option<Program>>,
+    few_value: OnceLock<Option<Program>>,
     values: OnceLock<Program>,
     width: usize,
 }
@@ -54,6 +60,8 @@ impl Compiled {
             value: OnceLock::new(),
             lane_gradient: OnceLock::new(),
             lane_value: OnceLock::new(),
+            few_gradient: OnceLock::new(),
+            few_value: OnceLock::new(),
             values: OnceLock::new(),
             posterior,
         }
@@ -69,6 +77,24 @@ impl Compiled {
 
     fn lane_value(&self) -> &Program {
         self.lane_value.get_or_init(|| compile(&self.graph, self.posterior.lp, &[], LANES, self.isa))
+    }
+
+    /// The program for a batch of `n`: it follows from the model and from `n` alone.
+    fn batch_program<'a>(
+        &'a self,
+        n: usize,
+        many: &'a Program,
+        few: &'a OnceLock<Option<Program>>,
+        grads: &[Var],
+    ) -> &'a Program {
+        if n > 2 * FEW || many.width() <= FEW {
+            return many;
+        }
+        let few = few.get_or_init(|| {
+            let p = compile(&self.graph, self.posterior.lp, grads, FEW, self.isa);
+            (p.scratch() <= many.scratch()).then_some(p)
+        });
+        few.as_ref().unwrap_or(many)
     }
 
     fn values_program(&self) -> &Program {
@@ -194,7 +220,8 @@ impl LogDensity for Compiled {
     }
 
     fn logp_lanes(&self, x: &[f64], out: &mut [f64], ws: &mut [f64]) {
-        self.lane_value().run_flat(out.len(), x, out, &mut [], ws);
+        let program = self.batch_program(out.len(), self.lane_value(), &self.few_value, &[]);
+        program.run_flat(out.len(), x, out, &mut [], ws);
     }
 }
 
@@ -206,6 +233,40 @@ impl Gradient for Compiled {
     }
 
     fn logp_grad_lanes(&self, x: &[f64], out: &mut [f64], grad: &mut [f64], ws: &mut [f64]) {
-        self.lane_gradient().run_flat(out.len(), x, out, grad, ws);
+        let program = self.batch_program(out.len(), self.lane_gradient(), &self.few_gradient, &self.grads);
+        program.run_flat(out.len(), x, out, grad, ws);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::data::DataFile;
+    use crate::model::posterior::Model;
+
+    /// Batches of every size, whichever program they have, agree with single points up to rounding.
+    #[test]
+    fn batches_of_every_size() {
+        let source = "data y: vector[8]\nlatent m ~ normal(0, 5)\nlatent t ~ half_cauchy(0, 5)\nlatent e: vector[8] ~ normal(0, 1)\n\
+            observe y ~ normal(m + t * e, 10)";
+        let data = DataFile::from_json(r#"{"y": [28, 8, -3, 7, -1, 1, 18, 12]}"#).expect("data");
+        let post = Model::from_text("m.thal", source).and_then(|m| m.bind(&data)).unwrap_or_else(|e| panic!("{e}"));
+        let c = Compiled::new(post);
+        let d = c.dim();
+        let mut ws = vec![0.0; c.scratch().max(c.lanes_scratch())];
+        for n in [1, 2, 7, 8, 9, 16, 17, 64, 65] {
+            let x: Vec<f64> = (0..d * n).map(|k| (k as f64 * 0.7).sin()).collect();
+            let (mut lp, mut grad, mut value) = (vec![0.0; n], vec![0.0; d * n], vec![0.0; n]);
+            c.logp_grad_lanes(&x, &mut lp, &mut grad, &mut ws);
+            c.logp_lanes(&x, &mut value, &mut ws);
+            for p in 0..n {
+                let point: Vec<f64> = (0..d).map(|j| x[j * n + p]).collect();
+                let mut own = vec![0.0; d];
+                let truth = c.logp_grad(&point, &mut own, &mut ws);
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * (1.0 + truth.abs());
+                assert!(near(lp[p], truth) && near(value[p], truth), "{n}: {} {} {truth}", lp[p], value[p]);
+                assert!((0..d).all(|j| near(grad[j * n + p], own[j])), "{n}: gradient of point {p}");
+            }
+        }
     }
 }

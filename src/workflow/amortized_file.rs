@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amortize::{Bound, Options, Trained};
+use crate::flow::architecture::least_weights;
+use crate::flow::{Flow, FlowError};
 use crate::guide::amortized::{Amortized, Plan};
 use crate::guide::{Base, Family, Scale};
 use crate::vi::plate::State;
@@ -114,6 +116,15 @@ fn read(path: &Path) -> Result<Document, AmortizedFileError> {
     }
 }
 
+/// Parameters that such a guide has at least.
+fn least_len(plan: &Plan) -> Result<usize, FlowError> {
+    let flow = plan.flow.as_ref().map_or(Ok(0), |text| Flow::least_len(text, plan.dim))?;
+    let inputs = plan.inputs.saturating_add(plan.globals);
+    // A network without inputs has no hidden layers.
+    let hidden: &[usize] = if inputs == 0 { &[] } else { &plan.hidden };
+    Ok(least_weights(inputs, hidden, 2 * plan.dim).saturating_add(flow))
+}
+
 /// Reads a guide for a plate.
 ///
 /// # Errors
@@ -129,6 +140,11 @@ pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
     let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
     if d.standard.len() != d.plan.inputs || d.plan.dim != b.target.dim || d.plan.globals != b.target.coordinates {
         return Err(form("its sizes contradict each other".into()));
+    }
+    // Sizes that the weights belie are refused before anything of such sizes is built.
+    let least = least_len(&d.plan).map_err(|e| form(e.to_string()))?;
+    if least > d.state.theta.len() {
+        return Err(form(format!("its networks have at least {least} weights, the file {}", d.state.theta.len())));
     }
     let guide = Amortized::new(d.plan, d.standard).map_err(|e| form(e.to_string()))?;
     let global = match (d.global, b.target.coordinates) {

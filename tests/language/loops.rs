@@ -2,6 +2,7 @@
 
 use super::hand::{bound, lp_of, normal, same};
 use thalweg::graph::Op;
+use thalweg::graph::prune::prune;
 use thalweg::model::posterior::Posterior;
 
 fn numbers(n: usize, salt: f64) -> Vec<f64> {
@@ -21,7 +22,7 @@ fn one_loop(source: &str, data: impl Fn(usize, usize) -> String, x: impl Fn(usiz
         same(source, &data, &x, expected);
         let post = bound(source, &data, &[]).unwrap();
         assert_eq!(loops(&post), 1, "{source}\n{}", post.graph);
-        sizes.push(post.graph.nodes().len());
+        sizes.push(prune(&post.graph, &[post.lp]).0.nodes().len());
     }
     assert_eq!(sizes[0], sizes[1], "{source}");
 }
@@ -197,6 +198,83 @@ fn conditions_in_rows() {
         }
         same(&source(cond), &table(rows, steps), &a, total);
     }
+}
+
+/// A condition, and the step where it holds and where not.
+struct Choice {
+    form: &'static str,
+    holds: fn(usize, usize, f64) -> bool,
+    steps: [fn(f64, f64) -> f64; 2],
+}
+
+/// One loop, of a size that does not grow, where rows and steps choose: by row, by data of the step, by turns, from a step of the
+/// row's own; `if` with a local, and indices that exist only in the rows that take the branch. Gradients stay right
+/// where the branch not taken has none.
+#[test]
+fn conditions_that_differ_between_rows_are_one_loop() {
+    let falls: fn(f64, f64) -> f64 = |h, _| -0.3 - h * h;
+    let choices = [
+        Choice {
+            form: "let h[t] = i % 2 == 0 ? sqrt(h[t - 1]) : -0.3 - h[t - 1] ^ 2",
+            holds: |i, _, _| i % 2 == 0,
+            steps: [|h, _| h.sqrt(), falls],
+        },
+        Choice {
+            form: "let h[t] = y[i, t] > 0 ? h[t - 1] * sqrt(y[i, t]) : -0.3 - h[t - 1] ^ 2",
+            holds: |_, _, y| y > 0.0,
+            steps: [|h, y| h * y.sqrt(), falls],
+        },
+        Choice {
+            form: "if t % 2 == i % 2 { let r = h[t - 1]; let h[t] = sqrt(r) } else { let h[t] = 1.5 + sin(h[t - 1]) }",
+            holds: |i, t, _| t % 2 == i % 2,
+            steps: [|h, _| h.sqrt(), |h, _| 1.5 + h.sin()],
+        },
+        Choice {
+            form: "if t > i + 1 { let h[t] = sin(h[t - 1]) * w[t - i - 1] } else { let h[t] = h[t - 1] ^ 2 }",
+            holds: |i, t, _| t > i + 1,
+            steps: [|h, _| h.sin(), |h, _| h * h],
+        },
+    ];
+    for c in choices {
+        let source = format!(
+            "{HEAD}latent a: vector[N] ~ flat()\nlet w = rep_vector(1, T)\nplate i in 1:N {{\n  let h: vector[T]\n  let h[1] = a[i]\n  \
+             for t in 2:T {{ {} }}\n  factor sum(h)\n}}",
+            c.form
+        );
+        one_loop(&source, table, |rows, steps| {
+            let a: Vec<f64> = numbers(rows, 0.3).iter().map(|a| 0.1 + a.abs()).collect();
+            let mut total = 0.0;
+            for i in 0..rows {
+                let (mut h, y) = (a[i], numbers(steps, 0.1 * i as f64));
+                total += h;
+                for t in 2..=steps {
+                    let y = y[t - 1];
+                    h = c.steps[usize::from(!(c.holds)(i + 1, t, y))](h, y);
+                    total += h;
+                }
+            }
+            (a, total)
+        });
+    }
+}
+
+/// A loop outside plates whose condition changes at every step is one loop too.
+#[test]
+fn a_condition_that_changes_at_every_step() {
+    let source = "data T: int\nlatent a: real ~ flat()\nlet h: vector[T]\nlet h[1] = a\nfor t in 2:T { let h[t] = t % 2 == 0 ? sin(h[t - 1]) : h[t - 1] + 1 }\nfactor sum(h)";
+    let mut sizes = vec![];
+    for steps in [20usize, 61] {
+        let (mut h, mut total) = (0.4f64, 0.4);
+        for t in 2..=steps {
+            h = if t % 2 == 0 { h.sin() } else { h + 1.0 };
+            total += h;
+        }
+        let data = format!(r#"{{"T": {steps}}}"#);
+        same(source, &data, &[0.4], total);
+        let post = bound(source, &data, &[]).unwrap();
+        sizes.push((loops(&post), post.graph.nodes().len()));
+    }
+    assert_eq!((sizes[0].0, sizes[0]), (1, sizes[1]));
 }
 
 /// Elements filled in another order than their own, and reads of another row: both are no lag.

@@ -202,6 +202,20 @@ fn an_encoder_reads_what_the_plate_says() {
     holds(&post, "n");
 }
 
+/// What is computed from the data of its own row, from data of no row, or from a row's own line, is its own.
+#[test]
+fn an_encoder_reads_its_own_row_through_lets() {
+    let source = "data y: vector[3]\ndata x: matrix[3, 2]\ndata c: vector[3]\nlet ly = log(y)\nlet sums: vector[3]\n\
+        let sums[1] = y[1]\nfor n in 2:3 {\n  let sums[n] = 2 * y[n]\n}\nplate i in 1:3 {\n  let both = x[i, 1] + ly[i]\n}\n\
+        let lines = x * [1, 2]\nlet either = [n == 2 ? ly[n] : -ly[n] for n in 1:3]\n\
+        plate n in 1:3 encode(ly[n], sums[n], both[n], lines[n] + mean(c), either[n], ly[n] > 0) {\n\
+        latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z * x[n, 1] * x[n, 2], 1)\n}";
+    let post = bind(source, r#"{"y": [1, 2, 3], "x": [[1, 2], [3, 4], [5, 6]], "c": [1, 2, 3]}"#);
+    let plate = post.plate_named("z").expect("z");
+    let input = post.row_input(plate, &post.assign(plate).expect("separable"));
+    assert_eq!(input.values(&post, 1), [2f64.ln(), 4.0, 3.0 + 2f64.ln(), 13.0, 2f64.ln(), 1.0]);
+}
+
 #[test]
 fn a_plate_is_chosen_by_index_or_latent() {
     use thalweg::model::row::choose::PlateNameError;

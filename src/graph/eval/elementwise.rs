@@ -73,6 +73,10 @@ pub(super) fn binary(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Mod => a % b,
         Binary::GammaP => special::gamma_p(a, b),
         Binary::GammaPda => special::gamma_p_da(a, b),
+        Binary::LogAddExp if a == b => a + std::f64::consts::LN_2,
+        Binary::LogAddExp => a.max(b) + (-(a - b).abs()).exp().ln_1p(),
+        Binary::ShareExp if a == b => 0.5,
+        Binary::ShareExp => 1.0 / ((b - a).exp() + 1.0),
     }
 }
 

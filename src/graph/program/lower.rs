@@ -1,11 +1,12 @@
 //! From a graph to the executor's form: constants evaluated, repeated scalars kept scalar.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kernels::arith::Joined;
 use super::lir::{Lir, Map, Node, Op, Product, Square, V};
 use crate::graph::eval::evaluate;
-use crate::graph::op::{self, Binary, Fold, Spread, Ternary, Var};
+use crate::graph::op::{self, Binary, Fold, Spread, Ternary, Unary, Var};
 use crate::graph::shape::Index;
 use crate::graph::{Graph, prune};
 
@@ -29,6 +30,8 @@ struct Lowering<'a> {
     reps: Vec<Option<Rep>>,
     /// Values of what depends on constants alone.
     known: Vec<Option<Arc<[f64]>>>,
+    /// Distances of logs, and functions of them.
+    distances: HashMap<(V, V, Option<Unary>), V>,
 }
 
 /// The part of `g` that `outputs` need, for `lanes` lanes.
@@ -42,7 +45,8 @@ pub(super) fn lower_body(g: &Graph, outputs: &[Var], wide: &[bool], single: bool
     let needed = prune::needed(g, outputs);
     let (constant, known) = constants(g, &needed, outputs);
     let reps = vec![None; g.nodes().len()];
-    let mut low = Lowering { g, wide: wide.to_vec(), single, out: Lir::default(), reps, known };
+    let mut low =
+        Lowering { g, wide: wide.to_vec(), single, out: Lir::default(), reps, known, distances: HashMap::new() };
     for i in 0..g.nodes().len() {
         let v = Var(i as u32);
         if !needed[i] {
@@ -150,6 +154,8 @@ impl Lowering<'_> {
             }
             op::Op::Const(c) => self.constant(c.clone()),
             op::Op::Unary(u) => self.elementwise(Map::Unary(*u), args, n),
+            op::Op::Binary(Binary::LogAddExp) => self.log_of_two(args, Unary::Softplus, Joined::MaxAdd, n),
+            op::Op::Binary(Binary::ShareExp) => self.log_of_two(args, Unary::Sigmoid, Joined::LargerOf, n),
             op::Op::Binary(b) => self.elementwise(Map::Binary(*b), args, n),
             op::Op::Ternary(Ternary::Fma) => self.elementwise(Map::Joined(Joined::MulAdd), args, n),
             op::Op::Ternary(t) => self.elementwise(Map::Ternary(*t), args, n),
@@ -190,6 +196,25 @@ impl Lowering<'_> {
     fn elementwise(&mut self, map: Map, args: &[Var], n: usize) -> Rep {
         let args = args.iter().map(|a| self.rep(*a).v).collect();
         self.map(map, args, n)
+    }
+
+    /// `last(a, b, f(-|a - b|))`; the distance and the functions of it are shared, whatever the order of the two.
+    fn log_of_two(&mut self, args: &[Var], f: Unary, last: Joined, n: usize) -> Rep {
+        let (a, b) = (self.rep(args[0]).v, self.rep(args[1]).v);
+        let scalar = [a, b].iter().all(|x| self.out.node(*x).n == 1);
+        let count = if scalar { 1 } else { n };
+        let (least, most) = (a.min(b), a.max(b));
+        let mut once = |of: Option<Unary>, map: Map, args: Vec<V>| match self.distances.get(&(least, most, of)) {
+            Some(known) => *known,
+            None => {
+                let v = self.out.push(Op::Map(map), args, count);
+                self.distances.insert((least, most, of), v);
+                v
+            }
+        };
+        let gap = once(None, Map::Joined(Joined::LessDistance), vec![least, most]);
+        let small = once(Some(f), Map::Unary(f), vec![gap]);
+        self.map(Map::Joined(last), vec![a, b, small], n)
     }
 
     fn gather(&mut self, a: Var, index: &Index, n: usize) -> Rep {

@@ -266,6 +266,12 @@ fn binary(g: &mut Graph, op: Binary, (a, b): (Var, Var), y: Var, k: usize) -> Pa
             let score = g.sub(l, psi);
             times(mul_density(g, (a, b), score))
         }
+        Binary::LogAddExp if k == 0 => times(g.binary(Binary::ShareExp, a, b)),
+        Binary::LogAddExp => times(g.binary(Binary::ShareExp, b, a)),
+        Binary::ShareExp => {
+            let factors = vec![y, g.binary(Binary::ShareExp, b, a)];
+            if k == 0 { Partial::Product { negative: false, factors } } else { minus(factors) }
+        }
         Binary::Lt | Binary::Le | Binary::Eq | Binary::Ne | Binary::And | Binary::Or => Partial::Zero,
     }
 }

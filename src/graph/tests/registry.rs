@@ -114,6 +114,8 @@ pub const BINARY: &[(Binary, f64, f64, f64, f64)] = &[
     (Binary::Mod, 2.2, 2.6, 0.91, 0.99),
     (Binary::GammaP, 0.8, 3.0, 0.4, 4.0),
     (Binary::GammaPda, 0.8, 3.0, 0.4, 4.0),
+    (Binary::LogAddExp, -2.0, 2.0, -1.9, 2.1),
+    (Binary::ShareExp, -2.0, 2.0, -1.9, 2.1),
 ];
 
 fn binary_cases() -> Vec<Case> {

@@ -111,7 +111,13 @@ impl Lower<'_> {
     pub fn gathered(&mut self, v: &Val, index: &Index, level: LevelId, dims: Vec<usize>) -> Val {
         let home = match &v.home {
             Home::Const(c) if index.is_identity(c.len()) => Home::Const(c.clone()),
-            Home::Const(c) => Home::Const((0..index.len()).map(|j| c[index.at(j)]).collect()),
+            Home::Const(c) => {
+                let data: Arc<[f64]> = (0..index.len()).map(|j| c[index.at(j)]).collect();
+                if let Some(f) = &mut self.followed {
+                    f.gathered(c, index, &data);
+                }
+                Home::Const(data)
+            }
             Home::Var(x) => {
                 let shape = self.shape(level, &dims);
                 Home::Var(self.g.gather(*x, index.clone(), shape))
@@ -178,20 +184,14 @@ impl Lower<'_> {
 
     /// Runs a builder on the model's graph, or at once where everything is known.
     pub fn emit(&mut self, args: &[Val], shape: Shape, build: Build<'_>) -> Home {
-        if args.iter().all(|v| v.known().is_some()) {
-            let mut g = Graph::new();
-            let vars: Vec<Var> = args.iter().map(|v| constant_of(&mut g, v, self.shape(v.level, &v.dims))).collect();
-            let out = build(&mut g, &vars);
-            if let Some(c) = g.constant_value(out)
-                && c.len() == shape.count()
-            {
-                return Home::Const(c.clone());
+        if let Some(known) = args.iter().map(Val::known).collect::<Option<Vec<_>>>() {
+            let shapes: Vec<Shape> = args.iter().map(|v| self.shape(v.level, &v.dims)).collect();
+            let data = known_result(args, &shapes, shape, &mut *build);
+            if let Some(f) = &mut self.followed {
+                let args: Vec<_> = known.into_iter().zip(shapes).collect();
+                f.computed(&args, &data, |g, v| build(g, v));
             }
-            let mut data = evaluate(&g, &[], &[out]).swap_remove(0);
-            if data.len() != shape.count() {
-                data = vec![data[0]; shape.count()];
-            }
-            return Home::Const(data.into());
+            return Home::Const(data);
         }
         let vars: Vec<Var> = args.iter().map(|v| self.node(v)).collect();
         let out = build(&mut self.g, &vars);
@@ -244,6 +244,23 @@ impl Lower<'_> {
             None => Err(Diagnostic::new(span, format!("{what} must not depend on a plate index"))),
         }
     }
+}
+
+/// What a builder makes of known values.
+fn known_result(args: &[Val], shapes: &[Shape], shape: Shape, build: Build<'_>) -> Arc<[f64]> {
+    let mut g = Graph::new();
+    let vars: Vec<Var> = args.iter().zip(shapes).map(|(v, s)| constant_of(&mut g, v, *s)).collect();
+    let out = build(&mut g, &vars);
+    if let Some(c) = g.constant_value(out)
+        && c.len() == shape.count()
+    {
+        return c.clone();
+    }
+    let mut data = evaluate(&g, &[], &[out]).swap_remove(0);
+    if data.len() != shape.count() {
+        data = vec![data[0]; shape.count()];
+    }
+    data.into()
 }
 
 fn constant_of(g: &mut Graph, v: &Val, shape: Shape) -> Var {

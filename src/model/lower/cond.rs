@@ -1,5 +1,7 @@
 //! Conditional expressions and statements (rules 3 and 9 of the language).
 
+use std::sync::Arc;
+
 use super::{Lower, Res};
 use crate::dsl::ast::{Block, Expr};
 use crate::dsl::diagnostic::Diagnostic;
@@ -17,8 +19,12 @@ impl<'m> Lower<'m> {
             return self.expr(if x != 0.0 { a } else { b });
         }
         if lazy && self.step.is_some() {
-            let taken = self.step_condition(cond.span, &c)?;
-            return self.expr(if taken { a } else { b });
+            if let Some(taken) = self.step_condition(cond.span, &c)? {
+                return self.expr(if taken { a } else { b });
+            }
+            let a = self.where_taken(&c, true, |l| l.expr(a))?;
+            let b = self.where_taken(&c, false, |l| l.expr(b))?;
+            return self.elementwise(span, &[&c, &a, &b], a.int && b.int, &mut |g, v| g.select(v[0], v[1], v[2]));
         }
         if lazy && self.levels.axes_of(c.level).is_empty() {
             return self.branches(span, &c, a, b);
@@ -86,7 +92,15 @@ impl<'m> Lower<'m> {
         let home = match (&parts[0].home, &parts[1].home) {
             (Home::Const(x), Home::Const(y)) => {
                 let all: Vec<f64> = x.iter().chain(y.iter()).copied().collect();
-                Home::Const((0..index.len()).map(|j| all[index.at(j)]).collect())
+                let data: Arc<[f64]> = (0..index.len()).map(|j| all[index.at(j)]).collect();
+                if let Some(f) = &mut self.followed {
+                    let parts = [(x, Shape::new(&[x.len()])), (y, Shape::new(&[y.len()]))];
+                    f.computed(&parts, &data, |g, v| {
+                        let both = g.concat(v, Shape::new(&[all.len()]));
+                        g.gather(both, index.clone(), Shape::new(&[index.len()]))
+                    });
+                }
+                Home::Const(data)
             }
             _ => {
                 let vars = [self.node(&parts[0]), self.node(&parts[1])];

@@ -1,12 +1,14 @@
 //! Densities of laws in use: truncated, guarded, mixed, censored.
 
+use std::sync::Arc;
+
 use super::dist::LawUse;
 use super::{Lower, Res};
 use crate::dist::{Law, Support};
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
 use crate::graph::eval::evaluate;
-use crate::graph::{Binary, Graph, Index, Shape, Unary, Var};
+use crate::graph::{Binary, Graph, Index, Shape};
 use crate::model::level::{LevelId, ROOT};
 use crate::model::value::{Home, Val};
 
@@ -44,24 +46,6 @@ impl Lower<'_> {
         }
         let [low, high] = self.reach(use_)?;
         self.inside(use_.span(), [low.as_ref(), high.as_ref()], y, lp)
-    }
-
-    /// True where a component can give a value the density 0.
-    fn may_exclude(&self, use_: &LawUse, y: &Val) -> bool {
-        let LawUse::Plain { law, args, lower, upper, .. } = use_ else { return true };
-        if law.name() == "dirac" {
-            return true;
-        }
-        let Support::Interval(low, high) = law.support() else { return false };
-        let (low, high) = (self.limit(low, args), self.limit(high, args));
-        let outside = |end: &Option<Val>, below: bool| {
-            let Some(end) = end else { return false };
-            match (end.known_uniform(), y.known()) {
-                (Some(e), Some(y)) => y.iter().any(|y| if below { *y < e } else { *y > e }),
-                _ => true,
-            }
-        };
-        outside(&low, true) || outside(&high, false) || outside(lower, true) || outside(upper, false)
     }
 
     /// A law's argument as a node: `[n, event…]` or, where one serves all, `[event…]`.
@@ -147,10 +131,15 @@ impl Lower<'_> {
         let g = if known { &mut temporary } else { &mut self.g };
         let out = law.lpdf(g, vars[0], &vars[1..]);
         let out = if g.shape(out).count() == shape.count() { g.reshape(out, shape) } else { g.fill_to(out, shape) };
-        match known {
-            true => Home::Const(evaluate(&temporary, &[], &[out]).swap_remove(0).into()),
-            false => Home::Var(out),
+        if !known {
+            return Home::Var(out);
         }
+        let data: Arc<[f64]> = evaluate(&temporary, &[], &[out]).swap_remove(0).into();
+        if let Some(f) = &mut self.followed {
+            let args: Vec<_> = operands.iter().filter_map(|(v, s)| Some((v.known()?, *s))).collect();
+            f.computed(&args, &data, |g, v| law.lpdf(g, v[0], &v[1..]));
+        }
+        Home::Const(data)
     }
 
     /// -inf outside a support that the value is not known to respect.
@@ -187,21 +176,10 @@ impl Lower<'_> {
             self.exact_divisor(part)?;
             let lp = self.log_density(part, y)?;
             let lp = self.guard_component(part, &hull, y, lp)?;
-            terms.push((self.may_exclude(part, y), self.weighted(span, weights, j, &lp)?));
+            terms.push(self.weighted(span, weights, j, &lp)?);
         }
-        // A component that can be -inf goes second, where -inf does no harm.
-        terms.sort_by_key(|t| t.0);
-        let masses = terms.iter().filter(|t| t.0).count();
-        let refs: Vec<&Val> = terms.iter().map(|t| &t.1).collect();
-        self.elementwise(span, &refs, false, &mut |g, v| match v {
-            [a] => *a,
-            [a, b] if masses < 2 => {
-                let d = g.sub(*b, *a);
-                let s = g.unary(Unary::Softplus, d);
-                g.add(*a, s)
-            }
-            _ => log_sum_exp(g, v),
-        })
+        let refs: Vec<&Val> = terms.iter().collect();
+        self.elementwise(span, &refs, false, &mut |g, v| g.log_sum_exp_of(v))
     }
 
     /// -inf where a component has no values but others have.
@@ -243,24 +221,4 @@ impl Lower<'_> {
         }
         Ok(lp)
     }
-}
-
-/// log Σ exp of several nodes, elementwise; -inf where all are.
-pub fn log_sum_exp(g: &mut Graph, v: &[Var]) -> Var {
-    let mut m = v[0];
-    for &x in &v[1..] {
-        m = g.binary(Binary::Max, m, x);
-    }
-    let (lowest, zero) = (g.scalar(f64::NEG_INFINITY), g.scalar(0.0));
-    let none = g.binary(Binary::Eq, m, lowest);
-    let m = g.select(none, zero, m);
-    let m = g.stop_gradient(m);
-    let mut sum = None;
-    for &x in v {
-        let d = g.sub(x, m);
-        let e = g.exp(d);
-        sum = Some(sum.map_or(e, |s| g.add(s, e)));
-    }
-    let l = g.log(sum.unwrap_or(zero));
-    g.add(m, l)
 }

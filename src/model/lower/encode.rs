@@ -1,5 +1,7 @@
 //! `encode(…)` of a plate: the numbers that an encoder reads of each row (rule R38).
 
+use std::sync::Arc;
+
 use super::{Lower, Mode, Res, element};
 use crate::dsl::ast::Expr;
 use crate::dsl::diagnostic::Diagnostic;
@@ -19,7 +21,7 @@ impl Lower<'_> {
         }
         let reads = self.reads.len();
         self.aside += 1;
-        let columns: Res<Vec<(Vec<f64>, usize)>> = list.iter().map(|e| self.encoded(e, level)).collect();
+        let columns: Res<Vec<(Arc<[f64]>, usize)>> = list.iter().map(|e| self.encoded(e, level)).collect();
         self.aside -= 1;
         let reads: Vec<Read> =
             self.reads.split_off(reads).into_iter().map(|(data, p, span)| self.read_of(data, &p, span)).collect();
@@ -34,18 +36,22 @@ impl Lower<'_> {
         }
         let row = |r: usize| columns.iter().flat_map(move |(v, w)| v[r * w..(r + 1) * w].iter().copied());
         let values = (0..self.levels.len(level)).flat_map(row).collect();
-        self.encodes.push((level, Encode { span: first.span.to(last.span), names, values, reads }));
+        let followed = self.followed.clone().unwrap_or_default();
+        let columns = list.iter().zip(&columns);
+        let columns = columns.filter_map(|(e, (v, width))| Some((e.span, followed.node(v)?, *width))).collect();
+        let span = first.span.to(last.span);
+        self.encodes.push((level, Encode { span, names, values, reads, columns, followed }));
         Ok(())
     }
 
     /// An expression in each row, and how many numbers it is.
-    fn encoded(&mut self, e: &Expr, level: LevelId) -> Res<(Vec<f64>, usize)> {
+    fn encoded(&mut self, e: &Expr, level: LevelId) -> Res<(Arc<[f64]>, usize)> {
         let v = self.expr(e)?;
         let dims = v.dims.clone();
         let known = v.known().is_some() && self.levels.axes_of(v.level).is_empty();
         let v = if known { self.lift(&v, level, &dims) } else { v };
         match v.known().filter(|_| known) {
-            Some(values) => Ok((values.to_vec(), dims.iter().product())),
+            Some(values) => Ok((values.clone(), dims.iter().product())),
             None => Err(Diagnostic::new(e.span, "an encoder reads data, and this depends on latents or params")
                 .label("not known before the model is fitted")
                 .help("write what informs the row: `encode(y[n], x[n])`")),

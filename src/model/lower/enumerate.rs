@@ -34,7 +34,9 @@ impl Lower<'_> {
         match ends {
             [Some(a), Some(b)] if b >= a && b - a < MAX_STATES as f64 => Ok((a as i64, (b - a) as usize + 1)),
             [Some(a), Some(b)] if b >= a => {
-                Err(Diagnostic::new(span, format!("this latent has {} states, more than {MAX_STATES}", b - a + 1.0))
+                let n = b - a + 1.0;
+                let n = if n < 1e15 { n.to_string() } else { format!("{n:e}") };
+                Err(Diagnostic::new(span, format!("this latent has {n} states, more than {MAX_STATES}"))
                     .label("all of them are summed")
                     .help("give the latent tighter bounds: `int<lower=0, upper=50>`"))
             }

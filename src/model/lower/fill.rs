@@ -1,5 +1,8 @@
 //! Arrays that statements fill: `let x: T`, `latent x: T`, then `x[i] = …` or `x[i] ~ …`.
 
+use std::sync::Arc;
+
+use super::follow::Followed;
 use super::index::Positions;
 use super::{Lower, Res};
 use crate::dsl::ast::{Ident, Slot};
@@ -32,6 +35,8 @@ pub struct Filled {
     /// Pieces, with the number of elements before each.
     pieces: Vec<(usize, Piece)>,
     total: usize,
+    /// Values in the pieces that depend on data, with the number of elements before each.
+    followed: Vec<(usize, Arc<[f64]>)>,
 }
 
 /// A declared latent: its type, its site, and the elements that have a law so far.
@@ -65,6 +70,7 @@ impl Filled {
             latent: None,
             pieces: vec![],
             total: 0,
+            followed: vec![],
         }
     }
 
@@ -95,6 +101,25 @@ impl Filled {
         }
         start
     }
+
+    /// `data` are the elements at `index` of a known piece that begins at `base`.
+    fn follow(&self, f: &mut Followed, (base, known): (usize, &[f64]), index: &Index, data: &Arc<[f64]>) {
+        let inside = |start: &usize| (base..base + known.len()).contains(start);
+        let parts: Vec<_> = self.followed.iter().filter(|(start, _)| inside(start)).collect();
+        if parts.is_empty() {
+            return;
+        }
+        let (mut vars, mut at) = (vec![], base);
+        for (start, c) in parts {
+            vars.push(f.argument(&known[at - base..*start - base].into(), Shape::new(&[*start - at])));
+            vars.push(f.argument(c, Shape::new(&[c.len()])));
+            at = start + c.len();
+        }
+        vars.push(f.argument(&known[at - base..].into(), Shape::new(&[known.len() + base - at])));
+        let whole = f.g.concat(&vars, Shape::new(&[known.len()]));
+        let out = f.g.gather(whole, index.clone(), Shape::new(&[index.len()]));
+        f.set(data, out);
+    }
 }
 
 impl Lower<'_> {
@@ -123,6 +148,11 @@ impl Lower<'_> {
         let v = self.lift(v, targets.level, &targets.dims);
         let filled = &mut self.filled[at];
         let start = filled.push(&v, targets.table.len());
+        if let (Some(f), Some(c)) = (&self.followed, v.known())
+            && f.node(c).is_some()
+        {
+            filled.followed.push((start, c.clone()));
+        }
         for (j, &e) in targets.table.iter().enumerate() {
             if filled.slots[e as usize] != EMPTY {
                 return Err(twice(filled, e as usize, span));
@@ -183,7 +213,10 @@ impl Lower<'_> {
         let base = filled.pieces[first].0 as u32;
         let index = Index::from_table(table.iter().map(|s| s - base).collect());
         if let ([_], (_, Piece::Known(k))) = (used.as_slice(), &filled.pieces[first]) {
-            let data: Vec<f64> = (0..index.len()).map(|j| k[index.at(j)]).collect();
+            let data: Arc<[f64]> = (0..index.len()).map(|j| k[index.at(j)]).collect();
+            if let Some(f) = &mut self.followed {
+                filled.follow(f, (base as usize, k), &index, &data);
+            }
             return Ok(Val { int, level, ..Val::constant(data, dims) });
         }
         let parts: Vec<(Piece, usize)> =

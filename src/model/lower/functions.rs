@@ -306,12 +306,7 @@ fn two(name: &str) -> Option<Two> {
             let both = g.binary(Binary::Eq, a, zero);
             g.select(both, zero, p)
         },
-        // a + softplus(b - a)
-        "log_sum_exp" => |g, a, b| {
-            let d = g.sub(b, a);
-            let s = g.unary(Unary::Softplus, d);
-            g.add(a, s)
-        },
+        "log_sum_exp" => Graph::log_add_exp,
         "log_diff_exp" => |g, a, b| {
             let d = g.sub(b, a);
             let e = g.unary(Unary::Expm1, d);
@@ -347,9 +342,7 @@ impl Lower<'_> {
                 let n = g.neg(v[0]);
                 let (lp, lq) = (g.log(v[0]), g.unary(Unary::Log1p, n));
                 let (x, y) = (g.add(lp, v[1]), g.add(lq, v[2]));
-                let d = g.sub(y, x);
-                let s = g.unary(Unary::Softplus, d);
-                g.add(x, s)
+                g.log_add_exp(x, y)
             }),
             ("sum" | "prod" | "mean" | "sd" | "variance" | "max" | "min" | "log_sum_exp" | "dot_self", [x]) => {
                 self.reduction(c, name, x)

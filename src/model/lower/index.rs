@@ -111,7 +111,8 @@ impl Lower<'_> {
                 s.level = level;
             }
         }
-        for (s, &size) in evaluated.iter().zip(dims) {
+        for (s, &size) in evaluated.iter_mut().zip(dims) {
+            self.spare_untaken(s.level, &mut s.values, s.size.unwrap_or(1), size);
             if let Some(i) = s.values.iter().find(|i| **i < 0 || **i >= size as i64) {
                 return Err(Diagnostic::new(s.span, format!("index {} is outside 1:{size} of {name}", i + 1))
                     .label("indices count from 1"));

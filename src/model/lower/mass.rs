@@ -1,6 +1,5 @@
 //! Probabilities of intervals under laws in use: cumulative functions, truncation, divisors of truncated densities.
 
-use super::density::log_sum_exp;
 use super::dist::LawUse;
 use super::{Lower, Res};
 use crate::dist::{Law, Support};
@@ -120,7 +119,7 @@ impl Lower<'_> {
                     terms.push(self.weighted(span, weights, j, &mass)?);
                 }
                 let refs: Vec<&Val> = terms.iter().collect();
-                self.elementwise(span, &refs, false, &mut |g, v| log_sum_exp(g, v))
+                self.elementwise(span, &refs, false, &mut |g, v| g.log_sum_exp_of(v))
             }
             LawUse::Censored { law, lower, upper, .. } => {
                 let mut behind = ends;

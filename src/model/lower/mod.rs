@@ -19,6 +19,7 @@ mod enumerate;
 mod env;
 mod expr;
 mod fill;
+pub mod follow;
 mod forward;
 mod functions;
 mod hidden;
@@ -145,6 +146,8 @@ pub struct Lower<'m> {
     pub aside: usize,
     /// What the lets of data stand for, with the level of their declaration.
     pub definitions: HashMap<&'m str, (&'m ast::Expr, LevelId)>,
+    /// What values known at binding are computed from, where an encoder's reads are to be checked.
+    pub followed: Option<follow::Followed>,
     /// Latents drawn or given, with plate axes in front (simulation only).
     pub latents: Vec<Report>,
     /// Observed data keep the values of the file (simulation only).
@@ -192,6 +195,7 @@ impl<'m> Lower<'m> {
             data_uses: vec![],
             aside: 0,
             definitions: HashMap::new(),
+            followed: None,
             latents: vec![],
             keep_data: false,
             constrained: false,
@@ -202,6 +206,9 @@ impl<'m> Lower<'m> {
     /// Walks the whole model.
     pub fn run(&mut self, file: &'m ast::Block) -> Res<()> {
         self.check_set(file)?;
+        if matches!(self.mode, Mode::Density) {
+            self.followed = follow::Followed::of_model(file);
+        }
         self.block(file)?;
         let params: Vec<&str> = self.held.iter().map(|p| p.name.as_str()).collect();
         named("--params", "param", "declare it: `param NAME: TYPE`", self.params.keys(), &params)

@@ -67,6 +67,9 @@ impl Lower<'_> {
         for n in &nulls {
             available[*n] = false;
         }
+        if let (Some(f), Some(c)) = (&mut self.followed, value.known()) {
+            f.enter(c, self.data.len());
+        }
         self.data.push(DataVar {
             name: id.name.clone(),
             span: id.span,

@@ -17,6 +17,9 @@ use crate::model::value::Val;
 /// Steps that are written out one by one where no scan can express a loop.
 const MAX_UNROLLED: usize = 20_000;
 
+/// Changes of a condition along a loop at which it is cut; where there are more, steps choose.
+const MAX_CUTS: usize = 8;
+
 /// Marks a condition that changes along the loop: the loop is cut where it does.
 const SPLIT: &str = "this condition changes from step to step";
 
@@ -240,10 +243,14 @@ impl<'m> Lower<'m> {
                 }
                 StmtKind::If { cond, then, otherwise } => {
                     let c = self.scalar_expr(cond, "a condition")?;
-                    let taken = self.step_condition(cond.span, &c)?;
-                    let block = if taken { Some(then) } else { otherwise.as_ref() };
-                    if let Some(b) = block {
-                        self.collect_targets(b, carried, track, out)?;
+                    let blocks = [Some(then), otherwise.as_ref()];
+                    match self.step_condition(cond.span, &c)? {
+                        Some(taken) => {
+                            if let Some(b) = blocks[usize::from(!taken)] {
+                                self.collect_targets(b, carried, track, out)?;
+                            }
+                        }
+                        None => self.common_targets(s.span, blocks, carried, track, out)?,
                     }
                 }
                 _ => {}
@@ -252,24 +259,83 @@ impl<'m> Lower<'m> {
         Ok(())
     }
 
-    /// A condition inside a recurrence: the same for all steps, or the loop is cut.
-    pub fn step_condition(&mut self, span: Span, c: &Val) -> Res<bool> {
+    /// What both blocks of a condition that differs between rows fill: the same elements of `let` arrays.
+    fn common_targets(
+        &mut self,
+        span: Span,
+        blocks: [Option<&'m Block>; 2],
+        carried: &[usize],
+        track: &Track,
+        out: &mut HashMap<usize, Lattice>,
+    ) -> Res<()> {
+        let mut both = [HashMap::new(), HashMap::new()];
+        for (block, found) in blocks.into_iter().zip(&mut both) {
+            if let Some(b) = block {
+                self.collect_targets(b, carried, track, found)?;
+            }
+        }
+        let [mut a, mut b] = both;
+        for &i in carried {
+            let (lattice, other) = match (a.remove(&i), b.remove(&i)) {
+                (None, None) => continue,
+                (Some(a), Some(b)) => (a, b),
+                _ => return Err(recurrent(&self.filled[i].name, span)),
+            };
+            let same = lattice.target.table == other.target.table && self.filled[i].latent.is_none();
+            if !same || out.insert(i, lattice).is_some() {
+                return Err(recurrent(&self.filled[i].name, span));
+            }
+        }
+        Ok(())
+    }
+
+    /// A condition inside a recurrence: its value where it is the same for all steps, `None` where it differs between rows or
+    /// changes often. At the few other changes the loop is cut.
+    pub fn step_condition(&mut self, span: Span, c: &Val) -> Res<Option<bool>> {
         if let Some(x) = c.known_uniform() {
-            return Ok(x != 0.0);
+            return Ok(Some(x != 0.0));
         }
         let Some(known) = c.known() else {
             return Err(Diagnostic::new(span, "a condition inside a recurrence must be known at binding"));
         };
         let here = self.here;
-        let change = (self.levels.join(c.level, here) == Some(here)).then(|| {
-            let rows = self.levels.lift(c.level, here);
-            Track::new(&self.levels.counts(here)).first_change(|j| known[rows.at(j)])
-        });
-        match change.flatten() {
-            Some((x, None)) => Ok(x != 0.0),
-            Some((_, Some(at))) => Err(Diagnostic::new(span, SPLIT).label(at.to_string())),
-            None => Err(Diagnostic::new(span, "a condition inside a recurrence must be the same for all rows")),
+        if self.levels.join(c.level, here) != Some(here) {
+            return Err(Diagnostic::new(span, "a condition inside a recurrence must not depend on a discrete latent"));
         }
+        let rows = self.levels.lift(c.level, here);
+        match Track::new(&self.levels.counts(here)).changes(|j| known[rows.at(j)]) {
+            Some((x, changes)) if changes.is_empty() => Ok(Some(x != 0.0)),
+            Some((_, changes)) if changes.len() <= MAX_CUTS => {
+                Err(Diagnostic::new(span, SPLIT).label(changes[0].to_string()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `if` inside a recurrence, on a condition that differs between rows: both blocks are computed, and each row takes its own.
+    pub fn step_branches(&mut self, span: Span, c: &Val, blocks: [Option<&'m Block>; 2]) -> Res<()> {
+        let before = self.current_values().clone();
+        let mut made = vec![];
+        for (block, yes) in blocks.into_iter().zip([true, false]) {
+            if let Some(b) = block {
+                self.env.push();
+                let done = self.where_taken(c, yes, |l| l.block(b));
+                self.env.pop();
+                done?;
+            }
+            made.push(std::mem::replace(self.current_values(), before.clone()));
+        }
+        let mut filled: Vec<usize> = made.iter().flat_map(|m| m.keys().copied()).collect();
+        filled.sort_unstable();
+        filled.dedup();
+        for i in filled {
+            let (Some(a), Some(b)) = (made[0].get(&i), made[1].get(&i)) else {
+                return Err(recurrent(&self.filled[i].name, span));
+            };
+            let v = self.elementwise(span, &[c, a, b], a.int && b.int, &mut |g, v| g.select(v[0], v[1], v[2]))?;
+            self.current_values().insert(i, v);
+        }
+        Ok(())
     }
 }
 

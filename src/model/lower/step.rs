@@ -55,6 +55,8 @@ pub struct StepBody {
     current: HashMap<usize, Val>,
     carries: Vec<Carry>,
     imports: Vec<Import>,
+    /// For each of the loop's rows, whether it takes the branch that is being walked.
+    taken: Option<Vec<bool>>,
 }
 
 impl StepBody {
@@ -69,7 +71,13 @@ impl StepBody {
             current: HashMap::new(),
             carries: vec![],
             imports: vec![],
+            taken: None,
         }
+    }
+
+    /// Whether a row of the loop takes the branch that is being walked.
+    fn is_taken(&self, row: usize) -> bool {
+        self.taken.as_ref().is_none_or(|t| t[row])
     }
 
     /// True where a filled array is carried from step to step.
@@ -79,6 +87,40 @@ impl StepBody {
 }
 
 impl Lower<'_> {
+    /// What the current step has given to the carried arrays so far.
+    pub fn current_values(&mut self) -> &mut HashMap<usize, Val> {
+        &mut self.step.as_mut().expect("inside a step").current
+    }
+
+    /// Walks a branch that rows take where the known condition `c` is as `yes` says.
+    pub fn where_taken<T>(&mut self, c: &Val, yes: bool, walk: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        let level = self.step.as_ref().expect("inside a step").level;
+        let rows = self.levels.lift(c.level, level);
+        let step = self.step.as_mut().expect("inside a step");
+        let holds = |j: usize| c.known().is_some_and(|k| (k[rows.at(j)] != 0.0) == yes);
+        let taken = (0..rows.len()).map(|j| step.is_taken(j) && holds(j)).collect();
+        let outer = step.taken.replace(taken);
+        let done = walk(self);
+        if let Some(step) = &mut self.step {
+            step.taken = outer;
+        }
+        done
+    }
+
+    /// Indices of rows of `level` that no row of the loop needs in the branch being walked come to lie within `0..size`.
+    pub fn spare_untaken(&mut self, level: LevelId, values: &mut [i64], width: usize, size: usize) {
+        let Some(step) = self.step.as_ref().filter(|s| s.taken.is_some() && size > 0) else { return };
+        if self.levels.join(level, step.level) != Some(step.level) {
+            return;
+        }
+        let rows = self.levels.lift(level, step.level);
+        let mut needed = vec![false; self.levels.len(level)];
+        (0..rows.len()).filter(|j| step.is_taken(*j)).for_each(|j| needed[rows.at(j)] = true);
+        for (row, _) in values.chunks_mut(width.max(1)).zip(needed).filter(|(_, needed)| !needed) {
+            row.iter_mut().for_each(|i| *i = (*i).clamp(0, size as i64 - 1));
+        }
+    }
+
     /// Marks the value that the current step gives to a carried array.
     pub fn fill_step(&mut self, at: usize, span: Span, v: &Val) -> Res<()> {
         let dims = match &self.step {
@@ -109,7 +151,9 @@ impl Lower<'_> {
         let elements: Vec<u32> = (0..index.len()).map(|j| index.at(j) as u32).collect();
         let step = self.step.as_ref().expect("inside a step");
         let lattice = &step.targets[&at];
-        let (lag, offsets) = lattice.lag(&step.track, &elements, p.dims.iter().product()).ok_or(not_here.clone())?;
+        let (lag, offsets) = lattice
+            .lag(&step.track, &elements, p.dims.iter().product(), |j| step.is_taken(j))
+            .ok_or(not_here.clone())?;
         let value = match lag {
             0 => step.current.get(&at).cloned().ok_or(not_here)?,
             l if l > 0 => {

@@ -101,9 +101,11 @@ impl<'m> Lower<'m> {
             StmtKind::If { cond, then, otherwise } => {
                 if self.step.is_some() {
                     let c = self.scalar_expr(cond, "a condition")?;
-                    let taken = self.step_condition(cond.span, &c)?;
-                    let block = if taken { Some(then) } else { otherwise.as_ref() };
-                    return block.map_or(Ok(()), |b| self.block(b));
+                    let blocks = [Some(then), otherwise.as_ref()];
+                    return match self.step_condition(cond.span, &c)? {
+                        Some(taken) => blocks[usize::from(!taken)].map_or(Ok(()), |b| self.block(b)),
+                        None => self.step_branches(s.span, &c, blocks),
+                    };
                 }
                 self.if_stmt(cond, then, otherwise.as_ref())
             }

@@ -51,9 +51,9 @@ impl Track {
         (0..self.len).flat_map(on).collect()
     }
 
-    /// The value that all rows have at the first step, and the first step at which it is another; `None`
+    /// The value that all rows have at the first step, and the steps at which it is another than before; `None`
     /// where rows disagree within a step. `value` gives that of a row of the loop.
-    pub fn first_change(&self, value: impl Fn(usize) -> f64) -> Option<(f64, Option<usize>)> {
+    pub fn changes(&self, value: impl Fn(usize) -> f64) -> Option<(f64, Vec<usize>)> {
         let mut by_step: Vec<Option<f64>> = vec![None; self.len];
         for (j, (t, _)) in self.by_row().enumerate() {
             let x = value(j);
@@ -62,7 +62,7 @@ impl Track {
             }
         }
         let first = (*by_step.first()?)?;
-        Some((first, by_step.iter().position(|x| *x != Some(first))))
+        Some((first, (1..self.len).filter(|&t| by_step[t] != by_step[t - 1]).collect()))
     }
 }
 
@@ -101,14 +101,21 @@ impl Lattice {
     }
 
     /// How many steps before the current one a read reaches, and the elements within the block that it
-    /// reads: the same at every step of every row. `elements` are those of the loop's rows in order.
-    pub fn lag(&self, track: &Track, elements: &[u32], width: usize) -> Option<(i64, Vec<u32>)> {
+    /// reads: the same at every step of every row that is `taken`. `elements` are those of the loop's rows in order.
+    pub fn lag(
+        &self,
+        track: &Track,
+        elements: &[u32],
+        width: usize,
+        taken: impl Fn(usize) -> bool,
+    ) -> Option<(i64, Vec<u32>)> {
         let unit: i64 = self.target.dims.iter().product::<usize>() as i64;
         let locate = |e: u32, (t, r): (usize, usize)| {
             let d = e as i64 - self.starts[r].unwrap_or(0);
             (t as i64 - d.div_euclid(self.stride), d.rem_euclid(self.stride))
         };
-        let mut rows = track.by_row().zip(elements.chunks(width.max(1))).peekable();
+        let all = track.by_row().zip(elements.chunks(width.max(1))).enumerate();
+        let mut rows = all.filter(|(j, _)| taken(*j)).map(|(_, row)| row).peekable();
         let (at, block) = rows.peek()?;
         let lag = locate(*block.first()?, *at).0;
         let offsets: Vec<u32> = block.iter().map(|e| locate(*e, *at).1 as u32).collect();

@@ -1,10 +1,14 @@
 //! What a plate says that its encoder reads, and the checks of it (rule R38).
 
 use super::input::Readers;
+use super::labels::{Tags, forward};
+use super::owners::Owners;
 use crate::dsl::diagnostic::Diagnostic;
 use crate::dsl::span::Span;
+use crate::graph::{Index, Shape, Var};
 use crate::model::level::{BaseId, rows_above};
 use crate::model::lower::element;
+use crate::model::lower::follow::Followed;
 use crate::model::posterior::Posterior;
 use crate::model::separable::{GLOBAL, Plate, SEVERAL};
 
@@ -19,6 +23,10 @@ pub struct Encode {
     pub values: Vec<f64>,
     /// Elements of data that they read.
     pub reads: Vec<Read>,
+    /// Expressions that depend on data: place, node of all rows, and numbers of a row.
+    pub columns: Vec<(Span, Var, usize)>,
+    /// What they are computed from.
+    pub followed: Followed,
 }
 
 /// Elements of data that an expression reads.
@@ -65,6 +73,7 @@ impl Posterior {
             for r in &encode.reads {
                 self.own(plate, r, &[&observed, &read])?;
             }
+            self.own_sources(plate, encode, &[&observed, &read])?;
         }
         Ok(())
     }
@@ -82,17 +91,49 @@ impl Posterior {
                 None => plate.rows == 1,
             };
             if !own && tag != GLOBAL && tag != SEVERAL {
-                let d = &self.data[read.data];
-                let name = element(&d.name, &d.dims, *e as usize);
-                let row = element(&plate.name, &[plate.rows], tag as usize - 1);
-                return Err(Diagnostic::new(
-                    read.span,
-                    format!("this encoder reads {name}, which informs another row: {row}"),
-                )
-                .label("an encoder sees the data of its own row, and data that belong to no row")
-                .help(format!("index it by `{}`", plate.name)));
+                return Err(self
+                    .other_row(plate, (read.data, *e), tag, read.span)
+                    .label("an encoder sees the data of its own row, and data that belong to no row")
+                    .help(format!("index it by `{}`", plate.name)));
             }
         }
         Ok(())
+    }
+
+    /// Checks, through the values between, that the numbers of each row are computed from no data that inform another row.
+    fn own_sources(&self, plate: &Plate, encode: &Encode, readers: &[&Readers]) -> Result<(), Diagnostic> {
+        let f = &encode.followed;
+        // Data that inform several rows belong to none of them.
+        let tag = |data: usize, e: usize| {
+            let tag = readers.iter().find_map(|r| r.get(&(data, e as u32)).copied());
+            tag.filter(|t| *t != SEVERAL).unwrap_or(GLOBAL)
+        };
+        let counts: Vec<usize> = f.g.inputs().iter().map(|i| f.g.shape(i.var).count()).collect();
+        let tags = f.data.iter().zip(&counts).map(|(d, n)| Tags::new((0..*n).map(|e| tag(*d, e)).collect()));
+        let labels = forward(&f.g, &tags.collect::<Vec<_>>());
+        for (span, node, width) in &encode.columns {
+            let tags = &labels[node.index()];
+            let mine = |j: usize| tags.at(j) == GLOBAL || tags.at(j) as usize == j / width + 1;
+            let Some(j) = (0..plate.rows * width).find(|j| !mine(*j)) else { continue };
+            let mut g = f.g.clone();
+            let one = g.gather(*node, Index::Stride { start: j, stride: 1, len: 1 }, Shape::SCALAR);
+            let needed = Owners::new(&g, &[(one, Tags::all(1))]);
+            let other = |(d, e): (usize, usize)| ![GLOBAL, (j / width) as u32 + 1].contains(&tag(d, e));
+            let inputs = g.inputs().iter().zip(&f.data).zip(&counts);
+            let mut all = inputs.flat_map(|((i, d), n)| (0..*n).map(move |e| (i.var.index(), (*d, e))));
+            let Some((_, at)) = all.find(|(v, at)| needed.at(*v, at.1) != GLOBAL && other(*at)) else { continue };
+            return Err(self
+                .other_row(plate, (at.0, at.1 as u32), tag(at.0, at.1), *span)
+                .label("through the values that it is computed from")
+                .help("compute it from data of its own row, or leave it out: an encoder sees no data of other rows"));
+        }
+        Ok(())
+    }
+
+    fn other_row(&self, plate: &Plate, (data, e): (usize, u32), tag: u32, span: Span) -> Diagnostic {
+        let d = &self.data[data];
+        let name = element(&d.name, &d.dims, e as usize);
+        let row = element(&plate.name, &[plate.rows], tag as usize - 1);
+        Diagnostic::new(span, format!("this encoder reads {name}, which informs another row: {row}"))
     }
 }

@@ -81,6 +81,9 @@ formulas! {
     SquareMul = |a, b, c| a.mul(a).mul(c);
     SubSquare = |a, b, c| { let d = a.sub(b); d.mul(d) };
     MulSquare = |a, b, c| { let d = a.mul(b); d.mul(d) };
+    LessDistance = |a, b, c| a.eq(b).choose(S::all(0.0), a.sub(b).abs().neg());
+    MaxAdd = |a, b, c| a.max(b).add(c);
+    LargerOf = |a, b, c| b.le(a).sub(c).abs();
     Select = |a, b, c| a.choose(b, c);
 }
 
@@ -381,6 +384,9 @@ pub(in super::super) fn joined(op: Joined, target: Target, n: Extent, s: Scalars
         Joined::SquareMul => outer::<SquareMul>(target, n, s),
         Joined::SubSquare => two::<SubSquare>(target, n, s),
         Joined::MulSquare => two::<MulSquare>(target, n, s),
+        Joined::LessDistance => two::<LessDistance>(target, n, s),
+        Joined::MaxAdd => three::<MaxAdd>(target, n, s),
+        Joined::LargerOf => three::<LargerOf>(target, n, s),
     }
 }
 

@@ -64,4 +64,10 @@ pub(in super::super) enum Joined {
     SubSquare,
     /// (a * b) * (a * b); the third operand is not read.
     MulSquare,
+    /// -|a - b|, and 0 where both are the same infinity; the third operand is not read.
+    LessDistance,
+    /// max(a, b) + c
+    MaxAdd,
+    /// 1 - c where a is at least b, else c; for c between 0 and 1.
+    LargerOf,
 }

@@ -42,7 +42,7 @@ const UNARY: [(Unary, f64, f64); 36] = [
     (Unary::Not, 0.0, 1.0),
 ];
 
-const BINARY: [Binary; 19] = [
+const BINARY: [Binary; 20] = [
     Binary::Add,
     Binary::Sub,
     Binary::Mul,
@@ -61,7 +61,8 @@ const BINARY: [Binary; 19] = [
     Binary::Mod,
     Binary::GammaP,
     Binary::GammaPda,
-    Binary::Add,
+    Binary::LogAddExp,
+    Binary::ShareExp,
 ];
 
 /// Arrays of `n` and scalars, of both spreads.

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod elementwise;
+mod logadd;
 mod loops;
 mod models;
 mod random;

@@ -75,7 +75,7 @@ impl Pool {
         let len = self.lengths[below(r, 2)];
         let shape = Shape::new(&[len]);
         let g = &mut self.g;
-        match below(r, 9) {
+        match below(r, 11) {
             0 => {
                 let s = g.sum(a);
                 g.unary(Unary::Tanh, s)
@@ -108,8 +108,22 @@ impl Pool {
                 g.concat(&[ends[1], p, ends[0]], Shape::new(&[n]))
             }
             7 => g.broadcast(a, if n == 1 { shape } else { g.shape(a) }),
+            8 | 9 if n > 2 => self.whole_and_parts(r, a),
             _ => self.recurrence(a),
         }
+    }
+
+    /// Two pieces of `a`, and the array of both: all three may be read by what comes next.
+    fn whole_and_parts(&mut self, r: &mut Numbers, a: Var) -> Var {
+        let n = self.g.shape(a).count();
+        let cut = 1 + below(r, n - 1);
+        let parts = [(0, cut), (cut, n - cut)].map(|(start, len)| {
+            let piece = Index::Stride { start, stride: 1, len };
+            let p = self.g.gather(a, piece, Shape::new(&[len]));
+            self.g.unary(Unary::Sin, p)
+        });
+        self.known.extend(parts);
+        self.g.concat(&parts, Shape::new(&[n]))
     }
 
     /// A loop over the elements of `a`.
@@ -129,7 +143,14 @@ impl Pool {
         let scan = Scan { body, len: n, xs: 1, next: vec![next], ys: vec![y], reverse: n.is_multiple_of(2) };
         let zero = self.g.scalar(0.1);
         let at = self.g.scan(scan, &[zero], &[a], &[]);
-        self.g.proj(at, 1 + n % 2)
+        // The last carry, the carries and the outputs may all be read by what comes next.
+        let last = self.g.proj(at, 0);
+        let traces = [1, 2].map(|k| {
+            let trace = self.g.proj(at, k);
+            self.g.reshape(trace, Shape::new(&[n]))
+        });
+        self.known.extend([last, traces[1 - n % 2]]);
+        traces[n % 2]
     }
 }
 
