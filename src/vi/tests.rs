@@ -141,7 +141,7 @@ fn steps_in_single_precision_are_those_in_double_but_for_rounding() {
         let mut bounds = vec![];
         let [double, single] = [false, true].map(|single| {
             // Whole tasks in both precisions.
-            let draws = if objective.particles() == 1 { 320 } else { 455 };
+            let draws = if objective.particles() == 1 { 320 } else { 350 };
             let mut engine = Engine::with(&Bent, family.clone(), objective, draws, single);
             let (bound, gradient) = engine.gradient(&theta, 2, 3).unwrap();
             bounds.push(bound);
