@@ -14,7 +14,7 @@ use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::metric::MetricKind;
 use crate::workflow::ladder::{Choice, Options};
 use crate::workflow::method::Method;
-use crate::workflow::run::{Check, Job, Run, run};
+use crate::workflow::run::{ACCEPT_BEHIND, Check, Job, Run, run};
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::start::Start;
 
@@ -60,9 +60,9 @@ pub struct SampleArgs {
     /// Iterations per chain after warm-up
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub draws: usize,
-    /// Mean acceptance statistic that warm-up aims at
-    #[arg(long, default_value_t = 0.8)]
-    pub target_accept: f64,
+    /// Mean acceptance statistic that warm-up aims at [default: 0.8, behind a map 0.9]
+    #[arg(long)]
+    pub target_accept: Option<f64>,
     /// Largest number of trajectory doublings
     #[arg(long, default_value_t = 10)]
     pub max_depth: usize,
@@ -115,7 +115,7 @@ impl SampleArgs {
             warmup: self.warmup,
             draws: self.draws,
             thin: self.thin,
-            target_accept: self.target_accept,
+            target_accept: self.target_accept.unwrap_or(Nuts::default().target_accept),
             max_depth: self.max_depth,
             metric: match self.metric {
                 MetricArg::Unit => MetricKind::Unit,
@@ -151,6 +151,7 @@ impl SampleArgs {
         let job = Job {
             settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
+            accept_behind: self.target_accept.unwrap_or(ACCEPT_BEHIND),
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
             method: self.method(),
             guide: Options { choice: Choice::read(&self.guide), ..Options::default() },

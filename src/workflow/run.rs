@@ -9,22 +9,21 @@ use crate::evidence::bridge::Draws;
 use crate::evidence::run::{Evidence, Posterior, Settings as EvidenceSettings};
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
-use crate::mcmc::init::Init;
-use crate::mcmc::pullback::Pullback;
 use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Settings};
 use crate::workflow::describe::Description;
+pub use crate::workflow::draws::ACCEPT_BEHIND;
+use crate::workflow::draws::draw;
 use crate::workflow::evidence::{estimate, refined};
 use crate::workflow::fit::Fit;
 use crate::workflow::gradient::{Extent, GradientTest, NoPoint};
 use crate::workflow::guide_file;
-use crate::workflow::importance::importance;
 use crate::workflow::ladder::{self, Fitted};
 use crate::workflow::layout::Layout;
-use crate::workflow::method::{Method, choose, prior_points};
+use crate::workflow::method::{Method, choose};
 use crate::workflow::predict::{Drawable, Predict};
-use crate::workflow::sample::{Output, Way, WorkflowError, sample};
+use crate::workflow::sample::WorkflowError;
 use crate::workflow::start::Start;
 use crate::workflow::verdict::{Finding, Verdict, findings};
 
@@ -38,6 +37,8 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// Settings of the sampler.
     pub nuts: Nuts,
+    /// Its `target_accept` behind the map of a guide.
+    pub accept_behind: f64,
     /// Where chains start.
     pub start: Start,
     /// How to draw.
@@ -73,7 +74,7 @@ pub struct Guided {
     pub method: Method,
     /// Why.
     pub reason: String,
-    fitted: Fitted,
+    pub(super) fitted: Fitted,
 }
 
 impl Guided {
@@ -111,6 +112,7 @@ impl<'a> Job<'a> {
             data,
             settings: Settings::default(),
             nuts: Nuts::default(),
+            accept_behind: ACCEPT_BEHIND,
             start: Start::default(),
             method: Method::default(),
             guide: ladder::Options::default(),
@@ -124,7 +126,7 @@ impl<'a> Job<'a> {
     }
 
     /// Nothing here may depend on the machine or the time: equal seeds give equal files.
-    fn header(&self, method: Method) -> Vec<(String, String)> {
+    pub(super) fn header(&self, method: Method) -> Vec<(String, String)> {
         let pairs = [
             ("program", format!("thalweg {}", env!("CARGO_PKG_VERSION"))),
             ("model", self.model.file.clone()),
@@ -228,14 +230,14 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
     if let Some(folder) = &job.folder {
         job.prepare(folder)?;
     }
-    let fit = match draw(job, &compiled, guided.as_ref(), predict.as_deref(), control) {
+    let fit = match draw(job, &compiled, guided.as_mut(), predict.as_deref(), control, &mut notes) {
         Err(WorkflowError::Weights(why)) if job.method == Method::Auto => {
             // The draws themselves have the last word on their weights.
             if let Some(g) = &mut guided {
                 (g.method, g.reason) =
                     (Method::Transport, format!("NUTS behind the guide: importance sampling: {why}"));
             }
-            draw(job, &compiled, guided.as_ref(), predict.as_deref(), control)
+            draw(job, &compiled, guided.as_mut(), predict.as_deref(), control, &mut notes)
         }
         done => done,
     }?;
@@ -277,37 +279,6 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
     }
     Ok(done)
 }
-
-/// The draws, as the method has it.
-fn draw(
-    job: &Job<'_>,
-    compiled: &Compiled,
-    guided: Option<&Guided>,
-    predict: Option<&Predict<'_>>,
-    control: &Control<'_>,
-) -> Result<Fit, WorkflowError> {
-    let method = guided.map_or(Method::Nuts, |g| g.method);
-    let output = Output { folder: job.folder.clone(), header: job.header(method), positions: job.evidence.is_some() };
-    let (guide, way) = match guided.map(|g| (g.method, &g.fitted.guide)) {
-        Some((Method::Importance, guide)) => return importance(compiled, &job.nuts, guide, predict, &output),
-        Some((Method::Transport, guide)) => (guide, Way::Behind(guide)),
-        Some((Method::FlowMh, guide)) => (guide, Way::Jumping(guide)),
-        _ => {
-            let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
-            return sample(job.model, compiled, &job.nuts, &init, predict, Way::Plain, &output, control);
-        }
-    };
-    let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
-    let pullback = Pullback { target: compiled, map: guide };
-    let starts = pullback.starts(&points);
-    let init = Init::Draw { draw: &starts, tries: TRIES };
-    sample(job.model, compiled, &job.nuts, &init, predict, way, &output, control)
-}
-
-/// Points tried for each chain.
-const TRIES: usize = 100;
-/// Prior draws among which chains behind a map choose their starts.
-const PRIOR_POINTS: usize = 100;
 
 /// A verdict on the evidence that a reader has to know of.
 fn doubt(e: &Evidence) -> Option<Finding> {
