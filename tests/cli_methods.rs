@@ -113,3 +113,37 @@ fn auto_takes_weights_where_they_are_good() {
     let hard = json(&["sample", FUNNEL, "--method", "auto", "--guide", "mean-field", "--draws", "200"]);
     assert_eq!(hard["method"]["name"], "transport", "{}", hard["method"]["reason"]);
 }
+
+/// A guide of one data file looks at all rows of another; its training goes on with its own settings only.
+#[test]
+fn guides_of_rows_know_their_data() {
+    let folder = std::env::temp_dir().join(format!("thalweg_rows_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let data = |n: usize| {
+        let y: Vec<f64> = (0..n).map(|k| (k as f64 * 0.7).sin() * 2.0).collect();
+        serde_json::json!({ "N": n, "y": y }).to_string()
+    };
+    let model = "data N: int\ndata y: vector[N]\nplate n in 1:N {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(z, 1)\n}\n";
+    for (name, text) in [("m.thal", model.to_string()), ("a.json", data(60)), ("b.json", data(25))] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let (m, a, b, g) = (path("m.thal"), path("a.json"), path("b.json"), path("g.json"));
+    let fit =
+        ["fit", &m, "--data", &a, "--amortize", "--steps", "200", "--rate", "0.01", "--heldout", "0.2", "--out", &g];
+    assert!(thalweg(&fit).status.success());
+    let rows = |more: &[&str]| json(&[&["gap", &m, "--guide", &g], more].concat())["rows"].as_array().unwrap().len();
+    assert_eq!(rows(&["--data", &a]), 12, "the rows held out");
+    assert_eq!(rows(&["--data", &b]), 25, "all rows of new data");
+    for (wrong, word) in [
+        (&["gap", &m, "--guide", &g, "--data", &b, "--on", "train"][..], "other data"),
+        (&[&fit[..11], &["--resume", &g, "--seed", "7"]].concat()[..], "--seed"),
+        (&[&fit[..9], &["--resume", &g]].concat()[..], "--heldout"),
+        (&["fit", &m, "--data", &b, "--amortize", "--heldout", "0.2", "--resume", &g][..], "the data"),
+    ] {
+        let out = thalweg(wrong);
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && text.contains(word), "{wrong:?}: {text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
 use crate::vi::plate::{Control, State};
-use crate::workflow::amortize::{Bound, Options, Trained, bind, fit, split};
-use crate::workflow::amortized_file;
+use crate::workflow::amortize::{Bound, Options, Trained, bind, differs, fit, split};
+use crate::workflow::amortized_file::{self, AmortizedFileError};
 use crate::workflow::gap::Value;
 
 /// Settings of amortized training.
@@ -93,7 +93,14 @@ impl AmortizeArgs {
         let options = self.options(guide, seed);
         let bound = bind(&source, &data, &model.settings(seed)?, options.plate.as_deref())?;
         let resume = match &self.resume {
-            Some(path) => Some(amortized_file::load(path, &bound)?.state),
+            Some(path) => {
+                let stored = amortized_file::load(path, &bound)?;
+                if let Some((what, stored, asked)) = differs(&stored, &bound.target, &options) {
+                    let path = path.clone();
+                    return Err(AmortizedFileError::Settings { path, what, stored, asked }.into());
+                }
+                Some(stored.state)
+            }
             None => None,
         };
         let bar = super::sample::progress::steps(self.steps as u64);

@@ -57,6 +57,11 @@ pub enum CliError {
     /// Its file.
     #[error("{0}")]
     AmortizedFile(#[from] AmortizedFileError),
+    /// Rows of a training that are not in the data.
+    #[error(
+        "--on: the guide was trained on other data, so none of these rows were in its training or held out; leave --on out for all rows, or give the data of the training (--data)"
+    )]
+    OtherRows,
     /// A way between two rows.
     #[error("{0}")]
     Way(#[from] WayError),

@@ -9,7 +9,7 @@ use super::amortize::{AmortizeArgs, shown};
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed};
 use crate::report::table::Table;
-use crate::workflow::amortize::{Bound, Trained, bind, split};
+use crate::workflow::amortize::{Bound, Trained, bind, fingerprint, split};
 use crate::workflow::amortized_file;
 use crate::workflow::collapse::verdict;
 use crate::workflow::gap::{CURVE, Gap, gap};
@@ -62,7 +62,7 @@ impl GapArgs {
             Some(path) => self.stored(path)?,
             None => self.training.train(&self.model, &self.guide, self.seed)?,
         };
-        let rows = self.chosen(&bound, &trained);
+        let rows = self.chosen(&bound, &trained)?;
         let found = gap(&trained.evaluator(&bound.target), &rows, self.seed);
         let text = if self.json { format!("{:#}\n", result(&found)) } else { self.text(&found, &bound) };
         super::out(&text);
@@ -76,17 +76,19 @@ impl GapArgs {
         Ok((bound, trained))
     }
 
-    /// The rows to look at.
-    fn chosen(&self, b: &Bound, t: &Trained) -> Vec<usize> {
+    /// The rows to look at. Of data that the guide was not trained on, all are new.
+    fn chosen(&self, b: &Bound, t: &Trained) -> Result<Vec<usize>, CliError> {
         let (train, held) = split(b.target.rows(), t.options.heldout, t.options.seed);
+        let other = t.data != fingerprint(&b.target);
         let rows = match self.on {
+            On::Train | On::Heldout if other => return Err(CliError::OtherRows),
             On::Train => train,
             On::Heldout => held,
-            On::Auto if !held.is_empty() => held,
+            On::Auto if !held.is_empty() && !other => held,
             _ => (0..b.target.rows()).collect(),
         };
         let n = self.rows.min(rows.len());
-        (0..n).map(|k| rows[k * rows.len() / n]).collect()
+        Ok((0..n).map(|k| rows[k * rows.len() / n]).collect())
     }
 
     fn text(&self, g: &Gap, b: &Bound) -> String {

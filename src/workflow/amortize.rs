@@ -17,6 +17,7 @@ use crate::model::posterior::{Model, Posterior, Settings as Binding};
 use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, train};
 use crate::vi::{Estimator, Objective};
 use crate::workflow::gap::Value;
+use crate::workflow::guide_file::Fnv;
 use crate::workflow::plate::{PlateError, choose, target};
 
 /// Rows and draws of each on which bounds are measured after training.
@@ -122,6 +123,37 @@ pub struct Trained {
     pub state: State,
     /// Columns that the encoder reads and that are the same in every training row, from 1.
     pub constant: Vec<usize>,
+    /// [`fingerprint`] of what it was trained on.
+    pub data: String,
+}
+
+/// A hash (FNV-1a) of the numbers of all rows: whether two plates have the same data.
+pub fn fingerprint(t: &Target) -> String {
+    let mut hash = Fnv::default();
+    for (group, at) in t.places() {
+        let row = &t.groups[group].rows[at];
+        row.seen.iter().chain(&row.data).for_each(|x| hash.eat(&x.to_bits().to_le_bytes()));
+    }
+    hash.text()
+}
+
+/// What a stored training differs in from what is asked for, beside the number of steps: the setting, its stored value, and the
+/// one asked for.
+pub fn differs(stored: &Trained, t: &Target, asked: &Options) -> Option<(&'static str, String, String)> {
+    let (a, b) = (&stored.options, asked);
+    let rate = asked.rate.filter(|r| *r != stored.state.rate);
+    let text = |x: &dyn std::fmt::Debug| format!("{x:?}");
+    let all = [
+        ("the data", stored.data.clone(), fingerprint(t)),
+        ("--guide", text(&a.flow), text(&b.flow)),
+        ("--particles", text(&a.particles), text(&b.particles)),
+        ("--batch", text(&a.batch), text(&b.batch)),
+        ("--kl-warmup", text(&a.warm_up), text(&b.warm_up)),
+        ("--heldout", text(&a.heldout), text(&b.heldout)),
+        ("--seed", text(&a.seed), text(&b.seed)),
+        ("--rate", text(&stored.state.rate), text(&rate.unwrap_or(stored.state.rate))),
+    ];
+    all.into_iter().find(|(_, a, b)| a != b)
 }
 
 /// Rows to train on and rows held out, both in order: a share drawn from the stream (seed, "plate/heldout").
@@ -201,7 +233,7 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
     let seen = t.seen();
     let same = |j: &usize| rows.iter().all(|r| seen[*r][*j] == seen[rows[0]][*j]);
     let constant = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();
-    Ok(Trained { options: o.clone(), guide, global, state, constant })
+    Ok(Trained { options: o.clone(), guide, global, state, constant, data: fingerprint(t) })
 }
 
 impl Trained {

@@ -16,7 +16,7 @@ use crate::vi::plate::State;
 /// First field of every file.
 const FORMAT: &str = "thalweg amortized guide";
 /// Version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a file cannot be written, read or used.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,18 @@ pub enum AmortizedFileError {
         /// What was found.
         message: String,
     },
+    /// A training to go on with has other settings.
+    #[error("--resume: the training of {path} differs in {what}: it has {stored}, here is {asked}; go on with its own settings (only --steps may differ), or train anew", path = .path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// Stored.
+        stored: String,
+        /// Asked for.
+        asked: String,
+    },
     /// Trained for another model.
     #[error("the guide was trained for another model: {difference}; train it again for this one")]
     Model {
@@ -66,6 +78,8 @@ struct Document {
     global: Option<Scale>,
     params: BTreeMap<String, Vec<f64>>,
     constant: Vec<usize>,
+    /// Hash of what it was trained on.
+    data: String,
     state: State,
 }
 
@@ -96,6 +110,7 @@ pub fn save(path: &Path, b: &Bound, trained: &Trained) -> Result<(), AmortizedFi
         global: trained.global.as_ref().map(|f| f.scale()),
         params: trained.params(b).into_iter().collect(),
         constant: trained.constant.clone(),
+        data: trained.data.clone(),
         state: trained.state.clone(),
     };
     let text = serde_json::to_string(&document).unwrap_or_default() + "\n";
@@ -157,7 +172,8 @@ pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
     if d.state.theta.len() != wanted || d.state.theta.iter().any(|x| !x.is_finite()) {
         return Err(form(format!("it has {} weights, {wanted} finite ones are needed", d.state.theta.len())));
     }
-    Ok(Trained { options: d.options, guide: Arc::new(guide), global, state: d.state, constant: d.constant })
+    let guide = Arc::new(guide);
+    Ok(Trained { options: d.options, guide, global, state: d.state, constant: d.constant, data: d.data })
 }
 
 /// Values of the params that a guide was trained with, by name: for programs that need no guide.

@@ -52,7 +52,7 @@ pub fn load(path: &Path, compiled: &Compiled, data: &DataFile, seed: u64) -> Res
 }
 
 /// Fowler, Noll and Vo's hash of 64 bits.
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Self {
@@ -61,11 +61,11 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn eat(&mut self, bytes: &[u8]) {
+    pub fn eat(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|b| self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         format!("{:016x}", self.0)
     }
 }

@@ -11,7 +11,7 @@ use super::bound;
 use super::linear::{encoders, linear};
 
 /// IWAE of rows 1, 61 and 119 under three encoders at K = 2 to 5000, standard errors below 1e-3 up to K = 50 and below 3e-3
-/// above. |z| < 4.9 in 54 tests: a false alarm in 2e4 runs of a correct program.
+/// above. |z| < 4 in 54 tests: a false alarm in at most 0.34 % of the seeds of a correct program.
 #[test]
 #[ignore = "a minute in the release profile"]
 fn iwae_at_small_errors() {
@@ -98,6 +98,7 @@ fn iwae_at_small_errors() {
             ],
         ],
     ];
+    let mut worst: f64 = 0.0;
     for ((a, var, _, _), known) in encoders().into_iter().zip(known) {
         let (guide, theta) = linear(&a, var, None);
         let ev = Evaluator::new(&b.target, &guide, &theta, &[]);
@@ -116,10 +117,12 @@ fn iwae_at_small_errors() {
                     se = if groups.len() < 100 { se } else { (variance(&groups) / groups.len() as f64).sqrt() };
                 }
                 let z = (mean(&groups) - known) / se;
-                assert!(z.abs() < 4.9, "row {row} K {k}: {} ± {se}, known {known}", mean(&groups));
+                worst = worst.max(z.abs());
+                assert!(z.abs() < 4.0, "row {row} K {k}: {} ± {se}, known {known}", mean(&groups));
             }
         }
     }
+    println!("largest |z| of 54: {worst:.2}");
 }
 
 /// Principal components of 1797 images of 64 grey levels: the maximum of the likelihood, to 1e-3 nats a row.

@@ -26,7 +26,9 @@ use thalweg::workflow::plate::PlateError;
 use thalweg::workflow::sample::WorkflowError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 42] = [
+pub const SHOWN: [&str; 44] = [
+    "AmortizedFileError::Settings",
+    "CliError::OtherRows",
     "WorkflowError::Weights",
     "WorkflowError::Report",
     "AmortizedFileError::Model",
@@ -116,6 +118,17 @@ fn guides() -> Vec<(&'static str, String)> {
             "amortized_of_another_model",
             AmortizedFileError::Model { difference: "it has 64 numbers a row, here is 4".into() }.to_string(),
         ),
+        (
+            "resume_other_settings",
+            AmortizedFileError::Settings {
+                path: "rows.json".into(),
+                what: "--seed",
+                stored: "1".into(),
+                asked: "7".into(),
+            }
+            .to_string(),
+        ),
+        ("gap_other_rows", CliError::OtherRows.to_string()),
         ("way_row", CliError::from(WayError::Row { row: 9, rows: 4 }).to_string()),
         ("way_plate", WayError::from(AmortizeError::from(PlateError::NoPlate)).to_string()),
         ("way_model", WayError::from(ModelError::from(HiddenError::Missing("z".into()))).to_string()),
