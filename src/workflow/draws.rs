@@ -40,12 +40,14 @@ pub(super) fn draw(
             return sample(job.model, compiled, &job.nuts, &init, predict, Way::Plain, &output, control);
         }
     };
-    let mut nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
+    let nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
     let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
-    if let Some(warmed) = refine_in_warm_up(compiled, fitted, &nuts, &points, control)? {
-        notes.push(warmed.remark);
-        nuts = warmed.rest;
-    }
+    // Chains without jumps could stay in one mode, and teach the guide to forget the others.
+    let remark = match method {
+        Method::FlowMh => None,
+        _ => refine_in_warm_up(compiled, fitted, &nuts, &points, control)?,
+    };
+    notes.extend(remark);
     let guide = &fitted.guide;
     let way = if method == Method::FlowMh { Way::Jumping(guide) } else { Way::Behind(guide) };
     let pullback = Pullback { target: compiled, map: guide };

@@ -1,4 +1,5 @@
-//! Refinement of a guide during warm-up: the first half of it is drawn behind the fitted map, and shows what the map misses.
+//! Refinement of a guide before the warm-up proper: a first stage of half its length is drawn behind the fitted map, and shows what
+//! the map misses.
 
 use crate::density::Transport;
 use crate::flow::airworthiness;
@@ -18,16 +19,9 @@ const STAGE: u64 = 0x7761_726d;
 /// Points tried for each chain.
 const TRIES: usize = 100;
 
-/// What the first half of the warm-up gave.
-pub struct Warmed {
-    /// Settings of what is left: half of the warm-up, then the draws.
-    pub rest: Nuts,
-    /// Whether the guide is another one now, in words.
-    pub remark: String,
-}
-
-/// Draws the first half of the warm-up behind the guide's map, and fits the guide to the first halves of the chains (forward KL);
-/// `fitted` has the result where the second halves show that it is better, and its flow passes the test of flows.
+/// Draws a first stage behind the guide's map, and fits the guide to the first halves of its chains (forward KL);
+/// `fitted` has the result where the second halves show that it is better, and its flow passes the test of flows. Says in words whether
+/// the guide is another one now.
 ///
 /// `None` where there is nothing to refine, or too short a warm-up.
 ///
@@ -39,12 +33,11 @@ pub fn refine_in_warm_up(
     nuts: &Nuts,
     points: &[f64],
     control: &Control<'_>,
-) -> Result<Option<Warmed>, McmcError> {
+) -> Result<Option<String>, McmcError> {
     if fitted.guide.family.is_affine() || nuts.warmup < LEAST {
         return Ok(None);
     }
     let quarter = nuts.warmup / 4;
-    let rest = Nuts { warmup: nuts.warmup - 2 * quarter, ..nuts.clone() };
     let first =
         Nuts { warmup: quarter, draws: quarter, thin: 1, seed: nuts.seed ^ STAGE, save_warmup: false, ..nuts.clone() };
     let chains = behind(compiled, &fitted.guide, &first, points, control)?;
@@ -56,7 +49,7 @@ pub fn refine_in_warm_up(
         Some(_) => "a refinement of the guide during warm-up failed the test of flows, and was not kept".into(),
         None => "a refinement of the guide during warm-up was no better on draws held out, and was not kept".into(),
     };
-    Ok(Some(Warmed { rest, remark }))
+    Ok(Some(remark))
 }
 
 /// Draws behind the guide's map, in the model's coordinates, chain by chain.
