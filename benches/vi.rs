@@ -7,35 +7,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use thalweg::density::{Gradient, LogDensity};
 use thalweg::guide::{Base, Family, Scale, Start};
+use thalweg::testing::targets::Funnel;
 use thalweg::vi::{Control, Engine, Estimator, Objective, Settings, train};
 
-/// log p(v, x) up to a constant: v ~ N(0, 9), x_i ~ N(0, e^v).
-struct Funnel(usize);
-
-impl LogDensity for Funnel {
-    fn dim(&self) -> usize {
-        self.0
-    }
-    fn logp(&self, y: &[f64], ws: &mut [f64]) -> f64 {
-        self.logp_grad(y, &mut vec![0.0; self.0], ws)
-    }
-}
-
-impl Gradient for Funnel {
-    fn logp_grad(&self, y: &[f64], g: &mut [f64], _: &mut [f64]) -> f64 {
-        let (v, n) = (y[0], (self.0 - 1) as f64);
-        let shrink = (-v).exp();
-        let square: f64 = y[1..].iter().map(|x| x * x).sum();
-        g[1..].iter_mut().zip(&y[1..]).for_each(|(g, x)| *g = -shrink * x);
-        g[0] = -v / 9.0 - 0.5 * n + 0.5 * shrink * square;
-        -v * v / 18.0 - 0.5 * n * v - 0.5 * shrink * square
-    }
-}
-
 fn run(dim: usize, flow: &str, draws: usize, single: bool) {
-    let target = Funnel(dim);
+    let target = Funnel { dim };
     let family = Arc::new(Family::new(dim, Base::Normal, Some(flow), Scale::Diagonal).expect("a good text"));
     let theta = family.initial(&Start::isotropic(vec![0.0; dim], 1.0), 1);
     let objective = Objective::Elbo(Estimator::Full);

@@ -1,11 +1,10 @@
 //! A graph in two halves: what can be computed at once, and what needs inputs that come later.
 
-use super::prune::prune;
 use super::{Graph, Op, Shape, Spread, Var};
 
 /// Two graphs that compute together what one did.
 pub struct Split {
-    /// Its outputs are those asked for, then what the second half reads of it.
+    /// Its inputs are those of the whole that are not late; its outputs those asked for, then what the second half reads of it.
     pub first: Graph,
     /// Outputs of the first half.
     pub first_outputs: Vec<Var>,
@@ -56,9 +55,16 @@ pub fn split(g: &Graph, first: &[Var], second: &[Var], late: &[Var]) -> Split {
         }
     }
     let second_outputs = second.iter().map(|v| copies[v.index()].expect("an output is needed")).collect();
-    let (first, first_outputs) = prune(g, &[first, &kept[..]].concat());
+    let mut a = Graph::new();
+    let early = |i: &super::build::Input| match late.contains(&i.var) {
+        // Nothing of the first half reads it.
+        true => a.scalar(0.0),
+        false => a.input(&i.name, g.shape(i.var), g.node(i.var).spread),
+    };
+    let inputs: Vec<Var> = g.inputs().iter().map(early).collect();
+    let first_outputs = a.inline(g, &inputs, &[first, &kept[..]].concat());
     let kept = kept.iter().map(|v| Shape::count(&g.shape(*v))).collect();
-    Split { first, first_outputs, second: b, second_outputs, kept }
+    Split { first: a, first_outputs, second: b, second_outputs, kept }
 }
 
 #[cfg(test)]
@@ -81,7 +87,7 @@ mod tests {
         let number = |n: usize, k: f64| (0..n).map(|i| (i as f64 * k).sin()).collect::<Vec<f64>>();
         let (w, x, bar) = (number(6, 1.3), number(12, 0.7), number(8, 2.1));
         let whole = evaluate(&g, &[&w, &x, &bar], &[&[y], &back[..]].concat());
-        let first = evaluate(&s.first, &[&w, &x, &bar], &s.first_outputs);
+        let first = evaluate(&s.first, &[&w, &x], &s.first_outputs);
         assert_eq!(first[0], whole[0]);
         // The tangent and the exponential are handed on, and not computed again.
         assert_eq!(s.kept, [8, 8]);

@@ -112,7 +112,6 @@ fn run<T: Real>(program: &Program<T>, inputs: &[&[T]], outputs: &mut [&mut [T]],
 
 /// Draws of a family and their derivatives, where the way back reads what the way there has computed.
 pub struct Draws<T: Real> {
-    n: usize,
     there: Program<T>,
     back: Program<T>,
     kept: Vec<usize>,
@@ -130,14 +129,12 @@ impl<T: Real> Draws<T> {
         let out = grad(&mut g, &outputs, &[x_bar, log_q_bar], &[theta]);
         let s = split(&g, &outputs, &out, &[x_bar, log_q_bar]);
         let (there, back) = (compile(&s.first, &s.first_outputs, 1), compile(&s.second, &s.second_outputs, 1));
-        Draws { n, there, back, kept: s.kept }
+        Draws { there, back, kept: s.kept }
     }
 
     /// x = T(u; theta) and log q(x) from points u of the base; `kept` is for [`Draws::back`].
     pub fn draw(&self, theta: &[T], u: &[T], x: &mut [T], log_q: &mut [T], kept: &mut Vec<T>, ws: &mut Vec<T>) {
         kept.resize(self.kept.iter().sum(), T::default());
-        // Derivatives of the draws come later; nothing reads them here.
-        let later = [vec![T::default(); x.len()], vec![T::default(); self.n]];
         let mut outputs: Vec<&mut [T]> = vec![x, log_q];
         let mut rest = &mut kept[..];
         for n in &self.kept {
@@ -145,7 +142,7 @@ impl<T: Real> Draws<T> {
             outputs.push(part);
             rest = tail;
         }
-        run(&self.there, &[theta, u, &later[0], &later[1]], &mut outputs, ws);
+        run(&self.there, &[theta, u], &mut outputs, ws);
     }
 
     /// Gradient in theta of `sum <x_bar, T(u)> + log_q_bar · log q(T(u))` with u held fixed, after [`Draws::draw`] at the same

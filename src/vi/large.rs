@@ -38,6 +38,16 @@ struct Part<R> {
     ws: Vec<R>,
 }
 
+/// What a step is about.
+pub(super) struct Step<'a, T: ?Sized> {
+    pub target: &'a T,
+    pub family: &'a Family,
+    pub theta: &'a [f64],
+    pub objective: Objective,
+    /// The noise of a task, by its number and the count of its normals.
+    pub noise: &'a (dyn Fn(usize, usize) -> Stream + Sync),
+}
+
 impl Large {
     /// For `tasks` tasks of `n` draws.
     pub fn new(family: &Arc<Family>, n: usize, tasks: usize, single: bool) -> Large {
@@ -45,17 +55,10 @@ impl Large {
     }
 
     /// Draws, evaluates and goes back in every task.
-    pub fn step<T: Gradient + ?Sized>(
-        &mut self,
-        chunks: &mut [Chunk],
-        (target, family): (&T, &Family),
-        theta: &[f64],
-        objective: Objective,
-        noise: &(dyn Fn(usize, usize) -> Stream + Sync),
-    ) {
+    pub fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], step: &Step<'_, T>) {
         match self {
-            Large::Single(s) => s.step(chunks, (target, family), theta, objective, noise),
-            Large::Double(s) => s.step(chunks, (target, family), theta, objective, noise),
+            Large::Single(s) => s.step(chunks, step),
+            Large::Double(s) => s.step(chunks, step),
         }
     }
 
@@ -92,23 +95,16 @@ impl<R: Real> Steps<R> {
         }
     }
 
-    fn step<T: Gradient + ?Sized>(
-        &mut self,
-        chunks: &mut [Chunk],
-        (target, family): (&T, &Family),
-        theta: &[f64],
-        objective: Objective,
-        noise: &(dyn Fn(usize, usize) -> Stream + Sync),
-    ) {
-        round(theta, &mut self.theta);
-        let (draws, score, theta) = (&self.draws, &self.score, &self.theta);
+    fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], s: &Step<'_, T>) {
+        round(s.theta, &mut self.theta);
+        let (draws, score, theta, objective) = (&self.draws, &self.score, &self.theta, s.objective);
         chunks.par_iter_mut().zip(&mut self.parts).enumerate().for_each(|(c, (chunk, p))| {
-            chunk.start(family, &mut noise(c, chunk.noise.len()));
+            chunk.start(s.family, &mut (s.noise)(c, chunk.noise.len()));
             round(&chunk.u, &mut p.u);
             draws.draw(theta, &p.u, &mut p.x, &mut p.log_q, &mut p.kept, &mut p.ws);
             widen(&p.x, &mut chunk.x);
             widen(&p.log_q, &mut chunk.log_q);
-            chunk.evaluate(target, family.dim());
+            chunk.evaluate(s.target, s.family.dim());
             if chunk.trouble.is_some() {
                 return;
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::large::Large;
+use super::large::{self, Large};
 use super::objective::{Draws, Estimator, Objective};
 use crate::base::rng::Stream;
 use crate::density::Gradient;
@@ -71,13 +71,13 @@ pub(super) struct Chunk {
     pub(super) score: Vec<f64>,
     pub(super) x_bar: Vec<f64>,
     pub(super) q_bar: Vec<f64>,
-    pub(super) columns: Vec<f64>,
-    pub(super) column_grad: Vec<f64>,
-    pub(super) gradient: Vec<f64>,
+    columns: Vec<f64>,
+    column_grad: Vec<f64>,
+    gradient: Vec<f64>,
     pub(super) total: f64,
     pub(super) noise: Vec<f64>,
-    pub(super) ws: Vec<f64>,
-    pub(super) target_ws: Vec<f64>,
+    ws: Vec<f64>,
+    target_ws: Vec<f64>,
     pub(super) trouble: Option<(usize, &'static str, f64)>,
 }
 
@@ -92,7 +92,9 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     pub fn with(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize, single: bool) -> Engine<'a, T> {
         let k = objective.particles();
         let (dim, len) = (family.dim(), family.flow.len());
-        let n = k * if len >= SINGLE || single { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
+        let large = len >= SINGLE || single;
+        let n = k * if large { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
+        let tasks = draws.div_ceil(n).max(1);
         let chunk = |_| Chunk {
             u: vec![0.0; n * dim],
             x: vec![0.0; n * dim],
@@ -104,15 +106,15 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
             q_bar: vec![0.0; n],
             columns: vec![0.0; n * dim],
             column_grad: vec![0.0; n * dim],
-            gradient: vec![0.0; len],
+            gradient: if large { vec![] } else { vec![0.0; len] },
             total: 0.0,
             noise: vec![0.0; n * family.base.noise(dim)],
             ws: vec![],
             target_ws: vec![0.0; target.lanes_scratch()],
             trouble: None,
         };
-        let chunks = (0..draws.div_ceil(n).max(1)).map(chunk).collect();
-        let large = (len >= SINGLE || single).then(|| Large::new(&family, n, draws.div_ceil(n).max(1), single));
+        let chunks = (0..tasks).map(chunk).collect();
+        let large = large.then(|| Large::new(&family, n, tasks, single));
         Engine { target, batch: Batch::new(family, n), objective, chunks, large, gradient: vec![0.0; len] }
     }
 
@@ -126,7 +128,8 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
         let (target, batch, objective) = (self.target, &self.batch, self.objective);
         let noise = |c: usize, len: usize| noise_stream(seed, "vi/step", step, c, len);
         if let Some(large) = &mut self.large {
-            large.step(&mut self.chunks, (target, batch.family()), theta, objective, &noise);
+            let step = large::Step { target, family: batch.family(), theta, objective, noise: &noise };
+            large.step(&mut self.chunks, &step);
         } else {
             self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
                 chunk.draw(batch, theta, &mut noise(c, chunk.noise.len()));
