@@ -141,17 +141,19 @@ pub fn fingerprint(t: &Target) -> String {
 /// one asked for.
 pub fn differs(stored: &Trained, t: &Target, asked: &Options) -> Option<(&'static str, String, String)> {
     let (a, b) = (&stored.options, asked);
-    let rate = asked.rate.filter(|r| *r != stored.state.rate);
-    let text = |x: &dyn std::fmt::Debug| format!("{x:?}");
+    let flow = |o: &Options| o.flow.clone().unwrap_or_else(|| "mean-field".into());
+    let hidden = |h: &[usize]| h.iter().map(|h| h.to_string()).collect::<Vec<_>>().join(",");
+    let own = &stored.guide.plan().hidden;
     let all = [
         ("the data", stored.data.clone(), fingerprint(t)),
-        ("--guide", text(&a.flow), text(&b.flow)),
-        ("--particles", text(&a.particles), text(&b.particles)),
-        ("--batch", text(&a.batch), text(&b.batch)),
-        ("--kl-warmup", text(&a.warm_up), text(&b.warm_up)),
-        ("--heldout", text(&a.heldout), text(&b.heldout)),
-        ("--seed", text(&a.seed), text(&b.seed)),
-        ("--rate", text(&stored.state.rate), text(&rate.unwrap_or(stored.state.rate))),
+        ("--guide", flow(a), flow(b)),
+        ("--encoder", hidden(own), hidden(b.hidden.as_ref().unwrap_or(own))),
+        ("--particles", a.particles.to_string(), b.particles.to_string()),
+        ("--batch", a.batch.to_string(), b.batch.to_string()),
+        ("--kl-warmup", a.warm_up.to_string(), b.warm_up.to_string()),
+        ("--heldout", a.heldout.to_string(), b.heldout.to_string()),
+        ("--seed", a.seed.to_string(), b.seed.to_string()),
+        ("--rate", stored.state.rate.to_string(), asked.rate.unwrap_or(stored.state.rate).to_string()),
     ];
     all.into_iter().find(|(_, a, b)| a != b)
 }
