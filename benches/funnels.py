@@ -27,7 +27,7 @@ def effective(x):
     centred = x - x.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(centred, 2 * n)
     cov = np.fft.irfft(spectrum * np.conj(spectrum))[:, :n].mean(axis=0) / n
-    total = cov[0] * n / (n - 1) * (n - 1) / n + x.mean(axis=1).var(ddof=1) * (m > 1)
+    total = cov[0] + x.mean(axis=1).var(ddof=1) * (m > 1)
     if total == 0:
         return m * n
     rho = 1 - (cov[0] * n / (n - 1) - cov) / total
@@ -38,7 +38,10 @@ def effective(x):
 
 
 def z_mean(x, truth):
-    return (x.mean() - truth) / (x.std(ddof=1) / math.sqrt(effective(x)))
+    sd = x.std(ddof=1)
+    if sd == 0:  # An event that never happened: the error of the truth, of as many independent draws.
+        sd = math.sqrt(truth * (1 - truth))
+    return (x.mean() - truth) / (sd / math.sqrt(effective(x)))
 
 
 def quantile_of_x(p):
@@ -98,7 +101,7 @@ def main():
                 tests = neal(column("v"), several("x"), quantiles)
             z = {name: z_mean(np.asarray(x, dtype=float), truth) for name, (x, truth) in tests.items()}
             first = [k for k in z if k in ("mean v", "var v", "P(v > 6)", "mean x_0", "var x_0")]
-            worst = [max(names, key=lambda k: abs(z[k]), default=None) for names in (first, [k for k in z if k not in first])]
+            worst = [max(group, key=lambda k: abs(z[k]), default=None) for group in (first, [k for k in z if k not in first])]
             shown = " | ".join(f"{abs(z[k]):.1f} | {k.replace('|', '&#124;')}" if k else " | " for k in worst)
             p = done["parameters"].values()
             print(f"| {model} | {' '.join(options)} | {seed} | {min(q['ess_bulk'] for q in p):.0f} | {done['divergences']} | "

@@ -147,3 +147,31 @@ fn guides_of_rows_know_their_data() {
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// Behind a map, with the stage before the warm-up that refines it: equal files for one thread and two, gradients of the stage counted,
+/// and words on what became of the refinement.
+#[test]
+fn the_stage_before_the_warm_up_is_told_and_does_not_depend_on_threads() {
+    let folder = std::env::temp_dir().join(format!("thalweg_stage_{}", std::process::id()));
+    let runs: Vec<Value> = ["1", "2"]
+        .map(|threads| {
+            let out = folder.join(threads).display().to_string();
+            let guide = ["--transport", "--guide", "realnvp(2, hidden=[8])", "--warmup", "400", "--draws", "200"];
+            let more = ["--seed", "3", "--threads", threads, "--out", &out];
+            json(&[&["sample", FUNNEL][..], &guide, &more].concat())
+        })
+        .into();
+    for name in ["chain_1.csv", "chain_4.csv", "summary.json"] {
+        let [a, b] = ["1", "2"].map(|t| std::fs::read(folder.join(t).join(name)).unwrap());
+        assert!(a == b, "{name} differs");
+    }
+    let notes = runs[0]["notes"].to_string();
+    assert!(notes.contains("before the warm-up"), "{notes}");
+    // 400 iterations of the stage's and the run's own warm-up, a gradient or more each.
+    assert!(runs[0]["warmup_gradients"].as_u64().unwrap() > 4 * (200 + 400), "{}", runs[0]["warmup_gradients"]);
+    // A kept refinement is the rung that is used.
+    let rungs = runs[0]["guide"]["rungs"].as_array().unwrap();
+    let kept = !notes.contains("not kept");
+    assert_eq!(kept, rungs[runs[0]["guide"]["best"].as_u64().unwrap() as usize]["name"] == "refined");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -10,12 +10,10 @@ use crate::workflow::method::{Method, prior_points};
 use crate::workflow::predict::Predict;
 use crate::workflow::run::{Guided, Job};
 use crate::workflow::sample::{Output, Way, WorkflowError, sample};
-use crate::workflow::warm::refine_in_warm_up;
+use crate::workflow::warm::{Stage, TRIES, refine_before_warm_up};
 
 /// Mean acceptance statistic behind a map: what a map leaves uneven is narrow, and steps are few anyway.
 pub const ACCEPT_BEHIND: f64 = 0.9;
-/// Points tried for each chain.
-const TRIES: usize = 100;
 /// Prior draws among which chains behind a map choose their starts.
 const PRIOR_POINTS: usize = 100;
 
@@ -43,15 +41,17 @@ pub(super) fn draw(
     let nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
     let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
     // Chains without jumps could stay in one mode, and teach the guide to forget the others.
-    let remark = match method {
-        Method::FlowMh => None,
-        _ => refine_in_warm_up(compiled, fitted, &nuts, &points, control)?,
+    let stage = match method {
+        Method::FlowMh => Stage::default(),
+        _ => refine_before_warm_up(compiled, fitted, &nuts, &points, control)?,
     };
-    notes.extend(remark);
+    notes.extend(stage.remark);
     let guide = &fitted.guide;
     let way = if method == Method::FlowMh { Way::Jumping(guide) } else { Way::Behind(guide) };
     let pullback = Pullback { target: compiled, map: guide };
     let starts = pullback.starts(&points);
     let init = Init::Draw { draw: &starts, tries: TRIES };
-    sample(job.model, compiled, &nuts, &init, predict, way, &output, control)
+    let mut fit = sample(job.model, compiled, &nuts, &init, predict, way, &output, control)?;
+    fit.runs.iter_mut().zip(&stage.gradients).for_each(|(r, g)| r.warmup_gradients += g);
+    Ok(fit)
 }

@@ -1,78 +1,84 @@
-//! Refinement of a guide before the warm-up proper: a first stage of half its length is drawn behind the fitted map, and shows what
-//! the map misses.
+//! A first stage before the warm-up behind a map: its draws show what the map misses, and refine it.
 
-use crate::density::Transport;
 use crate::flow::airworthiness;
 use crate::guide::Guide;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
 use crate::mcmc::init::Init;
-use crate::mcmc::pullback::Pullback;
+use crate::mcmc::pullback::{Pullback, Pushing};
+use crate::mcmc::sink::Memory;
 use crate::model::compiled::Compiled;
 use crate::workflow::evidence::refined;
-use crate::workflow::ladder::Fitted;
+use crate::workflow::ladder::{Fitted, Rung, assess};
 
-/// Iterations of warm-up that are worth dividing.
+/// Iterations of warm-up from which a stage of half the length is worth its time.
 const LEAST: usize = 400;
 /// Keeps the noise of this stage apart from that of the draws.
 const STAGE: u64 = 0x7761_726d;
 /// Points tried for each chain.
-const TRIES: usize = 100;
+pub const TRIES: usize = 100;
 
-/// Draws a first stage behind the guide's map, and fits the guide to the first halves of its chains (forward KL);
-/// `fitted` has the result where the second halves show that it is better, and its flow passes the test of flows. Says in words whether
-/// the guide is another one now.
-///
-/// `None` where there is nothing to refine, or too short a warm-up.
+/// What the stage gave.
+#[derive(Default)]
+pub struct Stage {
+    /// Whether the guide is another one now, in words; nothing where there was no stage.
+    pub remark: Option<String>,
+    /// Gradients of each chain.
+    pub gradients: Vec<u64>,
+}
+
+/// Draws behind the guide's map, and fits the guide to the first halves of the chains (forward KL); `fitted` has the result, as a
+/// further rung, where the second halves show that it is better and its flow passes the test of flows. Nothing is done for guides without
+/// a nonlinear layer, and before short warm-ups.
 ///
 /// # Errors
 /// Where chains find no start.
-pub fn refine_in_warm_up(
+pub fn refine_before_warm_up(
     compiled: &Compiled,
     fitted: &mut Fitted,
     nuts: &Nuts,
     points: &[f64],
     control: &Control<'_>,
-) -> Result<Option<String>, McmcError> {
+) -> Result<Stage, McmcError> {
     if fitted.guide.family.is_affine() || nuts.warmup < LEAST {
-        return Ok(None);
+        return Ok(Stage::default());
     }
-    let quarter = nuts.warmup / 4;
-    let first =
-        Nuts { warmup: quarter, draws: quarter, thin: 1, seed: nuts.seed ^ STAGE, save_warmup: false, ..nuts.clone() };
-    let chains = behind(compiled, &fitted.guide, &first, points, control)?;
+    let (chains, gradients) = draws(compiled, &fitted.guide, nuts, points, control)?;
     let remark = match refined(fitted, &chains, nuts.seed) {
-        Some((guide, remark)) if airworthiness(&guide.family.flow, &guide.theta).passed() => {
-            fitted.guide = guide;
-            format!("during warm-up {remark}")
+        Some((guide, remark)) => {
+            let test = airworthiness(&guide.family.flow, &guide.theta);
+            if test.passed() {
+                let mut found = assess(compiled, guide, test, nuts.seed);
+                let rung = Rung { name: "refined".into(), ..found.rungs.swap_remove(0) };
+                fitted.rungs.push(rung);
+                (fitted.best, fitted.guide) = (fitted.rungs.len() - 1, found.guide);
+                format!("in a stage before the warm-up {remark}")
+            } else {
+                "a refinement of the guide before the warm-up failed the test of flows, and was not kept".into()
+            }
         }
-        Some(_) => "a refinement of the guide during warm-up failed the test of flows, and was not kept".into(),
-        None => "a refinement of the guide during warm-up was no better on draws held out, and was not kept".into(),
+        None => "a refinement of the guide before the warm-up was no better on draws held out, and was not kept".into(),
     };
-    Ok(Some(remark))
+    Ok(Stage { remark: Some(remark), gradients })
 }
 
-/// Draws behind the guide's map, in the model's coordinates, chain by chain.
-fn behind(
+/// Draws of the stage in the model's coordinates, and the gradients that they took, chain by chain.
+fn draws(
     compiled: &Compiled,
     map: &Guide,
     nuts: &Nuts,
     points: &[f64],
     control: &Control<'_>,
-) -> Result<Vec<Vec<f64>>, McmcError> {
+) -> Result<(Vec<Vec<f64>>, Vec<u64>), McmcError> {
+    let quarter = nuts.warmup / 4;
+    let first =
+        Nuts { warmup: quarter, draws: quarter, thin: 1, seed: nuts.seed ^ STAGE, save_warmup: false, ..nuts.clone() };
     let target = Pullback { target: compiled, map };
     let starts = target.starts(points);
     // Progress is that of the run itself.
     let watch = Control { cancel: control.cancel, ..Control::default() };
-    let samples = nuts.sample(&target, &Init::Draw { draw: &starts, tries: TRIES }, &watch)?;
-    let mut ws = vec![0.0; Transport::scratch(map)];
-    let mut push = |u: &[f64]| {
-        let mut x = vec![0.0; u.len()];
-        let dim = map.family.dim();
-        for (u, x) in u.chunks_exact(dim).zip(x.chunks_exact_mut(dim)) {
-            map.forward(u, x, &mut ws);
-        }
-        x
-    };
-    Ok(samples.draws.iter().map(|d| push(d.positions())).collect())
+    let mut sinks: Vec<_> = (0..nuts.chains).map(|_| Pushing::new(map, Memory::default())).collect();
+    let runs = first.run(&target, &Init::Draw { draw: &starts, tries: TRIES }, &mut sinks, &watch)?;
+    let chains = sinks.into_iter().map(|s| s.into_inner().positions().to_vec()).collect();
+    Ok((chains, runs.iter().map(|r| r.warmup_gradients + r.gradients).collect()))
 }
