@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::convert::widen;
 use crate::base::simd::{Loop, wide};
 use crate::base::stats::{quantiles, sum_by};
 use crate::graph::program::Real;
@@ -74,6 +75,31 @@ impl<T: Real> Adam<T> {
         }
         self.norms.push(norm.min(limit));
         if norm > limit { limit / norm } else { 1.0 }
+    }
+}
+
+/// Parameters with their moments, in the precision of the steps.
+pub struct Moving<T> {
+    /// The parameters.
+    pub theta: Vec<T>,
+    adam: Adam<T>,
+}
+
+impl<T: Real> Moving<T> {
+    /// Goes on from stored parameters and moments.
+    pub fn new(theta: &[f64], adam: &Adam) -> Moving<T> {
+        Moving { theta: theta.iter().map(|x| T::from_f64(*x)).collect(), adam: adam.cast() }
+    }
+
+    /// One step up `gradient`; the error is a length that is not finite.
+    pub fn step(&mut self, gradient: &[T], rate: f64) -> Result<(), f64> {
+        self.adam.step(&mut self.theta, gradient, rate)
+    }
+
+    /// Leaves parameters and moments as doubles; what is read back from there has the same bits.
+    pub fn store(&self, theta: &mut [f64], adam: &mut Adam) {
+        widen(&self.theta, theta);
+        *adam = self.adam.cast();
     }
 }
 

@@ -29,6 +29,15 @@ pub fn widen<T: Real>(from: &[T], to: &mut [f64]) {
     wide(Pairs { to, from, f: |_, x: T| x.to_f64() });
 }
 
+/// Writes `share · from` to `to`, or adds it to what is there.
+pub fn scale<T: Real>(from: &[T], share: T, to: &mut [T], first: bool) {
+    if first {
+        wide(Pairs { to, from, f: |_, x| share * x });
+    } else {
+        wide(Pairs { to, from, f: |y, x| y + share * x });
+    }
+}
+
 /// Adds `from` to `to`.
 pub fn add<A: Real, B: Real>(from: &[A], to: &mut [B]) {
     wide(Pairs { to, from, f: |y: B, x: A| y + B::from_f64(x.to_f64()) });

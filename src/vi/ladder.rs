@@ -191,7 +191,8 @@ fn attempt<T: Gradient + ?Sized>(
     ladder: &Ladder<'_>,
 ) -> Result<Tried, TrainError> {
     let settings = Settings::of(family, ladder.seed);
-    let mut engine = Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
+    let mut engine: Engine<'_, T> =
+        Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
     let mut chosen: Option<(f64, Vec<f64>)> = None;
     for start in starts {
         let theta = family.initial(start, ladder.seed);

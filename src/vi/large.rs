@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use std::sync::Arc;
 
-use super::convert::{add, round, widen};
+use super::convert::{round, scale, widen};
 use super::objective::{Draws, Estimator, Objective};
 use super::step::Chunk;
 use crate::base::rng::Stream;
@@ -11,17 +11,10 @@ use crate::density::Gradient;
 use crate::graph::program::Real;
 use crate::guide::{self, Batch, Family};
 
-/// Steps in one of two precisions.
-pub(super) enum Large {
-    Single(Steps<f32>),
-    Double(Steps<f64>),
-}
-
-/// Programs of a family, its parameters, and what each task computes.
+/// Programs of a family, and what each task computes.
 pub(super) struct Steps<R: Real> {
     draws: guide::Draws<R>,
     score: Batch<R>,
-    theta: Vec<R>,
     parts: Vec<Part<R>>,
 }
 
@@ -39,41 +32,18 @@ struct Part<R> {
 }
 
 /// What a step is about.
-pub(super) struct Step<'a, T: ?Sized> {
+pub(super) struct Step<'a, T: ?Sized, R> {
     pub target: &'a T,
     pub family: &'a Family,
-    pub theta: &'a [f64],
+    pub theta: &'a [R],
     pub objective: Objective,
     /// The noise of a task, by its number and the count of its normals.
     pub noise: &'a (dyn Fn(usize, usize) -> Stream + Sync),
 }
 
-impl Large {
-    /// For `tasks` tasks of `n` draws.
-    pub fn new(family: &Arc<Family>, n: usize, tasks: usize, single: bool) -> Large {
-        if single { Large::Single(Steps::new(family, n, tasks)) } else { Large::Double(Steps::new(family, n, tasks)) }
-    }
-
-    /// Draws, evaluates and goes back in every task.
-    pub fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], step: &Step<'_, T>) {
-        match self {
-            Large::Single(s) => s.step(chunks, step),
-            Large::Double(s) => s.step(chunks, step),
-        }
-    }
-
-    /// Adds the tasks' gradients to `to`, which is then the mean over `groups`.
-    pub fn add(&self, to: &mut [f64], groups: f64) {
-        match self {
-            Large::Single(s) => s.parts.iter().for_each(|p| add(&p.gradient, to)),
-            Large::Double(s) => s.parts.iter().for_each(|p| add(&p.gradient, to)),
-        }
-        to.iter_mut().for_each(|g| *g *= 1.0 / groups);
-    }
-}
-
 impl<R: Real> Steps<R> {
-    fn new(family: &Arc<Family>, n: usize, tasks: usize) -> Steps<R> {
+    /// For `tasks` tasks of `n` draws.
+    pub fn new(family: &Arc<Family>, n: usize, tasks: usize) -> Steps<R> {
         let (dim, len) = (family.dim(), family.flow.len());
         let zeros = |n: usize| vec![R::default(); n];
         let part = |_| Part {
@@ -90,14 +60,13 @@ impl<R: Real> Steps<R> {
         Steps {
             draws: guide::Draws::new(family, n),
             score: Batch::new(family.clone(), n),
-            theta: zeros(len),
             parts: (0..tasks).map(part).collect(),
         }
     }
 
-    fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], s: &Step<'_, T>) {
-        round(s.theta, &mut self.theta);
-        let (draws, score, theta, objective) = (&self.draws, &self.score, &self.theta, s.objective);
+    /// Draws, evaluates and goes back in every task.
+    pub fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], s: &Step<'_, T, R>) {
+        let (draws, score, theta, objective) = (&self.draws, &self.score, s.theta, s.objective);
         chunks.par_iter_mut().zip(&mut self.parts).enumerate().for_each(|(c, (chunk, p))| {
             chunk.start(s.family, &mut (s.noise)(c, chunk.noise.len()));
             round(&chunk.u, &mut p.u);
@@ -121,5 +90,12 @@ impl<R: Real> Steps<R> {
             // Whether the gradient is finite, its length shows when the step is taken.
             draws.back(theta, &p.u, [&p.x_bar, &p.q_bar], &p.kept, &mut p.gradient, &mut p.ws);
         });
+    }
+    /// Writes the mean of the tasks' gradients over `groups` to `to`.
+    pub fn mean(&self, to: &mut [R], groups: f64) {
+        let share = R::from_f64(1.0 / groups);
+        for (k, p) in self.parts.iter().enumerate() {
+            scale(&p.gradient, share, to, k == 0);
+        }
     }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::large::{self, Large};
+use super::convert::widen;
+use super::large::{self, Steps};
 use super::objective::{Draws, Estimator, Objective};
 use crate::base::rng::Stream;
 use crate::density::Gradient;
+use crate::graph::program::Real;
 use crate::guide::{Batch, Family};
 
 /// Draws that one task treats, a multiple of a group; more where networks are large, whose weights each task reads.
 const CHUNK: usize = 32;
 const WIDE: usize = 64;
 const WIDEST: usize = 256;
-/// Parameters from which steps are taken in single precision: products of matrices then take the time. Bounds are always
-/// computed in double precision.
-const SINGLE: usize = 20_000;
+/// Parameters from which networks are large: products of matrices then take the time.
+const LARGE: usize = 20_000;
 
 /// Where a step met a number that is not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,14 +52,17 @@ pub struct Bound {
     pub se: f64,
 }
 
-/// Everything that gradients of one family and one target need.
-pub struct Engine<'a, T: ?Sized> {
+/// Everything that gradients of one family and one target need. Parameters and gradients are numbers of type `R`; bounds are
+/// computed in double precision.
+pub struct Engine<'a, T: ?Sized, R: Real = f64> {
     target: &'a T,
     batch: Batch,
     objective: Objective,
     chunks: Vec<Chunk>,
-    large: Option<Large>,
-    gradient: Vec<f64>,
+    large: bool,
+    steps: Option<Steps<R>>,
+    theta: Vec<f64>,
+    gradient: Vec<R>,
 }
 
 /// Buffers of a task. Points lie point after point, but for what the target sees (coordinate after coordinate).
@@ -81,18 +85,17 @@ pub(super) struct Chunk {
     pub(super) trouble: Option<(usize, &'static str, f64)>,
 }
 
-impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
-    /// At least `draws` draws a step.
-    pub fn new(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize) -> Engine<'a, T> {
-        let single = family.flow.len() >= SINGLE;
-        Engine::with(target, family, objective, draws, single)
-    }
+/// Whether steps of a family serve in single precision: where its networks are large, their products take the time.
+pub fn serves_single(family: &Family) -> bool {
+    family.flow.len() >= LARGE
+}
 
-    /// With steps in the given precision, not in the one that the size of the family calls for.
-    pub fn with(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize, single: bool) -> Engine<'a, T> {
+impl<'a, T: Gradient + ?Sized, R: Real> Engine<'a, T, R> {
+    /// At least `draws` draws a step.
+    pub fn new(target: &'a T, family: Arc<Family>, objective: Objective, draws: usize) -> Engine<'a, T, R> {
         let k = objective.particles();
         let (dim, len) = (family.dim(), family.flow.len());
-        let large = len >= SINGLE || single;
+        let large = len >= LARGE || R::SINGLE;
         let n = k * if large { (draws / 2).clamp(WIDE, WIDEST) } else { CHUNK }.div_ceil(k);
         let tasks = draws.div_ceil(n).max(1);
         let chunk = |_| Chunk {
@@ -114,8 +117,8 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
             trouble: None,
         };
         let chunks = (0..tasks).map(chunk).collect();
-        let large = large.then(|| Large::new(&family, n, tasks, single));
-        Engine { target, batch: Batch::new(family, n), objective, chunks, large, gradient: vec![0.0; len] }
+        let (batch, gradient) = (Batch::new(family, n), vec![R::default(); len]);
+        Engine { target, batch, objective, chunks, large, steps: None, theta: vec![0.0; len], gradient }
     }
 
     /// Draws of a step.
@@ -124,13 +127,16 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
     }
 
     /// The mean bound at `theta` and its gradient, with the noise of the stream (seed, "vi/step", step).
-    pub fn gradient(&mut self, theta: &[f64], seed: u64, step: usize) -> Result<(f64, &[f64]), Trouble> {
+    pub fn gradient(&mut self, theta: &[R], seed: u64, step: usize) -> Result<(f64, &[R]), Trouble> {
         let (target, batch, objective) = (self.target, &self.batch, self.objective);
         let noise = |c: usize, len: usize| noise_stream(seed, "vi/step", step, c, len);
-        if let Some(large) = &mut self.large {
+        if self.large {
+            let new = || Steps::new(batch.family(), batch.len(), self.chunks.len());
             let step = large::Step { target, family: batch.family(), theta, objective, noise: &noise };
-            large.step(&mut self.chunks, &step);
+            self.steps.get_or_insert_with(new).step(&mut self.chunks, &step);
         } else {
+            widen(theta, &mut self.theta);
+            let theta = &self.theta;
             self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
                 chunk.draw(batch, theta, &mut noise(c, chunk.noise.len()));
                 chunk.evaluate(target, batch.family().dim());
@@ -141,14 +147,14 @@ impl<'a, T: Gradient + ?Sized> Engine<'a, T> {
             return Err(trouble);
         }
         let groups = (self.draws() / self.objective.particles()) as f64;
-        self.gradient.fill(0.0);
         let mut total = 0.0;
         self.chunks.iter().for_each(|c| total += c.total);
-        match &self.large {
-            Some(large) => large.add(&mut self.gradient, groups),
+        match &self.steps {
+            Some(steps) => steps.mean(&mut self.gradient, groups),
             None => {
+                self.gradient.fill(R::default());
                 for chunk in &self.chunks {
-                    self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += b / groups);
+                    self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += R::from_f64(b / groups));
                 }
             }
         }

@@ -78,7 +78,7 @@ fn the_exact_posterior_has_equal_weights_and_no_path_gradient() {
     let family = family(None, Scale::Full);
     let theta = family.initial(&exact(), 1);
     for objective in ALL {
-        let mut engine = Engine::new(&Normal, family.clone(), objective, 64);
+        let mut engine: Engine<'_, _> = Engine::new(&Normal, family.clone(), objective, 64);
         for w in engine.log_weights(&theta, 2, "test", 0, 2) {
             assert!((w - LOG_Z).abs() < 1e-10, "{objective:?} {w}");
         }
@@ -94,7 +94,7 @@ fn gradients(objective: Objective, reps: usize, seed: u64, spoil: impl Fn(&mut [
     let family = family(Some("realnvp(2, hidden=[3])"), Scale::Full);
     let mut theta = family.initial(&Start::isotropic(vec![0.3, 0.2], 0.8), 1);
     theta.iter_mut().enumerate().for_each(|(k, t)| *t += 0.1 * (k as f64).sin());
-    let mut engine = Engine::new(&Bent, family, objective, 320);
+    let mut engine: Engine<'_, _> = Engine::new(&Bent, family, objective, 320);
     let mut each = vec![vec![]; theta.len()];
     for r in 0..reps {
         let (_, g) = engine.gradient(&theta, seed, r).unwrap();
@@ -138,15 +138,16 @@ fn steps_in_single_precision_are_those_in_double_but_for_rounding() {
     let mut theta = family.initial(&Start::isotropic(vec![0.3, 0.2], 0.8), 1);
     theta.iter_mut().enumerate().for_each(|(k, t)| *t += 0.1 * (k as f64).sin());
     for objective in ALL {
-        let mut bounds = vec![];
-        let [double, single] = [false, true].map(|single| {
-            // Whole tasks in both precisions.
-            let draws = if objective.particles() == 1 { 320 } else { 350 };
-            let mut engine = Engine::with(&Bent, family.clone(), objective, draws, single);
-            let (bound, gradient) = engine.gradient(&theta, 2, 3).unwrap();
-            bounds.push(bound);
-            gradient.to_vec()
-        });
+        // Whole tasks in both precisions.
+        let draws = if objective.particles() == 1 { 320 } else { 350 };
+        let mut engine: Engine<'_, _> = Engine::new(&Bent, family.clone(), objective, draws);
+        let (bound, gradient) = engine.gradient(&theta, 2, 3).unwrap();
+        let double = gradient.to_vec();
+        let mut engine: Engine<'_, _, f32> = Engine::new(&Bent, family.clone(), objective, draws);
+        let rounded: Vec<f32> = theta.iter().map(|t| *t as f32).collect();
+        let (in_single, gradient) = engine.gradient(&rounded, 2, 3).unwrap();
+        let single: Vec<f64> = gradient.iter().map(|g| f64::from(*g)).collect();
+        let bounds = [bound, in_single];
         assert!((bounds[0] - bounds[1]).abs() < 1e-4 * bounds[0].abs(), "{objective:?} {bounds:?}");
         let largest = double.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
         let off = double.iter().zip(&single).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

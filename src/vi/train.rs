@@ -1,22 +1,25 @@
-//! The training loop: a short race of learning rates, Adam, a stop on a plateau of fresh-draw bounds, a decay to the end.
+//! The training loop: a short race of learning rates, Adam, a stop on a plateau of the steps' bounds, a decay to the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::adam::Adam;
+use super::adam::{Adam, Moving};
+use super::convert::widen;
 use super::objective::{Estimator, Objective};
-use super::step::{Bound, Engine, Trouble};
+use super::step::{Bound, Engine, Trouble, serves_single};
+use crate::base::stats::{mean, variance};
 use crate::density::Gradient;
 use crate::flow::FlowError;
+use crate::graph::program::Real;
 use crate::guide::{Family, Guide};
 
 /// Learning rates that race.
 const RATES: [f64; 4] = [0.05, 0.02, 0.005, 0.001];
 /// Steps of each racer.
 const RACE: usize = 40;
-/// Steps between two looks at the bound.
+/// Steps between two looks at the bound, which is the mean over them: each has fresh draws, so it costs nothing.
 const LOOK: usize = 50;
 /// Looks without a gain that end the plateau.
 const PATIENCE: usize = 8;
@@ -71,7 +74,9 @@ pub struct State {
     best: Option<(Bound, usize)>,
     /// Parameters at that look.
     best_theta: Vec<f64>,
-    /// Fresh-draw bounds, with their steps.
+    /// Bounds of the steps since the last look.
+    recent: Vec<f64>,
+    /// Mean bounds of [`LOOK`] steps, with the last of them.
     pub history: Vec<(usize, Bound)>,
     /// Steps left out because of a number that is not finite.
     pub skipped: usize,
@@ -134,7 +139,22 @@ pub fn train<T: Gradient + ?Sized>(
     settings: &Settings,
     control: &Control<'_>,
 ) -> Result<Trained, TrainError> {
-    let mut engine = Engine::new(target, family.clone(), settings.objective, settings.draws);
+    if serves_single(family) {
+        train_in::<T, f32>(target, family, theta, settings, control)
+    } else {
+        train_in::<T, f64>(target, family, theta, settings, control)
+    }
+}
+
+/// Trains with steps in numbers of type `R`.
+fn train_in<T: Gradient + ?Sized, R: Real>(
+    target: &T,
+    family: &Arc<Family>,
+    theta: Vec<f64>,
+    settings: &Settings,
+    control: &Control<'_>,
+) -> Result<Trained, TrainError> {
+    let mut engine: Engine<'_, T, R> = Engine::new(target, family.clone(), settings.objective, settings.draws);
     let wanted = family.flow.len();
     let mut state = match &control.resume {
         Some(state) if !state.fits(wanted) => {
@@ -143,29 +163,31 @@ pub fn train<T: Gradient + ?Sized>(
         Some(state) => state.clone(),
         None => begin(&mut engine, theta, settings),
     };
+    let mut now = Moving::new(&state.theta, &state.adam);
     while !state.is_done(settings) && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-        state.advance(&mut engine, settings)?;
+        state.advance(&mut now, &mut engine, settings)?;
         if state.step.is_multiple_of(LOOK)
             && let Some(progress) = control.progress
         {
+            now.store(&mut state.theta, &mut state.adam);
             progress(&state);
         }
     }
+    now.store(&mut state.theta, &mut state.adam);
     let (theta, bound) = state.finish(&mut engine, settings.seed);
     Ok(Trained { guide: Guide::new(family.clone(), theta), bound, state })
 }
 
-/// Draws behind the end of a race, a look, and the final bound.
+/// Draws behind the end of a race, and the final bound.
 const TRIAL: usize = 256;
-const FRESH: usize = 1024;
 const FINAL: usize = 4096;
 
-fn rounds<T: Gradient + ?Sized>(engine: &Engine<'_, T>, draws: usize) -> usize {
+fn rounds<T: Gradient + ?Sized, R: Real>(engine: &Engine<'_, T, R>, draws: usize) -> usize {
     draws.div_ceil(engine.draws())
 }
 
 /// The state at the start, with the learning rate that won the race.
-fn begin<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, theta: Vec<f64>, settings: &Settings) -> State {
+fn begin<T: Gradient + ?Sized, R: Real>(engine: &mut Engine<'_, T, R>, theta: Vec<f64>, settings: &Settings) -> State {
     let rate = settings.rate.unwrap_or_else(|| race(engine, &theta, settings.seed));
     State {
         step: 0,
@@ -175,6 +197,7 @@ fn begin<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, theta: Vec<f64>, sett
         decay: None,
         best: None,
         best_theta: vec![],
+        recent: vec![],
         history: vec![],
         skipped: 0,
         troubles: vec![],
@@ -182,16 +205,18 @@ fn begin<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, theta: Vec<f64>, sett
 }
 
 /// The learning rate with the best bound after a few steps from the same point with the same noise.
-fn race<T: Gradient + ?Sized>(engine: &mut Engine<'_, T>, start: &[f64], seed: u64) -> f64 {
+fn race<T: Gradient + ?Sized, R: Real>(engine: &mut Engine<'_, T, R>, start: &[f64], seed: u64) -> f64 {
     let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
     for rate in RATES {
-        let (mut theta, mut adam) = (start.to_vec(), Adam::new(start.len()));
+        let mut now: Moving<R> = Moving::new(start, &Adam::new(start.len()));
         for step in 0..RACE {
-            if let Ok((_, gradient)) = engine.gradient(&theta, seed ^ RACING, step) {
+            if let Ok((_, gradient)) = engine.gradient(&now.theta, seed ^ RACING, step) {
                 // A step that cannot be taken leaves the racer where it is.
-                let _ = adam.step(&mut theta, gradient, rate);
+                let _ = now.step(gradient, rate);
             }
         }
+        let mut theta = vec![0.0; start.len()];
+        widen(&now.theta, &mut theta);
         let rounds = rounds(engine, TRIAL);
         let bound = engine.bound(&theta, seed, "vi/race", 0, rounds);
         if bound.value - bound.se > best.0 {
@@ -220,18 +245,18 @@ impl State {
         self.rate * (FLOOR + (1.0 - FLOOR) * cosine)
     }
 
-    fn advance<T: Gradient + ?Sized>(
+    fn advance<T: Gradient + ?Sized, R: Real>(
         &mut self,
-        engine: &mut Engine<'_, T>,
+        now: &mut Moving<R>,
+        engine: &mut Engine<'_, T, R>,
         settings: &Settings,
     ) -> Result<(), TrainError> {
         let rate = self.rate_now();
-        match engine.gradient(&self.theta, settings.seed, self.step) {
-            Ok((_, gradient)) => {
-                if let Err(length) = self.adam.step(&mut self.theta, gradient, rate) {
-                    self.skip(Trouble::of_length(self.step, length))?;
-                }
-            }
+        match engine.gradient(&now.theta, settings.seed, self.step) {
+            Ok((bound, gradient)) => match now.step(gradient, rate) {
+                Ok(()) => self.recent.push(bound),
+                Err(length) => self.skip(Trouble::of_length(self.step, length))?,
+            },
             Err(trouble) => self.skip(trouble)?,
         }
         self.step += 1;
@@ -240,14 +265,14 @@ impl State {
             self.decay = Some((self.step, settings.steps - last));
         }
         if self.step.is_multiple_of(LOOK) {
-            self.look(engine, settings);
+            self.look(&now.theta);
         }
         Ok(())
     }
 
     /// The last parameters, or those of the best look where the end is worse on the same fresh draws (a training that was
     /// cancelled, or lost its way), with their bound.
-    fn finish<T: Gradient + ?Sized>(&self, engine: &mut Engine<'_, T>, seed: u64) -> (Vec<f64>, Bound) {
+    fn finish<T: Gradient + ?Sized, R: Real>(&self, engine: &mut Engine<'_, T, R>, seed: u64) -> (Vec<f64>, Bound) {
         let rounds = rounds(engine, FINAL);
         let mut bound = |theta: &[f64]| engine.bound(theta, seed, "vi/final", 0, rounds);
         let last = bound(&self.theta);
@@ -276,16 +301,18 @@ impl State {
     }
 
     /// Looks at the bound; a plateau starts the decay.
-    fn look<T: Gradient + ?Sized>(&mut self, engine: &mut Engine<'_, T>, settings: &Settings) {
-        let look = self.step / LOOK;
-        let rounds = rounds(engine, FRESH);
-        let bound = engine.bound(&self.theta, settings.seed, "vi/look", look, rounds);
+    fn look<R: Real>(&mut self, theta: &[R]) {
+        let (look, n) = (self.step / LOOK, self.recent.len() as f64);
+        let bound = Bound { value: mean(&self.recent), se: (variance(&self.recent) / n).sqrt() };
+        self.recent.clear();
         self.history.push((self.step, bound));
         let gains =
             |b: &(Bound, usize)| bound.value > b.0.value + LEAST + GAIN * (bound.se.powi(2) + b.0.se.powi(2)).sqrt();
-        if self.best.as_ref().is_none_or(gains) {
+        // A look without a number is no best one, and none to compare with.
+        if bound.value.is_finite() && self.best.as_ref().is_none_or(gains) {
             self.best = Some((bound, look));
-            self.best_theta.clone_from(&self.theta);
+            self.best_theta.resize(theta.len(), 0.0);
+            widen(theta, &mut self.best_theta);
         }
         let since = self.best.as_ref().map_or(0, |b| look - b.1);
         if self.decay.is_none() && since >= PATIENCE {

@@ -156,7 +156,7 @@ pub fn fit<T: Gradient + ?Sized>(
 /// A guide that is there already, rated on fresh draws as a ladder of one rung.
 pub fn assess<T: Gradient + ?Sized>(target: &T, guide: Guide, airworthiness: Airworthiness, seed: u64) -> Fitted {
     let family = guide.family.clone();
-    let mut engine = Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), MOMENTS);
+    let mut engine: Engine<'_, T> = Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), MOMENTS);
     let weights = engine.log_weights(&guide.theta, seed, "fit/assess", 0, 1);
     let n = weights.len() as f64;
     let elbo = Bound { value: stats::mean(&weights), se: (stats::variance(&weights) / n).sqrt() };

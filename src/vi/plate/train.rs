@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{Engine, Step};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
-use crate::vi::adam::Adam;
-use crate::vi::convert::widen;
+use crate::vi::adam::{Adam, Moving};
 use crate::vi::objective::Objective;
 use crate::vi::step::Trouble;
 
@@ -135,14 +134,14 @@ impl State {
     /// One step.
     fn advance<T: Real>(
         &mut self,
-        now: &mut Now<T>,
+        now: &mut Moving<T>,
         engine: &mut Engine<'_, T>,
         rows: &[usize],
         s: &Settings,
     ) -> Result<(), TrainError> {
         let batch = s.minibatch(rows, self.step);
         let step = Step { rows: &batch, of: rows.len(), beta: s.beta_at(self.step), step: self.step };
-        match now.step(engine, &step, s.seed, s.rate_at(self.rate, self.step)) {
+        match climb(now, engine, &step, s.seed, s.rate_at(self.rate, self.step)) {
             Ok(bound) => {
                 self.sum += bound / rows.len() as f64;
                 self.count += 1;
@@ -166,30 +165,18 @@ impl State {
     }
 }
 
-/// Parameters and moments in the precision of the steps.
-struct Now<T> {
-    theta: Vec<T>,
-    adam: Adam<T>,
-}
-
-impl<T: Real> Now<T> {
-    fn new(theta: &[f64], adam: &Adam) -> Now<T> {
-        Now { theta: theta.iter().map(|x| T::from_f64(*x)).collect(), adam: adam.cast() }
-    }
-
-    /// One step up the bound, which is returned.
-    fn step(&mut self, engine: &mut Engine<'_, T>, s: &Step<'_>, seed: u64, rate: f64) -> Result<f64, Trouble> {
-        let (bound, gradient) = engine.gradient(&self.theta, s, seed)?;
-        match self.adam.step(&mut self.theta, gradient, rate) {
-            Ok(()) => Ok(bound),
-            Err(length) => Err(Trouble::of_length(s.step, length)),
-        }
-    }
-
-    /// Leaves parameters and moments in `state`; what is read back from there has the same bits.
-    fn store(&self, state: &mut State) {
-        widen(&self.theta, &mut state.theta);
-        state.adam = self.adam.cast();
+/// One step up the bound, which is returned.
+fn climb<T: Real>(
+    now: &mut Moving<T>,
+    engine: &mut Engine<'_, T>,
+    s: &Step<'_>,
+    seed: u64,
+    rate: f64,
+) -> Result<f64, Trouble> {
+    let (bound, gradient) = engine.gradient(&now.theta, s, seed)?;
+    match now.step(gradient, rate) {
+        Ok(()) => Ok(bound),
+        Err(length) => Err(Trouble::of_length(s.step, length)),
     }
 }
 
@@ -197,12 +184,12 @@ impl<T: Real> Now<T> {
 fn race<T: Real>(engine: &mut Engine<'_, T>, start: &[f64], rows: &[usize], s: &Settings) -> f64 {
     let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
     for rate in RATES {
-        let mut now = Now::new(start, &Adam::new(start.len()));
+        let mut now = Moving::new(start, &Adam::new(start.len()));
         let mut last = vec![];
         for step in 0..RACE {
             let batch = s.minibatch(rows, step);
             let step = Step { rows: &batch, of: rows.len(), beta: 1.0, step };
-            last.push(now.step(engine, &step, s.seed ^ RACING, rate).unwrap_or(f64::NEG_INFINITY));
+            last.push(climb(&mut now, engine, &step, s.seed ^ RACING, rate).unwrap_or(f64::NEG_INFINITY));
         }
         let mean = crate::base::stats::mean(&last[RACE - COUNTED..]);
         if mean > best.0 {
@@ -237,16 +224,16 @@ pub fn train<T: Real>(
     if state.theta.len() != wanted || state.adam.len() != wanted {
         return Err(TrainError::Other { found: state.theta.len(), wanted });
     }
-    let mut now = Now::new(&state.theta, &state.adam);
+    let mut now = Moving::new(&state.theta, &state.adam);
     while state.step < settings.steps && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
         state.advance(&mut now, engine, rows, settings)?;
         if state.step.is_multiple_of(LOOK)
             && let Some(progress) = control.progress
         {
-            now.store(&mut state);
+            now.store(&mut state.theta, &mut state.adam);
             progress(&state);
         }
     }
-    now.store(&mut state);
+    now.store(&mut state.theta, &mut state.adam);
     Ok(state)
 }
