@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::affine::{Diagonal, Lu, Triangular};
 use super::autoregressive::Autoregressive;
 use super::chain::Flow;
-use super::coupling::{Coupling, masks};
+use super::coupling::Coupling;
 use super::elementwise::Elementwise;
 use super::grammar::{Argument, Call, FlowError, Value, read};
 use super::invert::Invert;
 use super::layer::Layer;
+use super::masks::masks;
 use super::mlp::{Activation, Network};
 use super::orthogonal::{Householder, Permutation};
 
@@ -28,7 +29,7 @@ const BLOCKS: [(&str, &[&str]); 7] = [
 /// Log-scale that the layers of a chain reach together, on either side.
 const REACH: f64 = 8.0;
 /// Smallest bound of the log-scale of one layer.
-const LEAST_BOUND: f64 = 2.0;
+const LEAST_BOUND: f64 = 4.0;
 
 /// Units of each of the two hidden layers of a network.
 const UNITS: usize = 32;
@@ -52,7 +53,8 @@ impl Flow {
     /// The first option needs no name: `realnvp(8)`. Networks are `[32, 32]`, for `iaf` and `maf` with at least as many
     /// units as coordinates; 64 gain little in 100 coordinates for their time. Elu goes on linearly where tanh stands still:
     /// the scale of a funnel keeps growing beyond the draws of the training, so chains reach the tails. The log-scale of one affine layer is
-    /// bounded by 8 divided by the number of layers that move a coordinate, but at least 2: the chain reaches ±8.
+    /// bounded by 8 divided by the number of layers that move a coordinate, but at least 4: with a bound of 2 its tanh bends the scale of a
+    /// funnel in the neck, and chains diverge there.
     ///
     /// # Errors
     /// Where the text is none of these; the message names the column and the choices.

@@ -3,7 +3,7 @@
 use super::elementwise::Elementwise;
 use super::layer::{Layer, Parameters};
 use super::mlp::{Mlp, Network};
-use super::orthogonal::{inverse_order, permute, shuffled};
+use super::orthogonal::{inverse_order, permute};
 use crate::base::rng::Stream;
 use crate::graph::{Graph, Shape, Var};
 
@@ -71,20 +71,4 @@ impl Layer for Coupling {
     fn describe(&self) -> String {
         format!("coupling({})", self.map.name())
     }
-}
-
-/// What each of `layers` couplings moves: layers come in pairs, of which the second moves what the first one
-/// keeps. The first pair halves the coordinates in their order, the others in random orders. At least two
-/// layers move everything; d = 1 has nothing to keep.
-pub(super) fn masks(dim: usize, layers: usize) -> Vec<Vec<bool>> {
-    let mask = |layer: usize| {
-        let pair = layer / 2;
-        let order = if pair == 0 { (0..dim).collect() } else { shuffled(dim, pair as u64) };
-        let mut moves = vec![false; dim];
-        for (place, &k) in order.iter().enumerate() {
-            moves[k] = dim == 1 || (place >= dim / 2) == layer.is_multiple_of(2);
-        }
-        moves
-    };
-    (0..layers).map(mask).collect()
 }

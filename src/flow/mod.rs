@@ -12,6 +12,7 @@ mod head;
 pub mod invert;
 pub mod layer;
 pub mod map;
+mod masks;
 pub mod mlp;
 pub mod orthogonal;
 pub mod registry;

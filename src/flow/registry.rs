@@ -2,10 +2,11 @@
 
 use super::affine::{Diagonal, Lu, Triangular};
 use super::autoregressive::Autoregressive;
-use super::coupling::{Coupling, masks};
+use super::coupling::Coupling;
 use super::elementwise::Elementwise;
 use super::invert::Invert;
 use super::layer::Layer;
+use super::masks::masks;
 use super::mlp::{Activation, Network};
 use super::orthogonal::{Householder, Permutation};
 

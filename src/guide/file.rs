@@ -15,7 +15,7 @@ use crate::flow::{Airworthiness, Flow, FlowError, airworthiness};
 /// First field of every guide file.
 const FORMAT: &str = "thalweg guide";
 /// Version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Type of the weights.
 const DTYPE: &str = "f64";
 

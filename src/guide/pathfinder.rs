@@ -22,7 +22,7 @@ pub struct Pathfinder {
     pub paths: usize,
     /// Pairs of steps and gradient differences that a curvature estimate remembers (J).
     pub history: usize,
-    /// Draws that rate each point of a path (K).
+    /// Draws that rate each point of a path (K); the best points get 20 times as many.
     pub draws: usize,
     /// Iterations of L-BFGS at most.
     pub iterations: u64,
@@ -53,6 +53,11 @@ pub struct Approximation {
 const LARGE: usize = 200;
 /// Points of a path that are rated there.
 const RATED: usize = 20;
+
+/// The best points of a path by few draws are rated again, with this many times the draws: the best of many noisy ratings is
+/// often a lucky one.
+const AGAIN: usize = 5;
+const MORE: usize = 20;
 
 /// Random points that are tried for one of finite density.
 const TRIES: usize = 100;
@@ -86,18 +91,18 @@ impl Pathfinder {
         let mut rng = Stream::new(self.seed, "pathfinder/draws", index);
         let every = if target.dim() > LARGE { points.len().div_ceil(RATED) } else { 1 };
         let mut curvature = InverseHessian::new(target.dim(), self.history);
-        let mut best: Option<Approximation> = None;
+        let mut best: Vec<Approximation> = vec![];
         for k in 1..points.len() {
             curvature.update(&points[k - 1], &points[k]);
             if k % every != 0 && k + 1 != points.len() {
                 continue;
             }
-            let rated = curvature.at(&points[k]).and_then(|start| rate(target, start, self.draws, &mut rng));
-            if let Some(a) = rated.filter(|a| best.as_ref().is_none_or(|b| a.elbo > b.elbo)) {
-                best = Some(a);
-            }
+            best.extend(curvature.at(&points[k]).and_then(|start| rate(target, start, self.draws, &mut rng)));
+            best.sort_by(|a, b| b.elbo.total_cmp(&a.elbo));
+            best.truncate(AGAIN);
         }
-        best
+        let again = best.into_iter().filter_map(|a| rate(target, a.start, MORE * self.draws, &mut rng));
+        again.max_by(|a, b| a.elbo.total_cmp(&b.elbo))
     }
 
     /// A point of the cube with finite density and gradient.

@@ -16,7 +16,7 @@ use crate::vi::plate::State;
 /// First field of every file.
 const FORMAT: &str = "thalweg amortized guide";
 /// Version that is written, and the only one that is read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why a file cannot be written, read or used.
 #[derive(Debug, thiserror::Error)]
