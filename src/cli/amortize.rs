@@ -168,7 +168,7 @@ fn result(
         "elbo": own.map(|v| v[0]), "iwae": own.map(|v| v[1]),
         "heldout_elbo": held.map(|v| v[0]), "heldout_iwae": held.map(|v| v[1]),
         "history": t.state.history, "skipped": t.state.skipped, "steps": t.state.step, "seconds": seconds,
-        "constant_inputs": t.constant, "remarks": remarks(b, t),
+        "objective": t.goal(), "constant_inputs": t.constant, "remarks": remarks(b, t),
     })
 }
 
