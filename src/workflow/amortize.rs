@@ -264,7 +264,7 @@ impl Trained {
         let particles = self.options.particles.max(1);
         let (bound, path) = if particles == 1 { ("ELBO", "path") } else { ("IWAE", "DReG") };
         let gradient = match self.options.objective(&self.guide).estimator() {
-            // The ELBO of a normal guide is differentiated as it stands: what matters is integrated exactly.
+            // The ELBO of a normal guide is differentiated as it stands: log q is integrated exactly.
             _ if particles == 1 && self.guide.is_gaussian() => "plain",
             Estimator::Full => "plain",
             Estimator::Path => path,

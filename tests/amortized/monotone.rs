@@ -64,9 +64,9 @@ fn goes(rows: &[Row], sign: f64, of: impl Fn(&Row) -> &Curve) -> bool {
     (0..CURVE.len() - 1).all(|k| t(&step(k)) > -LIMIT)
 }
 
-/// Steps of L_K are never negative, whatever the draws (Jensen, groups being nested); those of U_K are by chance in at most 16
-/// comparisons of 9e-5 (Student's t, 59 degrees of freedom), the limits of log p(x_n) are in 24 more: a false alarm in less than 0.4 % of the seeds of a
-/// correct program.
+/// Steps of L_K are never negative, whatever the draws (Jensen, groups being nested). Those of U_K are by chance in 16 comparisons of
+/// at most 9e-5 (Student's t, 59 degrees of freedom), limits of known log p(x_n) are in 30 more: a false alarm in less than 0.5 % of
+/// the seeds of a correct program.
 #[test]
 #[ignore = "some seconds in the release profile"]
 fn bounds_close_in_with_more_particles() {
