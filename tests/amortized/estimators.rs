@@ -167,14 +167,14 @@ fn a_remainder_of_one_row_counts_for_all() {
     let sizes = [0, 1].map(|step| settings.minibatch(&all(&b.target), step).len());
     assert_eq!(sizes, [4, 1]);
     let parts = [0, 1].map(|step| of(&settings.minibatch(&all(&b.target), step), step));
-    let joined = |f: &dyn Fn(&(f64, Vec<f64>)) -> f64| 0.8 * f(&parts[0]) + 0.2 * f(&parts[1]);
-    assert!((joined(&|p| p.0) - bound).abs() < 1e-12 * bound.abs(), "{bound} {parts:?}");
+    let joined = |a: f64, b: f64| 0.8 * a + 0.2 * b;
+    let [(bound_a, a), (bound_b, b)] = parts;
+    assert!((joined(bound_a, bound_b) - bound).abs() < 1e-12 * bound.abs(), "{bound} {bound_a} {bound_b}");
     for (k, g) in whole.iter().enumerate() {
-        assert!((joined(&|p| p.1[k]) - g).abs() < 1e-12 * (1.0 + g.abs()), "{k}: {g} {parts:?}");
+        assert!((joined(a[k], b[k]) - g).abs() < 1e-12 * (1.0 + g.abs()), "{k}: {g} {} {}", a[k], b[k]);
     }
     // A mutant: every minibatch scaled as if it had 4 rows.
-    let wrong = 0.8 * parts[0].0 + 0.2 * parts[1].0 / 4.0;
-    assert!((wrong - bound).abs() > 0.1, "the test sees a wrong scale");
+    assert!((joined(bound_a, bound_b / 4.0) - bound).abs() > 0.1, "the test sees a wrong scale");
 }
 
 #[test]

@@ -5,6 +5,9 @@ use thalweg::base::stats::{mean, variance};
 use thalweg::workflow::gap::{CURVE, FRESH, Value};
 use thalweg::workflow::row_bounds::upper;
 
+/// log w at the draws of each chain.
+type Chains = Vec<Vec<f64>>;
+
 const REPLICATES: usize = 300;
 /// As `gap` has them.
 const CHAINS: usize = 8;
@@ -16,7 +19,7 @@ fn log_weight(z: f64) -> f64 {
 }
 
 /// log w of stationary chains z' = ρ z + √(1 - ρ²) ε, for which z² has autocorrelation ρ^2t, and of draws from q.
-fn draw(rho: f64, replicate: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
+fn draw(rho: f64, replicate: u64) -> (Chains, Vec<f64>) {
     let mut rng = Stream::new(1, "chains", replicate);
     let mut chain = |_| {
         let mut z = rng.normal();
@@ -33,7 +36,7 @@ fn draw(rho: f64, replicate: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
 }
 
 /// The same draws dealt to chains at random, so that no order and no chain shows their correlation.
-fn shuffled(own: &[Vec<f64>], replicate: u64) -> Vec<Vec<f64>> {
+fn shuffled(own: &[Vec<f64>], replicate: u64) -> Chains {
     let mut all = own.concat();
     let mut rng = Stream::new(1, "shuffle", replicate);
     for k in (1..all.len()).rev() {
@@ -81,7 +84,7 @@ fn upper_bounds_are_what_they_say() {
 fn errors_of_upper_bounds_count_the_correlation_of_chains() {
     let right = |r: f64| (0.6..1.67).contains(&r);
     for rho in [0.0, 0.7, 0.9] {
-        let run = |deal: &dyn Fn(&[Vec<f64>], u64) -> Vec<Vec<f64>>| {
+        let run = |deal: &dyn Fn(&[Vec<f64>], u64) -> Chains| {
             let one = |r: u64| {
                 let (own, log_w) = draw(rho, r);
                 upper(&deal(&own, r), &log_w)
