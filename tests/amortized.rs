@@ -6,6 +6,10 @@ mod estimators;
 mod heavy;
 #[path = "amortized/linear.rs"]
 mod linear;
+#[path = "amortized/monotone.rs"]
+mod monotone;
+#[path = "amortized/row_errors.rs"]
+mod row_errors;
 #[path = "amortized/training.rs"]
 mod training;
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 const SCHOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/eight_schools");
 const FUNNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/funnel_neal_10");
+const ROWS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/gaussian_vae");
 
 fn thalweg(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().unwrap()
@@ -174,4 +175,19 @@ fn the_stage_before_the_warm_up_is_told_and_does_not_depend_on_threads() {
     let kept = !notes.contains("not kept");
     assert_eq!(kept, rungs[runs[0]["guide"]["best"].as_u64().unwrap() as usize]["name"] == "refined");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The objective that a training names is that of its options and of its guide.
+#[test]
+fn amortized_fits_name_their_objective() {
+    let train = ["fit", ROWS, "--amortize", "--encoder", "linear", "--steps", "5", "--rate", "0.01"];
+    for (more, bound, particles, gradient) in [
+        (&[][..], "ELBO", 1, "plain"),
+        (&["--guide", "realnvp(2)"], "ELBO", 1, "path"),
+        (&["--particles", "8"], "IWAE", 8, "DReG"),
+        (&["--particles", "4", "--guide", "iaf(1)"], "IWAE", 4, "plain"),
+    ] {
+        let objective = &json(&[&train[..], more].concat())["objective"];
+        assert_eq!(*objective, serde_json::json!({ "bound": bound, "particles": particles, "gradient": gradient }));
+    }
 }

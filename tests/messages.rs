@@ -1,6 +1,6 @@
 //! Every kind of error has a golden message: what a new user sees, in `tests/messages/NAME.txt`.
 //!
-//! A case runs the program in a folder of its own. `THALWEG_BLESS=1` rewrites the messages. Errors that only Rust
+//! A case runs the program in a folder of its own. Some runs end well and still say what a user should know: `reports`. `THALWEG_BLESS=1` rewrites the messages. Errors that only Rust
 //! programs can meet are made by hand; `every_kind_of_error_is_shown` reads the sources and fails where a kind has no case.
 #![cfg(target_os = "linux")]
 
@@ -10,11 +10,14 @@ mod cases;
 mod kinds;
 #[path = "messages/library.rs"]
 mod library;
+#[path = "messages/reports.rs"]
+mod reports;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cases::{CASES, Case};
+use reports::REPORTS;
 
 /// The folder of the golden messages.
 fn golden(name: &str) -> PathBuf {
@@ -32,8 +35,8 @@ fn compare(name: &str, found: &str, wrong: &mut Vec<String>) {
     }
 }
 
-/// Runs a case; its exit code and what it says on the error stream.
-fn run(case: &Case) -> (i32, String) {
+/// Runs a case; its exit code and what it says on the output and on the error stream.
+fn run(case: &Case) -> (i32, String, String) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages").join(case.name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -46,17 +49,18 @@ fn run(case: &Case) -> (i32, String) {
     thalweg(&folder, case.args)
 }
 
-fn thalweg(folder: &Path, args: &[&str]) -> (i32, String) {
+fn thalweg(folder: &Path, args: &[&str]) -> (i32, String, String) {
     let program = env!("CARGO_BIN_EXE_thalweg");
     let done = Command::new(program).args(args).current_dir(folder).output().unwrap();
-    (done.status.code().unwrap_or(-1), String::from_utf8(done.stderr).unwrap())
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (done.status.code().unwrap_or(-1), text(done.stdout), text(done.stderr))
 }
 
 #[test]
 fn messages_are_the_golden_ones() {
     let mut wrong = vec![];
     for case in CASES {
-        let (code, text) = run(case);
+        let (code, _, text) = run(case);
         // clap ends with 2 where the arguments are wrong, and says how they are used.
         let expected = if text.contains("For more information, try '--help'") { 2 } else { 1 };
         if code != expected {
@@ -72,4 +76,29 @@ fn messages_are_the_golden_ones() {
         compare(name, &format!("{text}\n"), &mut wrong);
     }
     assert!(wrong.is_empty(), "\n{}\n(THALWEG_BLESS=1 rewrites the messages)", wrong.join("\n"));
+}
+
+/// A report without its numbers: `#` for whatever has a decimal point, one space where a table has several.
+fn without_numbers(text: &str) -> String {
+    let word = |w: &str| {
+        let number = w.trim_matches(['(', ')', ',', ';']);
+        let decimal = number.contains('.') && number.parse::<f64>().is_ok();
+        if decimal { w.replace(number, "#") } else { w.to_string() }
+    };
+    let line = |l: &str| l.split_whitespace().map(word).collect::<Vec<_>>().join(" ") + "\n";
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn reports_are_the_golden_ones() {
+    let mut wrong = vec![];
+    for case in REPORTS {
+        let (code, text, err) = run(case);
+        if code != 0 || !err.is_empty() {
+            wrong.push(format!("{}: exit code {code}\n{err}", case.name));
+            continue;
+        }
+        compare(case.name, &without_numbers(&text), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}\n(THALWEG_BLESS=1 rewrites the reports)", wrong.join("\n"));
 }

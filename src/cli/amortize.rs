@@ -145,7 +145,7 @@ impl AmortizeArgs {
                 text += &format!("{name}: ELBO {} per row, IWAE-50 {}\n", shown(elbo), shown(iwae));
             }
         }
-        text += &remarks(&trained);
+        remarks(&bound, &trained).iter().for_each(|r| text += &format!("{r}\n"));
         text += &format!("{} steps in {}\n", trained.state.step, crate::report::number::seconds(seconds));
         if let Some(path) = out {
             text += &format!("guide: {}\n", path.display());
@@ -168,7 +168,7 @@ fn result(
         "elbo": own.map(|v| v[0]), "iwae": own.map(|v| v[1]),
         "heldout_elbo": held.map(|v| v[0]), "heldout_iwae": held.map(|v| v[1]),
         "history": t.state.history, "skipped": t.state.skipped, "steps": t.state.step, "seconds": seconds,
-        "constant_inputs": t.constant,
+        "objective": t.goal(), "constant_inputs": t.constant, "remarks": remarks(b, t),
     })
 }
 
@@ -180,38 +180,87 @@ fn describe(b: &Bound, t: &Trained, rows: usize, held: usize) -> String {
     let family = t.guide.flow().map_or("independent normals".into(), |f| f.to_string());
     let held = if held > 0 { format!(", {held} held out") } else { String::new() };
     format!(
-        "plate `{}`: {rows} rows{held}, {} latent coordinates a row\nguide: {} numbers -> encoder {encoder} -> {family}\n{} \
-         weights of the guide, {} of the model\n",
+        "plate `{}`: {}{held}, {} a row\nguide: {} -> encoder {encoder} -> {family}\n{} weights of the guide, {} of the \
+         model\nobjective: {}; {}\n",
         b.target.plate,
-        b.target.dim,
-        plan.inputs,
+        many(rows, "row"),
+        many(b.target.dim, "latent coordinate"),
+        many(plan.inputs, "number"),
         t.guide.len(),
         b.target.params.len(),
+        t.goal(),
+        minibatches(rows, t.options.batch),
     )
 }
 
+/// A count with its noun.
+fn many(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// How the rows come.
+fn minibatches(rows: usize, batch: usize) -> String {
+    match (batch.clamp(1, rows.max(1)), rows % batch.max(1)) {
+        (b, _) if b == rows => "all rows in every step".into(),
+        (b, 0) => format!("minibatches of {}", many(b, "row")),
+        (b, last) => {
+            let last = many(last, "row");
+            format!(
+                "minibatches of {}; the last of each epoch has {last} and counts for all {rows} too",
+                many(b, "row")
+            )
+        }
+    }
+}
+
 /// What a user should know of the training.
-fn remarks(t: &Trained) -> String {
-    let mut text = String::new();
-    if !t.constant.is_empty() {
-        let list: Vec<String> = t.constant.iter().take(8).map(|c| c.to_string()).collect();
-        let more = if t.constant.len() > 8 { ", …" } else { "" };
-        text += &format!(
-            "{} of the encoder's inputs are the same in every training row ({}{more}): it learns nothing from them\n",
-            t.constant.len(),
-            list.join(", ")
-        );
+fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
+    let mut all = vec![];
+    all.extend(constants(&b.target.inputs, &t.constant));
+    if let Some(flow) = t.guide.flow().filter(|_| t.guide.flow_is_idle()) {
+        all.push(format!(
+            "with one latent a row, {flow} only shifts and stretches: the guide is normal, as it is without a flow; give one \
+             of splines (--guide 'nsf(2)'), or leave --guide out"
+        ));
     }
     if t.guide.is_autoregressive() {
-        text += "gradients: full (log q of an inverse autoregressive flow has no cheap path gradient)\n";
+        all.push("gradients are plain: log q of an inverse autoregressive flow has no cheap path gradient".into());
     }
     if t.state.skipped > 0 {
         let first = t.state.troubles.first();
         let what = first
             .map_or(String::new(), |f| format!("; at step {} {} {} was {}", f.step, f.quantity, f.draw + 1, f.value));
-        text += &format!("{} steps were left out because of numbers that are not finite{what}\n", t.state.skipped);
+        all.push(format!("{} left out because of numbers that are not finite{what}", many(t.state.skipped, "step")));
     }
-    text
+    all
+}
+
+/// Inputs of the encoder, from 1, that are the same in every training row.
+fn constants(names: &[String], constant: &[usize]) -> Option<String> {
+    const OUT: &str = "encode(…) after the range of the plate leaves out what an encoder should not read";
+    let name = |c: &usize| names.get(c - 1).map_or(c.to_string(), |n| format!("`{n}`"));
+    let (n, all) = (constant.len(), names.len());
+    Some(match n {
+        0 => return None,
+        _ if n == all => {
+            "every training row has the same data, so the encoder gives all rows one guide; give rows that differ"
+                .into()
+        }
+        1 => {
+            let name = name(&constant[0]);
+            format!(
+                "the encoder's input {name} (as row 1 has it) is the same in every training row and tells it nothing; {OUT}"
+            )
+        }
+        _ => {
+            let list: Vec<String> = constant.iter().take(8).map(name).collect();
+            let more = if n > 8 { ", …" } else { "" };
+            format!(
+                "{n} of the encoder's {all} inputs are the same in every training row and tell it nothing (as row 1 has them: {}{more}); {OUT}",
+                list.join(", ")
+            )
+        }
+    })
 }
 
 /// A value with its error.

@@ -81,6 +81,17 @@ impl Flow {
         let each = calls.iter().map(|call| Block::new(call)?.least_len(dim)).collect::<Result<Vec<_>, _>>()?;
         Ok(each.into_iter().fold(0, usize::saturating_add))
     }
+
+    /// Whether the layers of a text only shift and stretch in `dim` coordinates, so that a normal law stays normal and gains no
+    /// correlation: in one coordinate, everything but splines.
+    ///
+    /// # Errors
+    /// As [`Flow::parse`].
+    pub fn only_stretches(text: &str, dim: usize) -> Result<bool, FlowError> {
+        let calls = read(text)?;
+        let bends = calls.iter().map(|call| Ok(Block::new(call)?.splines())).collect::<Result<Vec<_>, _>>()?;
+        Ok(dim == 1 && !bends.contains(&true))
+    }
 }
 
 /// A call whose options are known to exist, each at most once.
@@ -123,6 +134,11 @@ impl<'a> Block<'a> {
         };
         let (network, layers) = (self.network(UNITS)?, self.count("layers", 1, (1, 64))?);
         Ok(least_weights(ends, &network.hidden, ends).saturating_mul(layers))
+    }
+
+    /// Whether its layers transform by splines.
+    fn splines(&self) -> bool {
+        self.name == "nsf" || self.find("bins").or(self.find("box")).is_some()
     }
 
     fn find(&self, option: &str) -> Option<&'a Argument> {
@@ -237,8 +253,7 @@ impl<'a> Block<'a> {
     fn autoregressive(&self, dim: usize, context: usize) -> Result<(Layers, String), FlowError> {
         let network = self.network(dim.clamp(UNITS, 4096))?;
         let layers = self.count("layers", if self.name == "iaf" { 3 } else { 5 }, (1, 64))?;
-        let splines = self.find("bins").or(self.find("box")).is_some();
-        let map = if splines { self.spline()? } else { affine_map(layers) };
+        let map = if self.splines() { self.spline()? } else { affine_map(layers) };
         let layer = |k: usize| {
             let layer = Autoregressive::new(dim, context, k % 2 == 1, map, &network);
             if self.name == "iaf" { Arc::new(layer) as Arc<dyn Layer> } else { Arc::new(Invert::new(Box::new(layer))) }

@@ -114,6 +114,11 @@ impl Amortized {
         self.flow.is_none()
     }
 
+    /// Whether its flow leaves the normal law of a row's only latent normal, as it is without a flow.
+    pub fn flow_is_idle(&self) -> bool {
+        self.plan.flow.as_ref().is_some_and(|text| Flow::only_stretches(text, self.plan.dim).unwrap_or(false))
+    }
+
     /// Whether log q at given points is sequential, so that path gradients are dear.
     pub fn is_autoregressive(&self) -> bool {
         self.flow.as_ref().is_some_and(|f| f.to_string().contains("iaf"))

@@ -199,6 +199,26 @@ impl Options {
     }
 }
 
+/// What a training raises, and the estimator of its gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Goal {
+    /// `ELBO` or `IWAE`.
+    pub bound: &'static str,
+    /// Particles of the bound.
+    pub particles: usize,
+    /// `plain`: the derivative as it stands; `path`: the guide's parameters held fixed in log q; `DReG`: the same of IWAE.
+    pub gradient: &'static str,
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.bound {
+            "ELBO" => write!(f, "ELBO (IWAE with K = 1), {} gradients", self.gradient),
+            bound => write!(f, "{bound}-{}, {} gradients", self.particles, self.gradient),
+        }
+    }
+}
+
 type Made<'a> = (&'a Arc<Amortized>, &'a Option<Arc<Family>>);
 
 fn engine<'a, T: Real>(t: &'a Target, (guide, global): Made<'_>, objective: Objective, batch: usize) -> Engine<'a, T> {
@@ -239,6 +259,19 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
 }
 
 impl Trained {
+    /// What the training raised.
+    pub fn goal(&self) -> Goal {
+        let particles = self.options.particles.max(1);
+        let (bound, path) = if particles == 1 { ("ELBO", "path") } else { ("IWAE", "DReG") };
+        let gradient = match self.options.objective(&self.guide).estimator() {
+            // The ELBO of a normal guide is differentiated as it stands: log q is integrated exactly.
+            _ if particles == 1 && self.guide.is_gaussian() => "plain",
+            Estimator::Full => "plain",
+            Estimator::Path => path,
+        };
+        Goal { bound, particles, gradient }
+    }
+
     /// Location of the guide of the globals: where rows are looked at.
     pub fn globals(&self, t: &Target) -> Vec<f64> {
         let own = &self.state.theta[t.params.len() + self.guide.len()..];

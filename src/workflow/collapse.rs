@@ -15,8 +15,13 @@ pub fn verdict(g: &Gap) -> String {
     }
     let mut text = if active == 0 || g.mutual_information < SILENT {
         format!(
-            "posterior collapse: none of {d} latents tells rows apart (mutual information {:.3} nats); train with --kl-warmup, \
-             or a decoder that needs the latents",
+            "posterior collapse: {} (mutual information {:.3} nats); train with --kl-warmup, or a decoder that needs the \
+             latents",
+            if d == 1 {
+                "the latent does not tell rows apart".into()
+            } else {
+                format!("none of {d} latents tells rows apart")
+            },
             g.mutual_information
         )
     } else if active < d {
@@ -28,6 +33,8 @@ pub fn verdict(g: &Gap) -> String {
             ),
             n => format!("{active} of {d} latents are active, {n} collapsed to the prior"),
         }
+    } else if d == 1 {
+        "the latent is active".into()
     } else {
         format!("all {d} latents are active")
     };
@@ -36,7 +43,9 @@ pub fn verdict(g: &Gap) -> String {
     text += &if amortization.value > SMALL.max(high) {
         format!("; the encoder costs most ({:.2} nats): a larger one, or longer training", amortization.value)
     } else if low > SMALL {
-        format!("; the family costs at least {low:.2} nats: a flow (--guide 'realnvp(4)') may close this")
+        // In one coordinate only splines bend.
+        let flow = if d == 1 { "nsf(4)" } else { "realnvp(4)" };
+        format!("; the family costs at least {low:.2} nats: a flow (--guide '{flow}') may close this")
     } else if high <= 2.0 * SMALL {
         "; both gaps are small".to_string()
     } else {
@@ -80,7 +89,14 @@ mod tests {
         let partial = verdict(&gap(vec![0.5, 0.001], 1.0, 0.0, 9));
         assert_eq!(partial, "1 of 2 latents are active, 1 collapsed to the prior; both gaps are small");
         let encoder = verdict(&gap(vec![0.5], 1.0, 0.7, 9));
-        assert!(encoder.contains("the encoder costs most (0.70 nats)"), "{encoder}");
+        assert!(encoder.starts_with("the latent is active; the encoder costs most (0.70 nats)"), "{encoder}");
+        let mut family = gap(vec![0.5], 1.0, 0.0, 9);
+        family.rows.iter_mut().for_each(|r| r.best.value -= 0.5);
+        assert!(verdict(&family).contains("a flow (--guide 'nsf(4)')"), "one coordinate: {}", verdict(&family));
+        assert!(
+            verdict(&gap(vec![0.0], 0.0, 0.0, 9))
+                .starts_with("posterior collapse: the latent does not tell rows apart")
+        );
         assert!(verdict(&gap(vec![f64::NAN], 0.0, 0.0, 1)).starts_with("one row:"));
     }
 }

@@ -129,7 +129,7 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
                 Some(s) => s.weight(ev.weight_at(row, &best, z), ev.score(row, &best, z), z),
                 None => ev.weight_at(row, &best, z),
             };
-            let own: Vec<f64> = draws.iter().map(own).collect();
+            let own: Vec<Vec<f64>> = draws.iter().map(|chain| chain.iter().map(own).collect()).collect();
             (lower(&star.log_w), upper(&own, mixed.as_ref().unwrap_or(&star.log_w)))
         }
     };

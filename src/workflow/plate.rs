@@ -159,6 +159,7 @@ pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Res
         params,
         coordinates,
         dim,
+        inputs: input.names(post, 0),
     };
     name_params(&mut target);
     Ok(target)

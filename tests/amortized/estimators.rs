@@ -150,6 +150,33 @@ fn minibatches_are_unbiased() {
     assert!(distance(&whole, &parts) < 5.4, "{}", distance(&whole, &parts));
 }
 
+/// A linear decoder's ELBO does not depend on the noise, so the minibatches of an epoch, 4 rows and 1, have the gradient of all 5
+/// rows between them, each counted by its share of the rows; up to rounding of sums of 5.
+#[test]
+fn a_remainder_of_one_row_counts_for_all() {
+    let source = "data y: vector[5]\nparam w: real = 0.8\nplate n in 1:5 {\n  latent z ~ normal(0, 1)\n  observe y[n] ~ normal(w * z, 1)\n}\n";
+    let b = from_text(source, r#"{"y": [0.3, -1.2, 0.8, 2.1, -0.4]}"#);
+    let objective = Objective::Elbo(Estimator::Path);
+    let (mut e, theta) = engine(&b.target, None, objective);
+    let mut of = |rows: &[usize], step: usize| {
+        let (bound, g) = e.gradient(&theta, &Step { rows, of: 5, beta: 1.0, step }, 3).unwrap();
+        (bound, g.to_vec())
+    };
+    let (bound, whole) = of(&all(&b.target), 0);
+    let settings = thalweg::vi::plate::Settings { objective, batch: 4, steps: 0, rate: None, warm_up: 0, seed: 3 };
+    let sizes = [0, 1].map(|step| settings.minibatch(&all(&b.target), step).len());
+    assert_eq!(sizes, [4, 1]);
+    let parts = [0, 1].map(|step| of(&settings.minibatch(&all(&b.target), step), step));
+    let joined = |a: f64, b: f64| 0.8 * a + 0.2 * b;
+    let [(bound_a, a), (bound_b, b)] = parts;
+    assert!((joined(bound_a, bound_b) - bound).abs() < 1e-12 * bound.abs(), "{bound} {bound_a} {bound_b}");
+    for (k, g) in whole.iter().enumerate() {
+        assert!((joined(a[k], b[k]) - g).abs() < 1e-12 * (1.0 + g.abs()), "{k}: {g} {} {}", a[k], b[k]);
+    }
+    // A mutant: every minibatch scaled as if it had 4 rows.
+    assert!((joined(bound_a, bound_b / 4.0) - bound).abs() > 0.1, "the test sees a wrong scale");
+}
+
 #[test]
 fn every_row_comes_once_an_epoch() {
     let objective = Objective::Elbo(Estimator::Full);

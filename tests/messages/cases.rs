@@ -32,7 +32,7 @@ const MODEL: (&str, &[u8]) = (
 const PRIOR: (&str, &[u8]) = ("p.thal", b"latent a ~ normal(0, 1)\n");
 
 /// Rows with a latent each, and their data.
-const ROWS: (&str, &[u8]) = (
+pub const ROWS: (&str, &[u8]) = (
     "r.thal",
     b"data n: int\ndata y: vector[n]\nplate i in 1:n {\n  latent z ~ normal(0, 1)\n  observe y[i] ~ normal(z, 1)\n}\n",
 );

@@ -77,6 +77,7 @@ mod tests {
             params: vec![0.0; 7],
             coordinates: 2,
             dim: 1,
+            inputs: vec![],
             groups: vec![group],
         };
         name_params(&mut t);

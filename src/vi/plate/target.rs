@@ -46,6 +46,8 @@ pub struct Target {
     pub coordinates: usize,
     /// Latent coordinates of a row.
     pub dim: usize,
+    /// Names of the numbers that an encoder sees, as the first row has them.
+    pub inputs: Vec<String>,
     /// Rows of equal structure.
     pub groups: Vec<Group>,
 }
