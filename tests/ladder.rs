@@ -1,6 +1,7 @@
 //! The ladder: where a climb ends, which guide it keeps, and what it says when nothing holds.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thalweg::density::{Gradient, LogDensity};
 use thalweg::diagnostics::psis::psis;
@@ -110,4 +111,42 @@ fn rungs_exist_for_every_dimension() {
             .collect::<Vec<_>>();
         assert!(built.len() >= 3 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
     }
+}
+
+/// A normal density that fails for its first `left` gradients.
+struct Late {
+    left: AtomicUsize,
+}
+
+impl LogDensity for Late {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {
+        -0.5 * (x[0] * x[0] + x[1] * x[1])
+    }
+}
+
+impl Gradient for Late {
+    fn logp_grad(&self, x: &[f64], g: &mut [f64], ws: &mut [f64]) -> f64 {
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+            return f64::NAN;
+        }
+        g.copy_from_slice(&[-x[0], -x[1]]);
+        self.logp(x, ws)
+    }
+}
+
+#[test]
+fn a_training_that_fails_is_repeated_with_another_seed() {
+    let trainings = |left: usize| {
+        let target = Late { left: AtomicUsize::new(left) };
+        let only = rungs(2)[1..2].to_vec();
+        let c = climb(&target, &ladder(&khat, Start::isotropic(vec![0.1; 2], 1.0), only));
+        c.map(|c| (c.reports[0].trainings, c.reports[0].failure.is_none()))
+    };
+    assert_eq!(trainings(0).unwrap(), (1, true));
+    // A training asks for about 13,000 gradients before it gives up: in the 160 steps of its race, and in 41 of its own.
+    assert_eq!(trainings(15_000).unwrap(), (2, true));
+    assert!(trainings(usize::MAX).is_err());
 }

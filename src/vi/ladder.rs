@@ -25,6 +25,9 @@ const FRESH: usize = 8192;
 /// Fresh draws that choose between two affine starts.
 const TRIAL: usize = 256;
 
+/// Trainings with other seeds after one that failed or whose flow did not pass its test.
+const MORE_SEEDS: usize = 2;
+
 /// One family to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rung {
@@ -87,7 +90,9 @@ pub struct Report {
     pub bound: Bound,
     /// k-hat of fresh draws; NaN where training failed.
     pub khat: f64,
-    /// Steps of the training, and those left out.
+    /// Trainings: more than one where the first failed, or its flow did not pass the check.
+    pub trainings: usize,
+    /// Steps of the last training, and those left out.
     pub steps: usize,
     /// Steps left out because of a number that is not finite.
     pub skipped: usize,
@@ -147,8 +152,8 @@ pub fn climb<T: Gradient + ?Sized>(target: &T, ladder: &Ladder<'_>) -> Result<Cl
     for rung in &ladder.rungs {
         let began = Instant::now();
         let family = Arc::new(Family::new(target.dim(), ladder.base, rung.nonlinear.as_deref(), rung.scale)?);
-        let tried = attempt(target, &family, &starts, ladder);
-        let report = Report::new(&rung.name, &family, &tried, began.elapsed().as_secs_f64());
+        let (tried, trainings) = attempts(target, &family, &starts, ladder);
+        let report = Report::new(&rung.name, &family, (&tried, trainings), began.elapsed().as_secs_f64());
         if let Some(progress) = ladder.progress {
             progress(&report);
         }
@@ -184,20 +189,46 @@ fn gains(new: Bound, old: Bound) -> bool {
     new.value - old.value > GAIN * (new.se.powi(2) + old.se.powi(2)).sqrt()
 }
 
+/// Trains; with other seeds again while that fails or the flow does not pass its test. With the number of trainings.
+fn attempts<T: Gradient + ?Sized>(
+    target: &T,
+    family: &Arc<Family>,
+    starts: &[Start],
+    ladder: &Ladder<'_>,
+) -> (Result<Tried, TrainError>, usize) {
+    let mut tried = attempt(target, family, starts, ladder, ladder.seed);
+    for more in 1..=MORE_SEEDS {
+        let passed = tried.as_ref().is_ok_and(|t| t.airworthiness.passed());
+        if passed || ladder.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return (tried, more);
+        }
+        let again = attempt(target, family, starts, ladder, ladder.seed ^ (AGAIN + more as u64));
+        // A guide that may not be used is still one to look at.
+        if again.is_ok() || tried.is_err() {
+            tried = again;
+        }
+    }
+    (tried, 1 + MORE_SEEDS)
+}
+
+/// Keeps the noise of repeated trainings apart from that of the first.
+const AGAIN: u64 = 0x6167_6169_6e00;
+
 fn attempt<T: Gradient + ?Sized>(
     target: &T,
     family: &Arc<Family>,
     starts: &[Start],
     ladder: &Ladder<'_>,
+    seed: u64,
 ) -> Result<Tried, TrainError> {
-    let settings = Settings::of(family, ladder.seed);
+    let settings = Settings::of(family, seed);
     let mut engine: Engine<'_, T> =
         Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
     let mut chosen: Option<(f64, Vec<f64>)> = None;
     for start in starts {
-        let theta = family.initial(start, ladder.seed);
+        let theta = family.initial(start, seed);
         let rounds = TRIAL.div_ceil(engine.draws());
-        let value = engine.bound(&theta, ladder.seed, "vi/trial", 0, rounds).value;
+        let value = engine.bound(&theta, seed, "vi/trial", 0, rounds).value;
         if chosen.as_ref().is_none_or(|(best, _)| value > *best || best.is_nan()) {
             chosen = Some((value, theta));
         }
@@ -206,14 +237,19 @@ fn attempt<T: Gradient + ?Sized>(
     let control = Control { cancel: ladder.cancel, ..Control::default() };
     let trained = train(target, family, theta, &settings, &control)?;
     let rounds = FRESH.div_ceil(engine.draws());
-    let log_weights = engine.log_weights(&trained.guide.theta, ladder.seed, "vi/khat", 0, rounds);
+    let log_weights = engine.log_weights(&trained.guide.theta, seed, "vi/khat", 0, rounds);
     let khat = (ladder.khat)(&log_weights);
     let airworthiness = airworthiness(&family.flow, &trained.guide.theta);
     Ok(Tried { trained, log_weights, khat, airworthiness })
 }
 
 impl Report {
-    fn new(name: &str, family: &Family, tried: &Result<Tried, TrainError>, seconds: f64) -> Report {
+    fn new(
+        name: &str,
+        family: &Family,
+        (tried, trainings): (&Result<Tried, TrainError>, usize),
+        seconds: f64,
+    ) -> Report {
         let nan = Bound { value: f64::NAN, se: f64::NAN };
         let (bound, khat, steps, skipped) = match tried {
             Ok(t) => (t.trained.bound, t.khat, t.trained.state.step, t.trained.state.skipped),
@@ -228,6 +264,7 @@ impl Report {
             parameters,
             bound,
             khat,
+            trainings,
             steps,
             skipped,
             seconds,
@@ -244,6 +281,9 @@ impl fmt::Display for Report {
         }
         let Bound { value, se } = self.bound;
         write!(f, "{}: ELBO {value:.4} ± {se:.4}, k-hat {:.2}, {} steps", self.name, self.khat, self.steps)?;
+        if self.trainings > 1 {
+            write!(f, " of training {}", self.trainings)?;
+        }
         if self.skipped > 0 {
             write!(f, " ({} left out)", self.skipped)?;
         }

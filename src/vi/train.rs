@@ -30,6 +30,8 @@ const LEAST: f64 = 1e-4;
 /// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
 const DECAY: f64 = 0.25;
 const FLOOR: f64 = 0.01;
+/// Standard errors by which the best look has to be above the end to be taken instead.
+const BACK: f64 = 3.0;
 /// Troubles that are kept for the report.
 const KEPT: usize = 5;
 
@@ -270,7 +272,7 @@ impl State {
         Ok(())
     }
 
-    /// The last parameters, or those of the best look where the end is worse on the same fresh draws (a training that was
+    /// The last parameters, or those of the best look where the end is worse on fresh draws (a training that was
     /// cancelled, or lost its way), with their bound.
     fn finish<T: Gradient + ?Sized, R: Real>(&self, engine: &mut Engine<'_, T, R>, seed: u64) -> (Vec<f64>, Bound) {
         let rounds = rounds(engine, FINAL);
@@ -278,7 +280,8 @@ impl State {
         let last = bound(&self.theta);
         if !self.best_theta.is_empty() && self.best_theta != self.theta {
             let best = bound(&self.best_theta);
-            if best.value > last.value || last.value.is_nan() {
+            // By more than noise: where the end is exact, its bound has none, and that of any other point may lie above it.
+            if best.value - last.value > BACK * best.se.hypot(last.se) || last.value.is_nan() {
                 return (self.best_theta.clone(), best);
             }
         }

@@ -75,7 +75,9 @@ pub struct Rung {
     pub elbo: Bound,
     /// k-hat of fresh weights.
     pub khat: f64,
-    /// Steps.
+    /// Trainings: more than one where the first failed, or its flow did not pass the check.
+    pub trainings: usize,
+    /// Steps of the last training.
     pub steps: usize,
     /// Steps left out because of numbers that are not finite.
     pub skipped: usize,
@@ -166,6 +168,7 @@ pub fn assess<T: Gradient + ?Sized>(target: &T, guide: Guide, airworthiness: Air
         parameters: family.flow.len(),
         elbo,
         khat: psis(&weights).khat,
+        trainings: 0,
         steps: 0,
         skipped: 0,
         seconds: 0.0,
@@ -204,12 +207,28 @@ impl Rung {
             parameters: r.parameters,
             elbo: r.bound,
             khat: r.khat,
+            trainings: r.trainings,
             steps: r.steps,
             skipped: r.skipped,
             seconds: r.seconds,
             airworthiness: r.airworthiness,
             failure: r.failure,
         }
+    }
+
+    /// What went wrong with its trainings, if anything did.
+    fn trouble(&self) -> Option<String> {
+        let lost = match (&self.failure, &self.airworthiness) {
+            (Some(why), _) => Some(why.clone()),
+            (None, Some(a)) if !a.passed() => a.to_string().lines().next().map(str::to_string),
+            _ => None,
+        };
+        let trainings = match (self.trainings, &lost) {
+            (0 | 1, _) => return lost,
+            (n, Some(_)) => format!("{n} trainings with different seeds failed"),
+            (n, None) => format!("this is training {n}; those before, with other seeds, failed"),
+        };
+        Some(lost.map_or(trainings.clone(), |why| format!("{trainings}; the last: {why}")))
     }
 
     /// Whether its flow passed the test.
@@ -238,7 +257,7 @@ impl Fitted {
                 r.steps.to_string(),
                 fixed(r.seconds, 2),
             ]);
-            if let Some(why) = &r.failure {
+            if let Some(why) = r.trouble() {
                 t.note(format!("{}: {why}", r.name));
             }
         }
