@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
+use crate::vi::plate::train::LOOK;
 use crate::vi::plate::{Control, State};
 use crate::workflow::amortize::{Bound, Options, Trained, bind, differs, fit, split};
 use crate::workflow::amortized_file::{self, AmortizedFileError};
@@ -226,6 +227,7 @@ fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
     if t.guide.is_autoregressive() {
         all.push("gradients are plain: log q of an inverse autoregressive flow has no cheap path gradient".into());
     }
+    all.extend(lost(&t.state.history, t.options.warm_up, t.state.rate));
     if t.state.skipped > 0 {
         let first = t.state.troubles.first();
         let what = first
@@ -233,6 +235,21 @@ fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
         all.push(format!("{} left out because of numbers that are not finite{what}", many(t.state.skipped, "step")));
     }
     all
+}
+
+/// A training whose bound per row is far below what it had been, by a nat and a tenth: looks after the warm-up of the KL divergence,
+/// under which bounds are not comparable.
+fn lost(history: &[(usize, f64)], warm_up: usize, rate: f64) -> Option<String> {
+    let comparable = || history.iter().filter(|(step, _)| *step >= warm_up + LOOK);
+    let (step, best) = comparable().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (_, last) = comparable().next_back()?;
+    (last + 1.0 + 0.1 * best.abs() < *best).then(|| {
+        let [best, last] = [best, last].map(|x| fixed(*x, 2));
+        format!(
+            "the training lost its way: its bound per row was {best} at step {step} and is {last} at the end; train again with a \
+             lower learning rate (--rate, here {rate})"
+        )
+    })
 }
 
 /// Inputs of the encoder, from 1, that are the same in every training row.
@@ -269,4 +286,24 @@ pub fn shown(v: Value) -> String {
         return fixed(v.value, 4);
     }
     format!("{} ± {}", fixed(v.value, decimals(v.value, v.se)), significant(v.se, 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+
+    #[test]
+    fn a_training_that_lost_its_way_is_told() {
+        let fell = [(100, -20.0), (200, -17.5), (300, -7e22)];
+        let text = lost(&fell, 0, 0.01).unwrap_or_default();
+        assert!(text.contains("was -17.50 at step 200 and is -7.00e22 at the end"), "{text}");
+        assert!(text.contains("--rate, here 0.01"), "{text}");
+        let noise = [(100, -20.0), (200, -17.5), (300, -17.6)];
+        assert_eq!(lost(&noise, 0, 0.01), None);
+        // Bounds under a growing weight of the divergence fall because it grows.
+        let warm = [(100, -5.0), (200, -9.0), (300, -17.5), (400, -17.2)];
+        assert_eq!(lost(&warm, 200, 0.01), None);
+        assert!(lost(&warm, 0, 0.01).is_some());
+        assert_eq!(lost(&[], 0, 0.01), None);
+    }
 }

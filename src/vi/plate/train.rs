@@ -52,7 +52,7 @@ pub struct State {
     /// Learning rate before the decay.
     pub rate: f64,
     adam: Adam,
-    /// Mean bound per row of the last [`LOOK`] steps, with the step.
+    /// Mean bound per row of the last [`LOOK`] steps, those left out aside, with the step.
     pub history: Vec<(usize, f64)>,
     sum: f64,
     count: usize,
@@ -158,7 +158,10 @@ impl State {
         }
         self.step += 1;
         if self.step.is_multiple_of(LOOK) {
-            self.history.push((self.step, self.sum / self.count.max(1) as f64));
+            // Where every step was left out there is no bound to tell.
+            if self.count > 0 {
+                self.history.push((self.step, self.sum / self.count as f64));
+            }
             (self.sum, self.count) = (0.0, 0);
         }
         Ok(())
