@@ -94,7 +94,7 @@ fn damaged_files_are_refused_by_name() {
         Stored::from_text(&damaged).err().expect(to).to_string()
     };
     assert!(changed("thalweg guide", "stan guide").contains("its format is `stan guide`"));
-    assert!(changed("\"version\":1", "\"version\":7").contains("format version 7"));
+    assert!(changed("\"version\":2", "\"version\":7").contains("format version 7"));
     assert!(changed("f64", "f16").contains("`f16`"));
     assert!(changed("affine(full)", "affine(lu)").contains("last layer is not affine"));
     assert!(changed("realnvp", "realnvq").contains("unknown flow `realnvq`"));
@@ -175,7 +175,7 @@ fn pathfinder_learns_the_scales_of_a_normal() {
     let found = Pathfinder { seed: 4, ..Pathfinder::default() }.run(&target);
     assert_eq!(found.len(), 4);
     assert!(found.windows(2).all(|w| w[0].elbo >= w[1].elbo), "best first");
-    assert_eq!(found[0].draws.len(), 10 * target.dim());
+    assert_eq!(found[0].draws.len(), 200 * target.dim());
     // Condition number 10^4 and 6 remembered pairs: the approximation is rough, but a unit normal has 5000 nats.
     let (kl, unit) =
         (divergence(&found[0].start, target.sd()), divergence(&Start::isotropic(vec![0.0; 10], 1.0), target.sd()));
@@ -195,12 +195,17 @@ fn pathfinder_has_the_same_bits_for_any_number_of_threads() {
     assert_eq!(bits(1), bits(3));
 }
 
+/// The bound of the chosen point is that of many draws; ten draws alone would be off by nats (the best of many ratings is lucky).
 #[test]
-fn pathfinder_starts_eight_schools_near_the_posterior() {
+fn pathfinder_chooses_eight_schools_by_a_bound_that_holds() {
+    for seed in 2..6 {
+        let [few, many] =
+            [10, 1000].map(|draws| Pathfinder { seed, draws, ..Pathfinder::default() }.run(&EightSchools));
+        assert!((few[0].elbo - many[0].elbo).abs() < 0.3, "{} {}", few[0].elbo, many[0].elbo);
+    }
     let start = Pathfinder { seed: 3, ..Pathfinder::default() }.start(&EightSchools);
-    // Long runs of Stan give E mu = 4.4 with a standard deviation of 3.3, E tau = 3.6.
-    assert!((start.location[0] - 4.4).abs() < 3.3, "{start:?}");
-    assert!(start.factor[0] > 1.0 && start.factor[0] < 10.0, "{start:?}");
+    // Long runs of Stan give E mu = 4.4 with a standard deviation of 3.3: the start is within two of them.
+    assert!((start.location[0] - 4.4).abs() < 6.6, "{start:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
 use crate::vi::plate::train::LOOK;
-use crate::vi::plate::{Control, State};
+use crate::vi::plate::{Control, State, is_lost};
 use crate::workflow::amortize::{Bound, Options, Trained, bind, differs, fit, split};
 use crate::workflow::amortized_file::{self, AmortizedFileError};
 use crate::workflow::gap::Value;
@@ -227,6 +227,14 @@ fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
     if t.guide.is_autoregressive() {
         all.push("gradients are plain: log q of an inverse autoregressive flow has no cheap path gradient".into());
     }
+    if let Some(first) = t.state.returns.first() {
+        all.push(format!(
+            "the bound fell far below what it had been {}, first before step {first}: the training went back and on with a \
+             learning rate of {} in the end",
+            many(t.state.returns.len(), "time"),
+            significant(t.state.rate, 2)
+        ));
+    }
     all.extend(lost(&t.state.history, t.options.warm_up, t.state.rate));
     if t.state.skipped > 0 {
         let first = t.state.troubles.first();
@@ -237,13 +245,13 @@ fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
     all
 }
 
-/// A training whose bound per row is far below what it had been, by a nat and a tenth: looks after the warm-up of the KL divergence,
-/// under which bounds are not comparable.
+/// A training that ends far below where it had been: looks after the warm-up of the KL divergence, under which bounds are not
+/// comparable.
 fn lost(history: &[(usize, f64)], warm_up: usize, rate: f64) -> Option<String> {
     let comparable = || history.iter().filter(|(step, _)| *step >= warm_up + LOOK);
     let (step, best) = comparable().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let (_, last) = comparable().next_back()?;
-    (last + 1.0 + 0.1 * best.abs() < *best).then(|| {
+    is_lost(*last, *best).then(|| {
         let [best, last] = [best, last].map(|x| fixed(*x, 2));
         format!(
             "the training lost its way: its bound per row was {best} at step {step} and is {last} at the end; train again with a \

@@ -17,4 +17,4 @@ pub use evaluate::Evaluator;
 pub use normal::NormalRow;
 pub use refine::refine;
 pub use target::{Feed, Group, Part, Row, Target};
-pub use train::{Control, Settings, State, TrainError, train};
+pub use train::{Control, Settings, State, TrainError, is_lost, train};

@@ -8,6 +8,7 @@ use super::engine::{Engine, Step};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
 use crate::vi::adam::{Adam, Moving};
+use crate::vi::convert::widen;
 use crate::vi::objective::Objective;
 use crate::vi::step::Trouble;
 
@@ -22,6 +23,8 @@ const COUNTED: usize = 20;
 const RACING: u64 = 0x7261_6365;
 /// Steps of which the bounds are averaged for the history.
 pub const LOOK: usize = 100;
+/// Factor of the learning rate at each return to the best look.
+const SLOWER: f64 = 0.3;
 /// Troubles that are kept for the report.
 const KEPT: usize = 5;
 
@@ -60,6 +63,11 @@ pub struct State {
     pub skipped: usize,
     /// The first of them.
     pub troubles: Vec<Trouble>,
+    /// Best look, with its step, and the parameters there.
+    best: Option<(usize, f64)>,
+    best_theta: Vec<f64>,
+    /// Steps at which the training had lost its way and went back to the best look, with a lower rate.
+    pub returns: Vec<usize>,
 }
 
 /// How a caller watches and stops a training.
@@ -128,7 +136,20 @@ impl State {
     /// The start.
     fn new(theta: Vec<f64>, rate: f64) -> State {
         let adam = Adam::new(theta.len());
-        State { step: 0, theta, rate, adam, history: vec![], sum: 0.0, count: 0, skipped: 0, troubles: vec![] }
+        State {
+            step: 0,
+            theta,
+            rate,
+            adam,
+            history: vec![],
+            sum: 0.0,
+            count: 0,
+            skipped: 0,
+            troubles: vec![],
+            best: None,
+            best_theta: vec![],
+            returns: vec![],
+        }
     }
 
     /// One step.
@@ -158,14 +179,48 @@ impl State {
         }
         self.step += 1;
         if self.step.is_multiple_of(LOOK) {
+            let bound = if self.count > 0 { self.sum / self.count as f64 } else { f64::NAN };
             // Where every step was left out there is no bound to tell.
             if self.count > 0 {
-                self.history.push((self.step, self.sum / self.count as f64));
+                self.history.push((self.step, bound));
             }
             (self.sum, self.count) = (0.0, 0);
+            // Bounds under different weights of the KL divergence are not comparable.
+            if self.step >= s.warm_up + LOOK {
+                self.hold(now, bound);
+            }
         }
         Ok(())
     }
+
+    /// Whether the state is of a training with `len` parameters.
+    fn fits(&self, len: usize) -> bool {
+        let best = if self.best.is_some() { len } else { 0 };
+        [self.theta.len(), self.adam.len()] == [len; 2] && self.best_theta.len() == best
+    }
+
+    /// Remembers the best look; goes back to it, with a lower rate and Adam anew, where the training has lost its way.
+    fn hold<T: Real>(&mut self, now: &mut Moving<T>, bound: f64) {
+        match self.best {
+            Some((_, best)) if is_lost(bound, best) => {
+                *now = Moving::new(&self.best_theta, &Adam::new(self.best_theta.len()));
+                self.rate *= SLOWER;
+                self.returns.push(self.step);
+            }
+            Some((_, best)) if !(bound > best) => {}
+            _ if bound.is_nan() => {}
+            _ => {
+                self.best = Some((self.step, bound));
+                self.best_theta.resize(now.theta.len(), 0.0);
+                widen(&now.theta, &mut self.best_theta);
+            }
+        }
+    }
+}
+
+/// Whether a bound per row is far below what it had been: by a nat and a tenth, or no number.
+pub fn is_lost(bound: f64, best: f64) -> bool {
+    !(bound + 1.0 + 0.1 * best.abs() >= best)
 }
 
 /// One step up the bound, which is returned.
@@ -224,7 +279,7 @@ pub fn train<T: Real>(
             State::new(theta, rate)
         }
     };
-    if state.theta.len() != wanted || state.adam.len() != wanted {
+    if !state.fits(wanted) {
         return Err(TrainError::Other { found: state.theta.len(), wanted });
     }
     let mut now = Moving::new(&state.theta, &state.adam);
@@ -239,4 +294,39 @@ pub fn train<T: Real>(
     }
     now.store(&mut state.theta, &mut state.adam);
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_that_lost_its_way_goes_back_to_its_best_look() {
+        let mut state = State::new(vec![0.0; 2], 0.1);
+        let mut now: Moving<f32> = Moving::new(&[1.0, 2.0], &Adam::new(2));
+        state.step = 100;
+        state.hold(&mut now, -20.0);
+        assert!(state.fits(2) && !state.fits(3));
+        // Noise, and a nat less, are no reason.
+        for bound in [-20.5, -21.0, -22.9] {
+            now.theta = vec![5.0, 6.0];
+            state.hold(&mut now, bound);
+            assert!(now.theta == [5.0, 6.0] && state.returns.is_empty() && state.best == Some((100, -20.0)));
+        }
+        state.step = 300;
+        for (k, bound) in [-23.1, -1e26, f64::NAN, f64::NEG_INFINITY].into_iter().enumerate() {
+            now.theta = vec![1e9, f32::NAN];
+            state.hold(&mut now, bound);
+            assert_eq!(now.theta, [1.0, 2.0], "{bound}");
+            assert!(state.returns.len() == k + 1 && (state.rate - 0.1 * 0.3f64.powi(k as i32 + 1)).abs() < 1e-12);
+        }
+        state.step = 400;
+        now.theta = vec![3.0, 4.0];
+        state.hold(&mut now, -19.0);
+        assert_eq!((state.best, &state.best_theta[..]), (Some((400, -19.0)), &[3.0, 4.0][..]));
+        // A first look without a number is no best one.
+        let mut fresh = State::new(vec![0.0; 2], 0.1);
+        fresh.hold(&mut now, f64::NAN);
+        assert!(fresh.best.is_none() && fresh.fits(2));
+    }
 }
