@@ -78,7 +78,7 @@ pub struct State {
     best_theta: Vec<f64>,
     /// Bounds of the steps since the last look.
     recent: Vec<f64>,
-    /// Mean bounds of [`LOOK`] steps, with the last of them.
+    /// Mean bounds of 50 steps each, with the last of them.
     pub history: Vec<(usize, Bound)>,
     /// Steps left out because of a number that is not finite.
     pub skipped: usize,
