@@ -32,18 +32,23 @@ fn z(a: &Value, b: &Value) -> Vec<(String, f64)> {
     out
 }
 
-/// Weighted draws agree with chains: 22 comparisons at 4.5 errors, false alarms 1.5e-4. A normal guide in each coordinate
-/// has a k-hat between 0.5 and 0.7 here, so that the errors are the spread of blocks.
+/// Weighted draws agree with chains: 2 comparisons at 4.5 errors, false alarms 1.4e-5. Beyond a normal guide only the
+/// Student-t of the mixture, with 4 degrees of freedom, reaches the tails of one with 1.1: k-hat is 0.47 to 0.76 with
+/// nine seeds. The branch to test is the one from 0.5 to 0.7, where weights are smoothed and errors are the spread of blocks:
+/// six of the nine are in it, among them seed 1.
 #[test]
 fn importance_sampling_agrees_with_chains() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("importance");
     let _ = std::fs::remove_dir_all(&dir);
-    let draws = ["--draws", "4000"];
-    let chains = json(&[&["sample", SCHOOLS][..], &draws].concat());
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("tails.thal");
+    std::fs::write(&file, "latent x ~ student_t(1.1, 0, 1)\nreport mu = tanh(x)\n").unwrap();
+    let (model, draws) = (file.to_str().unwrap(), ["--draws", "4000", "--seed", "1"]);
+    let chains = json(&[&["sample", model][..], &draws].concat());
     let folder = ["--out", dir.to_str().unwrap()];
     let weighted =
-        json(&[&["sample", SCHOOLS, "--method", "importance", "--guide", "mean-field"][..], &draws, &folder].concat());
-    for (what, z) in z(&weighted, &chains) {
+        json(&[&["sample", model, "--method", "importance", "--guide", "mean-field"][..], &draws, &folder].concat());
+    for (what, z) in z(&weighted, &chains).into_iter().filter(|z| z.0.ends_with("mu")) {
         assert!(z.abs() < 4.5, "{what}: z {z}");
     }
     assert_eq!(weighted["method"]["name"], "importance");
@@ -61,8 +66,8 @@ fn importance_sampling_agrees_with_chains() {
         let text = std::fs::read_to_string(dir.join(format!("chain_{c}.csv"))).unwrap();
         assert!(text.contains("# method = importance"));
         let mut rows = text.lines().filter(|l| !l.starts_with('#'));
-        assert!(rows.next().unwrap().starts_with("lp__,mu,"));
-        all.extend(rows.map(|r| r.split(',').nth(1).unwrap().parse::<f64>().unwrap()));
+        assert!(rows.next().unwrap().starts_with("lp__,x,mu"));
+        all.extend(rows.map(|r| r.split(',').nth(2).unwrap().parse::<f64>().unwrap()));
     }
     assert_eq!(all.len(), 16000);
     let mean = all.iter().sum::<f64>() / all.len() as f64;

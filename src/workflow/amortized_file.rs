@@ -65,6 +65,13 @@ pub enum AmortizedFileError {
     },
 }
 
+/// Read before the rest, so that another version is named as such.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Document {
     format: String,
@@ -123,9 +130,9 @@ fn read(path: &Path) -> Result<Document, AmortizedFileError> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|source| AmortizedFileError::Read { path: path.into(), source })?;
     let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
-    let d: Document = serde_json::from_str(&text).map_err(|e| form(e.to_string()))?;
-    match (d.format.as_str(), d.version) {
-        (FORMAT, VERSION) => Ok(d),
+    let head: Head = serde_json::from_str(&text).map_err(|e| form(e.to_string()))?;
+    match (head.format.as_str(), head.version) {
+        (FORMAT, VERSION) => serde_json::from_str(&text).map_err(|e| form(e.to_string())),
         (FORMAT, v) => Err(form(format!("its format has version {v}, this program reads {VERSION}"))),
         (other, _) => Err(form(format!("its format is `{other}`"))),
     }

@@ -5,7 +5,7 @@ use super::recipe::Instr;
 use crate::graph::{Binary, Fold, Graph, Index, Node, Op, Var};
 
 /// Elements of a node, in the order in which they are read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reads {
     /// All of them in their order; a large matrix that every row reads costs a row nothing.
     All,

@@ -20,6 +20,8 @@ pub mod input;
 pub mod labels;
 mod layout;
 pub mod likelihood;
+mod loops;
+mod moved;
 mod numbered;
 mod owners;
 mod recipe;
@@ -31,10 +33,11 @@ use rayon::prelude::*;
 
 use self::labels::Tags;
 use self::layout::Reads;
+use self::moved::Template;
 use self::numbered::{Numbered, Read};
 use self::owners::Owners;
 use self::recipe::{Instr, Leaves, write};
-use self::slice::{Class, Cut, Elements, Rule, cut};
+use self::slice::{Class, Elements, Rule, cut};
 use super::posterior::Posterior;
 use super::separable::{Assignment, GLOBAL, Plate, SEVERAL};
 use super::site::FactorKind;
@@ -43,6 +46,9 @@ use crate::graph::{Graph, Index, Op, Shape, Spread, Var};
 
 /// Rows that are cut out side by side before their recipes are compared.
 const BLOCK: usize = 256;
+
+/// Recipes whose rows are kept as templates.
+const TEMPLATES: usize = 8;
 
 /// A model with one plate as rows.
 #[derive(Clone, Debug)]
@@ -145,41 +151,72 @@ struct Addends {
     globals: Vec<Elements>,
 }
 
+/// Rows as they have been cut so far.
+#[derive(Default)]
+struct Rows {
+    shared: Numbered,
+    found: HashMap<(Vec<Instr>, Vec<FactorKind>), usize>,
+    groups: Vec<Alike>,
+    /// Each with the number of its group.
+    templates: Vec<(Template, usize)>,
+}
+
+impl Rows {
+    /// The group of a row that was cut.
+    fn group_of(&mut self, recipe: Vec<Instr>, kinds: Vec<FactorKind>, template: Option<Template>) -> usize {
+        let groups = &mut self.groups;
+        let at = *self.found.entry((recipe, kinds)).or_insert_with_key(|(recipe, kinds)| {
+            groups.push(Alike { recipe: recipe.clone(), kinds: kinds.clone(), rows: vec![], reads: vec![] });
+            groups.len() - 1
+        });
+        if self.templates.len() < TEMPLATES && self.templates.iter().all(|t| t.1 != at) {
+            self.templates.extend(template.map(|t| (t, at)));
+        }
+        at
+    }
+}
+
 impl Posterior {
     /// The densities of the plate's rows, and of the globals, from the rows of the addends ([`Posterior::assign`]).
     pub fn rows(&self, plate: &Plate, assigned: &Assignment) -> RowModel {
         let addends = self.addends(plate, assigned);
-        let owners = Owners::new(&self.graph, &addends.all);
-        let mut shared = Numbered::default();
-        let mut found: HashMap<(Vec<Instr>, Vec<FactorKind>), usize> = HashMap::new();
-        let mut groups: Vec<Alike> = vec![];
-        let whole = shared_nodes(&self.graph, &assigned.labels, &owners);
-        let starts = self.starts();
-        let own = |row: usize| {
-            let (labels, tag) = (&assigned.labels, row as u32 + 1);
-            cut(
-                &self.graph,
-                &RowRule { g: &self.graph, labels, owners: &owners, whole: &whole, tag },
-                &addends.rows[row],
-            )
-        };
-        let blocks = (0..plate.rows).step_by(BLOCK).map(|start| start..(start + BLOCK).min(plate.rows));
-        let cuts = blocks.flat_map(|rows| rows.into_par_iter().map(own).collect::<Vec<Cut>>());
-        for (row, Cut { recipe, data, shared: reads, coordinates }) in cuts.enumerate() {
-            let coordinates = coordinates.iter().map(|(v, e)| starts[v] + e).collect();
-            let reads = reads.into_iter().map(|(node, r)| shared.number(&self.graph, node, r)).collect();
-            let feed = RowFeed { row, coordinates, reads: vec![], data };
-            let kinds: Vec<FactorKind> = addends.rows[row].iter().map(|(node, _)| addends.kinds[node]).collect();
-            let at = *found.entry((recipe, kinds)).or_insert_with_key(|(recipe, kinds)| {
-                groups.push(Alike { recipe: recipe.clone(), kinds: kinds.clone(), rows: vec![], reads: vec![] });
-                groups.len() - 1
-            });
-            groups[at].rows.push(feed);
-            groups[at].reads.push(reads);
-        }
+        let Rows { shared, groups, .. } = self.cut_rows(plate, assigned, &addends);
         let (globals, globals_lp, shared) = self.globals(&addends, &shared.order);
         let groups = groups.into_iter().map(group).collect();
         RowModel { plate: plate.name.clone(), globals, globals_lp, shared, groups }
+    }
+
+    /// Every row's needs: those of an earlier row, moved, or cut out.
+    fn cut_rows(&self, plate: &Plate, assigned: &Assignment, addends: &Addends) -> Rows {
+        let g = &self.graph;
+        let owners = Owners::new(g, &addends.all);
+        let whole = shared_nodes(g, &assigned.labels, &owners);
+        let starts = self.starts();
+        let mut out = Rows::default();
+        let mut start = 0;
+        while start < plate.rows {
+            // The first row is cut alone, so that the others have a template.
+            let rows = start..if start == 0 { 1 } else { (start + BLOCK).min(plate.rows) };
+            start = rows.end;
+            let needs = |row: usize| {
+                let (labels, tag) = (&assigned.labels, row as u32 + 1);
+                let (rule, seeds) = (RowRule { g, labels, owners: &owners, whole: &whole, tag }, &addends.rows[row]);
+                let like = |(t, at): &(Template, usize)| Some((t.moved(g, &rule, seeds)?, *at));
+                out.templates.iter().rev().find_map(like).map_or_else(|| Err(cut(g, &rule, seeds)), Ok)
+            };
+            let all: Vec<_> = rows.clone().into_par_iter().map(needs).collect();
+            for (row, needs) in rows.zip(all) {
+                let (leaves, at) = needs.unwrap_or_else(|(cut, template)| {
+                    let kinds = addends.rows[row].iter().map(|(node, _)| addends.kinds[node]).collect();
+                    (cut.leaves, out.group_of(cut.recipe, kinds, template))
+                });
+                let coordinates = leaves.coordinates.iter().map(|(v, e)| starts[v] + e).collect();
+                let reads = leaves.shared.into_iter().map(|(node, r)| out.shared.number(g, node, r)).collect();
+                out.groups[at].reads.push(reads);
+                out.groups[at].rows.push(RowFeed { row, coordinates, reads: vec![], data: leaves.data });
+            }
+        }
+        out
     }
 
     /// First coordinate of each site, by the node of its input.

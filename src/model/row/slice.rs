@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{Layout, Reads, layout};
+use super::loops::{CutLoop, cut_loop, stepped};
+use super::moved::{Need, Template};
 use super::recipe::{Instr, Loop};
-use crate::graph::{Graph, Index, Op, Scan, Var};
+use crate::graph::{Graph, Index, Op, Var};
 
 /// What an element of a node is to the one who cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +33,16 @@ pub(super) trait Rule {
     }
 }
 
-/// Everything in a loop's body is computed by it, but its inputs and its data.
-struct Body<'g>(&'g Graph);
-
-impl Rule for Body<'_> {
-    fn class(&self, node: usize, _: usize) -> Class {
-        match self.0.nodes()[node].op {
-            Op::Input(_) => Class::Input,
-            Op::Const(_) => Class::Data,
-            _ => Class::Own,
-        }
-    }
-}
-
-/// A recipe and the leaves it reads, in order.
+/// A recipe and what its leaves read.
 #[derive(Default)]
 pub(super) struct Cut {
     pub recipe: Vec<Instr>,
+    pub leaves: LeafReads,
+}
+
+/// What leaves read, in the order of the recipe.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct LeafReads {
     pub data: Vec<f64>,
     /// For each leaf, the node with its elements.
     pub shared: Vec<(u32, Reads)>,
@@ -56,11 +51,11 @@ pub(super) struct Cut {
 }
 
 /// The wanted elements of a node, and how they are made.
-struct Want {
+pub(super) struct Want {
     /// All elements, which are shared; then none is listed.
     whole: bool,
     own: Vec<u32>,
-    leaves: Vec<u32>,
+    pub leaves: Vec<u32>,
     class: Class,
     layout: Option<Layout>,
     cut_loop: Option<CutLoop>,
@@ -69,48 +64,38 @@ struct Want {
 /// Elements of a node, by number.
 pub(super) type Elements = (usize, Vec<u32>);
 
-/// A loop cut down to what is wanted of it.
-struct CutLoop {
-    /// For each kept argument: number among the arguments, elements of one step.
-    args: Vec<(usize, Vec<u32>)>,
-    /// Data that the body reads.
-    data: Vec<Vec<f64>>,
-    /// Elements of each carry.
-    carries: Vec<Vec<u32>>,
-    /// Elements of each output.
-    ys: Vec<Vec<u32>>,
-    body: Vec<Instr>,
-    next: Vec<usize>,
-    outputs: Vec<usize>,
-}
-
-struct Cutter<'a, R> {
+pub(super) struct Cutter<'a, R> {
     g: &'a Graph,
     rule: &'a R,
-    wants: BTreeMap<usize, Want>,
+    pub wants: BTreeMap<usize, Want>,
     at: BTreeMap<usize, usize>,
-    cut: Cut,
+    pub cut: Cut,
     /// Data of a body: one list for each leaf.
-    chunks: Option<Vec<Vec<f64>>>,
+    pub chunks: Option<Vec<Vec<f64>>>,
 }
 
-/// Cuts out `seeds`; the last instruction of the recipe gives them, one after another.
-pub(super) fn cut(g: &Graph, rule: &impl Rule, seeds: &[Elements]) -> Cut {
+/// Cuts out `seeds`; the last instruction of the recipe gives them, one after another. Beside it a template for rows
+/// like this one, unless loops had to be cut.
+pub(super) fn cut(g: &Graph, rule: &impl Rule, seeds: &[Elements]) -> (Cut, Option<Template>) {
     let mut c = Cutter::new(g, rule);
     c.collect(seeds);
     c.write();
     let parts: Vec<usize> = seeds.iter().map(|(node, elements)| c.pick(*node, elements)).collect();
     c.cut.recipe.push(Instr::Join(parts));
-    c.cut
+    let loops = c.wants.values().any(|w| w.cut_loop.is_some());
+    let need = |(node, w): (usize, Want)| Need { node, whole: w.whole, own: w.own, leaves: w.leaves, class: w.class };
+    let needs = || c.wants.into_iter().map(need).collect();
+    let template = (!loops).then(|| Template { seeds: seeds.to_vec(), needs: needs() });
+    (c.cut, template)
 }
 
 impl<'a, R: Rule> Cutter<'a, R> {
-    fn new(g: &'a Graph, rule: &'a R) -> Self {
+    pub fn new(g: &'a Graph, rule: &'a R) -> Self {
         Cutter { g, rule, wants: BTreeMap::new(), at: BTreeMap::new(), cut: Cut::default(), chunks: None }
     }
 
     /// What has to be known, from the seeds backward.
-    fn collect(&mut self, seeds: &[Elements]) {
+    pub fn collect(&mut self, seeds: &[Elements]) {
         let mut pending: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let mut whole: BTreeSet<usize> = BTreeSet::new();
         let mut loops: BTreeMap<usize, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
@@ -163,7 +148,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
     }
 
     /// Writes the instructions, arguments first.
-    fn write(&mut self) {
+    pub fn write(&mut self) {
         let wants = std::mem::take(&mut self.wants);
         let order: Vec<usize> = wants.keys().copied().collect();
         self.wants = wants;
@@ -212,7 +197,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
     fn write_leaves(&mut self, i: usize) -> Option<usize> {
         let want = &self.wants[&i];
         if want.whole {
-            self.cut.shared.push((i as u32, Reads::All));
+            self.cut.leaves.shared.push((i as u32, Reads::All));
             let n = self.g.nodes()[i].shape.count();
             return Some(self.push(Instr::Shared(n)));
         }
@@ -230,18 +215,18 @@ impl<'a, R: Rule> Cutter<'a, R> {
                         Instr::Input(self.g.inputs().len() + chunks.len() - 1)
                     }
                     None => {
-                        self.cut.data.extend(data);
+                        self.cut.leaves.data.extend(data);
                         Instr::Data(leaves.len())
                     }
                 }
             }
             (Class::Coordinate, _) => {
-                self.cut.coordinates.extend(named());
+                self.cut.leaves.coordinates.extend(named());
                 Instr::Coordinates(leaves.len())
             }
             (Class::Input, Op::Input(k)) => Instr::Input(*k as usize),
             _ => {
-                self.cut.shared.push((i as u32, Reads::These(leaves.clone())));
+                self.cut.leaves.shared.push((i as u32, Reads::These(leaves.clone())));
                 Instr::Shared(leaves.len())
             }
         };
@@ -258,7 +243,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
     }
 
     /// Elements of a node, in the given order.
-    fn pick(&mut self, node: usize, elements: &[u32]) -> usize {
+    pub fn pick(&mut self, node: usize, elements: &[u32]) -> usize {
         let (want, at) = (&self.wants[&node], self.at[&node]);
         let place = |j: &u32| match want.own.binary_search(j) {
             _ if want.whole => *j,
@@ -279,7 +264,7 @@ impl<'a, R: Rule> Cutter<'a, R> {
         let mut args: Vec<usize> =
             l.args.iter().map(|(a, e)| self.pick(node.args[*a].index(), &stepped(s, *a, e))).collect();
         for chunk in &l.data {
-            self.cut.data.extend(chunk);
+            self.cut.leaves.data.extend(chunk);
             args.push(self.push(Instr::Data(chunk.len())));
         }
         let carries = s.next.len();
@@ -324,69 +309,5 @@ impl<'a, R: Rule> Cutter<'a, R> {
         let index = Index::from_table(own.iter().map(place).collect());
         let p = self.push(Instr::Proj(at, number));
         self.push(Instr::Take(p, index))
-    }
-}
-
-/// Elements of an argument of a loop, from those of one step.
-fn stepped(s: &Scan, arg: usize, elements: &[u32]) -> Vec<u32> {
-    let carries = s.next.len();
-    if !(carries..carries + s.xs).contains(&arg) {
-        return elements.to_vec();
-    }
-    let width = s.body.shape(s.body.inputs()[arg].var).count() as u32;
-    (0..s.len as u32).flat_map(|t| elements.iter().map(move |e| t * width + e)).collect()
-}
-
-/// Cuts a loop down to the wanted elements of its outputs: carries grow until the body reads no others.
-fn cut_loop(s: &Scan, wanted: &BTreeMap<u32, Vec<u32>>) -> CutLoop {
-    let n = s.next.len();
-    let mut carries: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); n];
-    let mut ys: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); s.ys.len()];
-    for (k, elements) in wanted {
-        let k = *k as usize;
-        let (set, v) =
-            if k < 2 * n { (&mut carries[k % n], s.next[k % n]) } else { (&mut ys[k - 2 * n], s.ys[k - 2 * n]) };
-        let width = s.body.shape(v).count() as u32;
-        set.extend(elements.iter().map(|e| if k < n { *e } else { e % width }));
-    }
-    let list = |s: &BTreeSet<u32>| s.iter().copied().collect::<Vec<_>>();
-    let rule = Body(&s.body);
-    loop {
-        let mut seeds: Vec<Elements> = vec![];
-        let inputs = s.body.inputs();
-        seeds.extend(carries.iter().enumerate().map(|(c, e)| (inputs[c].var.index(), list(e))));
-        seeds.extend(s.next.iter().zip(&carries).map(|(v, e)| (v.index(), list(e))));
-        seeds.extend(s.ys.iter().zip(&ys).map(|(v, e)| (v.index(), list(e))));
-        seeds.retain(|s| !s.1.is_empty());
-        let mut c = Cutter::new(&s.body, &rule);
-        c.collect(&seeds);
-        let reads = |k: usize| c.wants.get(&inputs[k].var.index()).map_or(vec![], |w| w.leaves.clone());
-        let grown: Vec<BTreeSet<u32>> = (0..n).map(|k| reads(k).into_iter().collect()).collect();
-        if grown != carries {
-            carries = grown;
-            continue;
-        }
-        let args: Vec<(usize, Vec<u32>)> =
-            (0..inputs.len()).map(|k| (k, reads(k))).filter(|a| !a.1.is_empty()).collect();
-        c.chunks = Some(vec![]);
-        c.write();
-        let pairs = |c: &mut Cutter<Body>, vars: &[crate::graph::Var], sets: &[BTreeSet<u32>]| {
-            let kept = vars.iter().zip(sets).filter(|s| !s.1.is_empty());
-            kept.map(|(v, e)| c.pick(v.index(), &list(e))).collect::<Vec<_>>()
-        };
-        let next = pairs(&mut c, &s.next, &carries);
-        let outputs = pairs(&mut c, &s.ys, &ys);
-        let mut body = std::mem::take(&mut c.cut.recipe);
-        for i in &mut body {
-            if let Instr::Input(k) = i {
-                *k = match args.iter().position(|a| a.0 == *k) {
-                    Some(p) => p,
-                    None => args.len() + *k - inputs.len(),
-                };
-            }
-        }
-        let data = c.chunks.take().unwrap_or_default();
-        let carries = carries.iter().map(list).collect();
-        return CutLoop { args, data, carries, ys: ys.iter().map(list).collect(), body, next, outputs };
     }
 }
