@@ -84,7 +84,7 @@ impl Posterior {
         let rows = self.bases[read.base].len;
         let width = (read.elements.len() / rows.max(1)).max(1);
         for (k, e) in read.elements.iter().enumerate() {
-            let tag = readers.iter().find_map(|r| r.get(&(read.data, *e)).copied()).unwrap_or(GLOBAL);
+            let tag = reader(readers, read.data, *e);
             let own = match &up {
                 Some(up) => up.at(k / width) as u32 + 1 == tag,
                 // Read by all rows alike.
@@ -105,8 +105,8 @@ impl Posterior {
         let f = &encode.followed;
         // Data that inform several rows belong to none of them.
         let tag = |data: usize, e: usize| {
-            let tag = readers.iter().find_map(|r| r.get(&(data, e as u32)).copied());
-            tag.filter(|t| *t != SEVERAL).unwrap_or(GLOBAL)
+            let tag = reader(readers, data, e as u32);
+            if tag == SEVERAL { GLOBAL } else { tag }
         };
         let counts: Vec<usize> = f.g.inputs().iter().map(|i| f.g.shape(i.var).count()).collect();
         let tags = f.data.iter().zip(&counts).map(|(d, n)| Tags::new((0..*n).map(|e| tag(*d, e)).collect()));
@@ -136,4 +136,9 @@ impl Posterior {
         let row = element(&plate.name, &[plate.rows], tag as usize - 1);
         Diagnostic::new(span, format!("this encoder reads {name}, which informs another row: {row}"))
     }
+}
+
+/// The row that an element informs, by the first readers that know one.
+fn reader(readers: &[&Readers], data: usize, e: u32) -> u32 {
+    readers.iter().map(|r| r.at(data, e)).find(|t| *t != GLOBAL).unwrap_or(GLOBAL)
 }

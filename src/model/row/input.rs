@@ -1,7 +1,5 @@
 //! What an encoder of a row's posterior sees of the data (rule R38).
 
-use std::collections::BTreeMap;
-
 use super::encode::Encode;
 use super::labels::join;
 use crate::model::level::{Base, BaseId, BaseKind, rows_above};
@@ -62,8 +60,25 @@ impl RowInput {
     }
 }
 
-/// Row of each element of data: one, or [`SEVERAL`].
-pub(super) type Readers = BTreeMap<(usize, u32), u32>;
+/// Row of each element of data, by place among the model's data: one, [`SEVERAL`], or [`GLOBAL`] for none.
+pub(super) struct Readers(Vec<Vec<u32>>);
+
+impl Readers {
+    fn new(post: &Posterior) -> Readers {
+        Readers(post.data.iter().map(|d| vec![GLOBAL; d.values.len()]).collect())
+    }
+
+    /// The row of an element.
+    pub fn at(&self, data: usize, e: u32) -> u32 {
+        self.0[data][e as usize]
+    }
+
+    /// A row reads an element; the globals count as several rows.
+    fn note(&mut self, data: usize, e: u32, row: u32) {
+        let tag = &mut self.0[data][e as usize];
+        *tag = if row == GLOBAL { SEVERAL } else { join(*tag, row) };
+    }
+}
 
 impl Posterior {
     /// The input of each row of a separable plate, for encoders: what its `encode(…)` says, else what informs the row.
@@ -77,9 +92,9 @@ impl Posterior {
         }
         let (observed, read, mut kind) = self.informed(plate, assigned);
         let mut elements = vec![vec![]; plate.rows];
-        fill(&mut elements, &observed, &Readers::new());
+        fill(&mut elements, &observed, None);
         let counts: Vec<usize> = elements.iter().map(|e| e.len()).collect();
-        fill(&mut elements, &read, &observed);
+        fill(&mut elements, &read, Some(&observed));
         if kind == InputKind::Vector && elements.iter().any(|e| e.len() != elements[0].len()) {
             kind = InputKind::Set;
         }
@@ -88,7 +103,7 @@ impl Posterior {
 
     /// Rows that observe and that read each element of data, and how the elements of a row belong together.
     pub(super) fn informed(&self, plate: &Plate, assigned: &Assignment) -> (Readers, Readers, InputKind) {
-        let (mut observed, mut read): (Readers, Readers) = Default::default();
+        let (mut observed, mut read) = (Readers::new(self), Readers::new(self));
         let mut kind = InputKind::Vector;
         for u in &self.uses {
             let rows = self.readers(plate, assigned, u);
@@ -96,8 +111,7 @@ impl Posterior {
             let mut any = false;
             for (e, row) in u.elements.iter().zip(rows) {
                 any |= row != GLOBAL && row != SEVERAL;
-                let tag = to.entry((u.data, *e)).or_insert(GLOBAL);
-                *tag = if row == GLOBAL { SEVERAL } else { join(*tag, row) };
+                to.note(u.data, *e, row);
             }
             if any {
                 kind = self.wider(plate, u.base, kind);
@@ -155,11 +169,14 @@ impl Posterior {
     }
 }
 
-/// Gives each row the elements that it alone reads.
-fn fill(rows: &mut [Vec<(usize, u32)>], readers: &Readers, but: &Readers) {
-    for (at, tag) in readers {
-        if *tag != SEVERAL && *tag != GLOBAL && !but.contains_key(at) {
-            rows[*tag as usize - 1].push(*at);
+/// Gives each row the elements that it alone reads, but those that `but` names.
+fn fill(rows: &mut [Vec<(usize, u32)>], readers: &Readers, but: Option<&Readers>) {
+    for (data, tags) in readers.0.iter().enumerate() {
+        for (e, tag) in tags.iter().enumerate() {
+            let at = (data, e as u32);
+            if *tag != SEVERAL && *tag != GLOBAL && but.is_none_or(|b| b.at(at.0, at.1) == GLOBAL) {
+                rows[*tag as usize - 1].push(at);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which rows each element of each node depends on: tags carried forward through the graph.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::graph::{Fold, Graph, Node, Op, Scan};
 use crate::model::separable::{GLOBAL, SEVERAL};
@@ -10,8 +11,8 @@ use crate::model::separable::{GLOBAL, SEVERAL};
 pub enum Tags {
     /// The same for all.
     All(u32),
-    /// One each.
-    Each(Vec<u32>),
+    /// One each; nodes with the same tags share them.
+    Each(Arc<[u32]>),
 }
 
 impl Tags {
@@ -25,7 +26,16 @@ impl Tags {
         match tags.first() {
             Some(&t) if tags.iter().all(|u| *u == t) => Tags::All(t),
             None => Tags::All(GLOBAL),
-            _ => Tags::Each(tags),
+            _ => Tags::Each(tags.into()),
+        }
+    }
+
+    /// Whether both are known to be the same without a look at each.
+    fn shared(&self, other: &Tags) -> bool {
+        match (self, other) {
+            (Tags::All(a), Tags::All(b)) => a == b,
+            (Tags::Each(a), Tags::Each(b)) => Arc::ptr_eq(a, b),
+            _ => false,
         }
     }
 
@@ -84,6 +94,11 @@ fn through(g: &Graph, node: &Node, args: &[&Tags]) -> Tags {
     match &node.op {
         Op::Unary(_) | Op::Reshape | Op::StopGradient => a.clone(),
         Op::Binary(_) | Op::Ternary(_) | Op::ScaleGrad => {
+            let touched = || (0..args.len()).filter(|k| *args[*k] != Tags::All(GLOBAL));
+            let one = touched().next().filter(|k| counts[*k] == n && touched().all(|l| args[l].shared(args[*k])));
+            if let Some(k) = one {
+                return args[k].clone();
+            }
             let at = |k: usize, j: usize| args[k].at(if counts[k] == 1 { 0 } else { j });
             each(&mut |j| joined((0..args.len()).map(|k| at(k, j))))
         }

@@ -25,6 +25,7 @@ mod moved;
 mod numbered;
 mod owners;
 mod recipe;
+mod rule;
 mod slice;
 
 use std::collections::HashMap;
@@ -37,12 +38,13 @@ use self::moved::Template;
 use self::numbered::{Numbered, Read};
 use self::owners::Owners;
 use self::recipe::{Instr, Leaves, write};
-use self::slice::{Class, Elements, Rule, cut};
+use self::rule::{RowRule, shared_nodes};
+use self::slice::{Cut, Elements, LeafReads, cut};
 use super::posterior::Posterior;
-use super::separable::{Assignment, GLOBAL, Plate, SEVERAL};
+use super::separable::{Assignment, GLOBAL, Plate};
 use super::site::FactorKind;
 use crate::graph::prune::prune;
-use crate::graph::{Graph, Index, Op, Shape, Spread, Var};
+use crate::graph::{Graph, Index, Shape, Spread, Var};
 
 /// Rows that are cut out side by side before their recipes are compared.
 const BLOCK: usize = 256;
@@ -96,44 +98,6 @@ pub struct RowFeed {
     pub data: Vec<f64>,
 }
 
-/// What a row computes itself: what depends on its block, and what it alone needs.
-struct RowRule<'a> {
-    g: &'a Graph,
-    labels: &'a [Tags],
-    owners: &'a Owners,
-    /// Nodes of which all elements are shared.
-    whole: &'a [bool],
-    tag: u32,
-}
-
-impl Rule for RowRule<'_> {
-    fn class(&self, node: usize, element: usize) -> Class {
-        let mine = self.labels[node].at(element) == self.tag;
-        match &self.g.nodes()[node].op {
-            Op::Const(_) => Class::Data,
-            Op::Input(_) if mine => Class::Coordinate,
-            _ if mine => Class::Own,
-            Op::Input(_) | Op::Proj(_) => Class::Shared,
-            _ if self.owners.at(node, element) == self.tag => Class::Own,
-            _ => Class::Shared,
-        }
-    }
-
-    fn is_shared(&self, node: usize) -> bool {
-        self.whole[node]
-    }
-}
-
-/// Which nodes rows share as a whole.
-fn shared_nodes(g: &Graph, labels: &[Tags], owners: &Owners) -> Vec<bool> {
-    let shared = |(k, node): (usize, &crate::graph::Node)| {
-        let mut all = 0..node.shape.count();
-        let free = all.all(|j| labels[k].at(j) == GLOBAL && [GLOBAL, SEVERAL].contains(&owners.at(k, j)));
-        free && !matches!(node.op, Op::Const(_) | Op::Scan(_))
-    };
-    g.nodes().iter().enumerate().map(shared).collect()
-}
-
 /// A recipe with its rows, and the shared values that each of them reads.
 struct Alike {
     recipe: Vec<Instr>,
@@ -149,6 +113,13 @@ struct Addends {
     kinds: HashMap<usize, FactorKind>,
     rows: Vec<Vec<Elements>>,
     globals: Vec<Elements>,
+}
+
+/// What a row needs.
+enum Needs {
+    /// What an earlier row of this group needs, moved.
+    Moved(LeafReads, usize),
+    Cut(Box<(Cut, Option<Template>)>),
 }
 
 /// Rows as they have been cut so far.
@@ -202,14 +173,21 @@ impl Posterior {
                 let (labels, tag) = (&assigned.labels, row as u32 + 1);
                 let (rule, seeds) = (RowRule { g, labels, owners: &owners, whole: &whole, tag }, &addends.rows[row]);
                 let like = |(t, at): &(Template, usize)| Some((t.moved(g, &rule, seeds)?, *at));
-                out.templates.iter().rev().find_map(like).map_or_else(|| Err(cut(g, &rule, seeds)), Ok)
+                match out.templates.iter().rev().find_map(like) {
+                    Some((leaves, group)) => Needs::Moved(leaves, group),
+                    None => Needs::Cut(Box::new(cut(g, &rule, seeds))),
+                }
             };
             let all: Vec<_> = rows.clone().into_par_iter().map(needs).collect();
             for (row, needs) in rows.zip(all) {
-                let (leaves, at) = needs.unwrap_or_else(|(cut, template)| {
-                    let kinds = addends.rows[row].iter().map(|(node, _)| addends.kinds[node]).collect();
-                    (cut.leaves, out.group_of(cut.recipe, kinds, template))
-                });
+                let (leaves, at) = match needs {
+                    Needs::Moved(leaves, at) => (leaves, at),
+                    Needs::Cut(made) => {
+                        let (cut, template) = *made;
+                        let kinds = addends.rows[row].iter().map(|(node, _)| addends.kinds[node]).collect();
+                        (cut.leaves, out.group_of(cut.recipe, kinds, template))
+                    }
+                };
                 let coordinates = leaves.coordinates.iter().map(|(v, e)| starts[v] + e).collect();
                 let reads = leaves.shared.into_iter().map(|(node, r)| out.shared.number(g, node, r)).collect();
                 out.groups[at].reads.push(reads);

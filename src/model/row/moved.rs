@@ -13,9 +13,9 @@ pub(super) struct Need {
     pub node: usize,
     /// All elements, which are shared.
     pub whole: bool,
-    /// Elements that the row computes.
+    /// Elements that the row computes, ascending.
     pub own: Vec<u32>,
-    /// Elements that it reads.
+    /// Elements that it reads, ascending.
     pub leaves: Vec<u32>,
     /// What these are.
     pub class: Class,
@@ -69,12 +69,12 @@ impl Template {
                 continue;
             }
             let node = &g.nodes()[need.node];
-            let inside = 0..node.shape.count() as i64;
-            let is = |j: &u32, class: Class| {
-                let j = i64::from(*j) + d;
-                inside.contains(&j) && rule.class(need.node, j as usize) == class
+            let n = node.shape.count() as i64;
+            let ends = |list: &[u32]| {
+                [list.first(), list.last()].into_iter().flatten().all(|j| (0..n).contains(&(i64::from(*j) + d)))
             };
-            if !need.own.iter().all(|j| is(j, Class::Own)) || !need.leaves.iter().all(|j| is(j, need.class)) {
+            let are = |list: &[u32], class| ends(list) && rule.are(need.node, list, d, class);
+            if !are(&need.own, Class::Own) || !are(&need.leaves, need.class) {
                 return None;
             }
             if need.own.is_empty() {
@@ -160,8 +160,8 @@ fn square(node: &Node) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::super::owners::Owners;
+    use super::super::rule::{RowRule, shared_nodes};
     use super::super::slice::cut;
-    use super::super::{RowRule, shared_nodes};
     use crate::model::data::DataFile;
     use crate::model::posterior::Model;
 

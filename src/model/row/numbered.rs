@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::layout::Reads;
 use crate::graph::Graph;
 
+/// Place of an element that has none yet.
+const UNKNOWN: u32 = u32::MAX;
+
 /// Places among the shared values.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Read {
@@ -24,7 +27,8 @@ impl Read {
 /// Shared values in order of their first use.
 #[derive(Default)]
 pub(super) struct Numbered {
-    known: HashMap<(u32, u32), u32>,
+    /// By node, the place of each element, [`UNKNOWN`] at first.
+    known: HashMap<u32, Vec<u32>>,
     whole: HashMap<u32, u32>,
     /// Nodes with their elements.
     pub order: Vec<(u32, Reads)>,
@@ -44,23 +48,28 @@ impl Numbered {
                 }
                 Read::Range(start, n)
             }
-            Reads::These(list) => Read::List(list.into_iter().map(|e| self.element(node, e)).collect()),
+            Reads::These(list) => Read::List(self.elements(g, node, list)),
         }
     }
 
-    fn element(&mut self, node: u32, e: u32) -> u32 {
+    fn elements(&mut self, g: &Graph, node: u32, mut list: Vec<u32>) -> Vec<u32> {
         if let Some(start) = self.whole.get(&node) {
-            return start + e;
+            list.iter_mut().for_each(|e| *e += start);
+            return list;
         }
-        let next = self.count;
-        let n = *self.known.entry((node, e)).or_insert(next);
-        if n == next {
-            match self.order.last_mut() {
-                Some((last, Reads::These(list))) if *last == node => list.push(e),
-                _ => self.order.push((node, Reads::These(vec![e]))),
+        let known = self.known.entry(node).or_insert_with(|| vec![UNKNOWN; g.nodes()[node as usize].shape.count()]);
+        for e in &mut list {
+            let place = &mut known[*e as usize];
+            if *place == UNKNOWN {
+                match self.order.last_mut() {
+                    Some((last, Reads::These(list))) if *last == node => list.push(*e),
+                    _ => self.order.push((node, Reads::These(vec![*e]))),
+                }
+                *place = self.count;
+                self.count += 1;
             }
-            self.count += 1;
+            *e = *place;
         }
-        n
+        list
     }
 }
