@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::convert::widen;
 use crate::base::simd::{Loop, wide};
-use crate::base::stats::{quantiles, sum_by};
+use crate::base::stats::{quantiles, sum_of};
 use crate::graph::program::Real;
 
 const BETA1: f64 = 0.9;
@@ -111,7 +111,7 @@ impl<T: Real> Loop for Square<'_, T> {
 
     #[inline(always)]
     fn run(self) -> f64 {
-        sum_by(self.0.len(), |i| self.0[i].to_f64() * self.0[i].to_f64())
+        sum_of(self.0, |x| x.to_f64() * x.to_f64())
     }
 }
 

@@ -62,6 +62,14 @@ impl Runs {
         Runs { runs, params }
     }
 
+    /// The numbers at the places where these are one run of params, which needs no copy.
+    pub fn one<'p, T>(&self, params: &'p [T]) -> Option<&'p [T]> {
+        match self.runs[..] {
+            [(start, len)] if start < self.params => params.get(start..start + len),
+            _ => None,
+        }
+    }
+
     /// Writes the numbers at the places to `to`, shared values rounded.
     pub fn read<T: Real>(&self, params: &[T], shared: &[f64], mut to: &mut [T]) {
         for &(start, len) in &self.runs {
@@ -96,6 +104,9 @@ mod tests {
         let runs = Runs::new(&[4, 5, 6, 0, 9, 9], 6);
         assert_eq!(runs.runs, [(4, 2), (6, 1), (0, 1), (9, 1), (9, 1)]);
         let mut to = [0f32; 6];
+        assert_eq!(runs.one(&[0f32; 6]), None);
+        assert_eq!(Runs::new(&[2, 3], 6).one(&[0, 1, 2, 3, 4, 5]), Some(&[2, 3][..]));
+        assert_eq!(Runs::new(&[6, 7], 6).one(&[0; 6]), None);
         runs.read(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0], &mut to);
         assert_eq!(to, [4.0, 5.0, 6.0, 0.0, 9.0, 9.0]);
         let (mut params, mut shared) = ([0.5f32; 6], [0.0; 4]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thalweg::guide::amortized::{Amortized, Plan, standardise};
 use thalweg::guide::{Base, Family, Scale, Start};
 use thalweg::vi::plate::engine::Step;
+use thalweg::vi::plate::epochs::Epochs;
 use thalweg::vi::plate::{Engine, Target};
 use thalweg::vi::{Estimator, Objective};
 use thalweg::workflow::amortize::Bound;
@@ -127,14 +128,14 @@ fn minibatches_are_unbiased() {
     let rows = all(&b.target);
     let whole = replicated(&mut e, &theta, 1500, |_| rows.clone());
     // Each row once an epoch; a minibatch of m rows comes with the weight m of the 12 that it has in an epoch.
-    let settings = thalweg::vi::plate::Settings { objective, batch: 5, steps: 0, rate: None, warm_up: 0, seed: 3 };
+    let mut minibatches = Epochs::new(&rows, 5, 3);
     let epochs = 1500;
     let (mut sum, mut squares) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
     for epoch in 0..epochs {
         let mut total = vec![0.0; theta.len()];
         for at in 0..3 {
             let step = 3 * epoch + at;
-            let batch = settings.minibatch(&rows, step);
+            let batch = minibatches.minibatch(step).to_vec();
             let share = batch.len() as f64 / 12.0;
             let g = e.gradient(&theta, &Step { rows: &batch, of: 12, beta: 1.0, step }, 10).unwrap().1;
             total.iter_mut().zip(g).for_each(|(t, g)| *t += share * g);
@@ -163,10 +164,10 @@ fn a_remainder_of_one_row_counts_for_all() {
         (bound, g.to_vec())
     };
     let (bound, whole) = of(&all(&b.target), 0);
-    let settings = thalweg::vi::plate::Settings { objective, batch: 4, steps: 0, rate: None, warm_up: 0, seed: 3 };
-    let sizes = [0, 1].map(|step| settings.minibatch(&all(&b.target), step).len());
-    assert_eq!(sizes, [4, 1]);
-    let parts = [0, 1].map(|step| of(&settings.minibatch(&all(&b.target), step), step));
+    let rows = all(&b.target);
+    let mut epochs = Epochs::new(&rows, 4, 3);
+    assert_eq!([0, 1].map(|step| epochs.minibatch(step).len()), [4, 1]);
+    let parts = [0, 1].map(|step| of(epochs.minibatch(step), step));
     let joined = |a: f64, b: f64| 0.8 * a + 0.2 * b;
     let [(bound_a, a), (bound_b, b)] = parts;
     assert!((joined(bound_a, bound_b) - bound).abs() < 1e-12 * bound.abs(), "{bound} {bound_a} {bound_b}");
@@ -179,12 +180,15 @@ fn a_remainder_of_one_row_counts_for_all() {
 
 #[test]
 fn every_row_comes_once_an_epoch() {
-    let objective = Objective::Elbo(Estimator::Full);
-    let s = thalweg::vi::plate::Settings { objective, batch: 5, steps: 0, rate: None, warm_up: 0, seed: 3 };
-    let rows: Vec<usize> = (0..11).collect();
-    let sizes: Vec<usize> = (0..3).map(|k| s.minibatch(&rows, k).len()).collect();
+    let rows: Vec<usize> = (20..31).collect();
+    let mut epochs = Epochs::new(&rows, 5, 3);
+    let sizes = [0, 1, 2].map(|k| epochs.minibatch(k).len());
     assert_eq!(sizes, [5, 5, 1], "a remainder of one row");
-    let mut epoch: Vec<usize> = (3..6).flat_map(|k| s.minibatch(&rows, k)).collect();
+    let mut all =
+        |steps: std::ops::Range<usize>| -> Vec<usize> { steps.flat_map(|k| epochs.minibatch(k).to_vec()).collect() };
+    let (first, second) = (all(0..3), all(3..6));
+    assert!(first != second && first == all(0..3), "an epoch has an order of its own, and always that");
+    let mut epoch = second;
     epoch.sort_unstable();
     assert_eq!(epoch, rows);
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::globals::Globals;
 use super::graph::{Ask, Rows, Source};
+use super::numbers::{Numbers, repeat};
 use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
@@ -44,6 +45,7 @@ pub struct Engine<'a, T: Real = f64> {
     programs: Vec<Program<T>>,
     /// What all rows of a group read of the shared values.
     common: Vec<Runs>,
+    numbers: Vec<Numbers<T>>,
     places: Vec<(usize, usize)>,
     globals: Globals,
     chunks: Vec<Chunk<T>>,
@@ -109,6 +111,7 @@ impl<'a, T: Real> Engine<'a, T> {
             places: target.places(),
             programs,
             common: target.groups.iter().map(|g| Runs::new(&g.common, target.params.len())).collect(),
+            numbers: target.groups.iter().map(Numbers::new).collect(),
             params: vec![0.0; target.params.len()],
             theta: vec![0.0; global.as_ref().map_or(0, |f| f.flow.len())],
             outer: if global.is_some() { 4 } else { 1 },
@@ -195,13 +198,8 @@ impl<'a, T: Real> Engine<'a, T> {
             chunk.first = first;
             chunk.weight.fill(T::default());
             chunk.weight[..rows.len()].fill(T::from_f64(scale));
-            let all = &self.target.groups[group].rows;
-            for (k, r) in rows.iter().enumerate() {
-                let row = &all[self.places[*r].1];
-                put(&mut chunk.seen, k, &row.seen);
-                put(&mut chunk.data, k, &row.data);
-            }
-            chunk.repeat_first(rows.len());
+            let places = rows.iter().map(|r| self.places[*r].1);
+            self.numbers[group].gather(places, &mut chunk.seen, &mut chunk.data);
             used += 1;
             first += rows.len();
         }
@@ -241,7 +239,10 @@ impl<'a, T: Real> Engine<'a, T> {
             let at = (c.first * c.noise.len() / c.weight.len()) as u64;
             Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
             round(&c.normals, &mut c.noise);
-            common[c.group].read(own, shared, &mut c.common);
+            let together = common[c.group].one(own);
+            if together.is_none() {
+                common[c.group].read(own, shared, &mut c.common);
+            }
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[places[*r].1].reads;
@@ -250,7 +251,8 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            let inputs = [theta, &c.common, &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
+            let inputs =
+                [theta, together.unwrap_or(&c.common), &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
             let outputs =
                 &mut [&mut c.bound[..], &mut c.guide_bar, &mut c.common_bar, &mut c.globals_bar, &mut c.reads_bar];
             let program = &programs[c.group];
@@ -333,20 +335,6 @@ fn compile<T: Real>(guide: &Amortized, group: &Group, objective: Objective, rows
     Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() })
 }
 
-/// Writes `values` at row `k`.
-fn put<T: Real>(to: &mut [T], k: usize, values: &[f64]) {
-    round(values, &mut to[k * values.len()..(k + 1) * values.len()]);
-}
-
-/// Copies the first row to the places behind the first `used`.
-fn repeat<T: Real>(x: &mut [T], used: usize, width: usize) {
-    if width == 0 {
-        return;
-    }
-    let (first, rest) = x.split_at_mut(width);
-    rest.chunks_exact_mut(width).skip(used - 1).for_each(|c| c.copy_from_slice(first));
-}
-
 impl<T: Real> Chunk<T> {
     fn new() -> Chunk<T> {
         let empty = Vec::new;
@@ -387,13 +375,5 @@ impl<T: Real> Chunk<T> {
         to(&mut self.common_bar, group.common.len());
         to(&mut self.globals_bar, plan.globals);
         to(&mut self.reads_bar, n * row.reads.len());
-    }
-
-    /// Empty places hold the first row, whose numbers are fine: a weight of 0 does not undo a NaN.
-    fn repeat_first(&mut self, used: usize) {
-        let n = self.weight.len();
-        let (seen, data) = (self.seen.len() / n, self.data.len() / n);
-        repeat(&mut self.seen, used, seen);
-        repeat(&mut self.data, used, data);
     }
 }

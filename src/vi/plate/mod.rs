@@ -3,10 +3,12 @@
 pub mod degree;
 mod direct;
 pub mod engine;
+pub mod epochs;
 pub mod evaluate;
 pub mod globals;
 pub mod graph;
 pub mod normal;
+mod numbers;
 pub mod refine;
 pub mod target;
 pub mod train;

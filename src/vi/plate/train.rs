@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, Step};
-use crate::base::rng::Stream;
+use super::epochs::Epochs;
 use crate::graph::program::Real;
 use crate::vi::adam::{Adam, Moving};
 use crate::vi::convert::widen;
@@ -103,22 +103,6 @@ pub enum TrainError {
 }
 
 impl Settings {
-    /// Rows of minibatch `step`: epochs without replacement, in an order drawn from (seed, "plate/epoch", epoch); the last
-    /// minibatch of an epoch holds what remains.
-    pub fn minibatch(&self, rows: &[usize], step: usize) -> Vec<usize> {
-        let batch = self.batch.clamp(1, rows.len());
-        let per = rows.len().div_ceil(batch);
-        let (epoch, at) = (step / per, step % per);
-        let mut order = rows.to_vec();
-        if per > 1 {
-            let mut rng = Stream::new(self.seed, "plate/epoch", epoch as u64);
-            for k in (1..order.len()).rev() {
-                order.swap(k, ((k + 1) as f64 * rng.uniform()) as usize);
-            }
-        }
-        order[at * batch..((at + 1) * batch).min(order.len())].to_vec()
-    }
-
     /// Learning rate of a step: constant, then down a half cosine.
     fn rate_at(&self, rate: f64, step: usize) -> f64 {
         let len = (DECAY * self.steps as f64).max(1.0);
@@ -157,14 +141,14 @@ impl State {
         &mut self,
         now: &mut Moving<T>,
         engine: &mut Engine<'_, T>,
-        rows: &[usize],
+        epochs: &mut Epochs<'_>,
         s: &Settings,
     ) -> Result<(), TrainError> {
-        let batch = s.minibatch(rows, self.step);
-        let step = Step { rows: &batch, of: rows.len(), beta: s.beta_at(self.step), step: self.step };
+        let of = epochs.rows();
+        let step = Step { rows: epochs.minibatch(self.step), of, beta: s.beta_at(self.step), step: self.step };
         match climb(now, engine, &step, s.seed, s.rate_at(self.rate, self.step)) {
             Ok(bound) => {
-                self.sum += bound / rows.len() as f64;
+                self.sum += bound / of as f64;
                 self.count += 1;
             }
             Err(trouble) => {
@@ -243,10 +227,9 @@ fn race<T: Real>(engine: &mut Engine<'_, T>, start: &[f64], rows: &[usize], s: &
     let mut best = (f64::NEG_INFINITY, RATES[RATES.len() - 1]);
     for rate in RATES {
         let mut now = Moving::new(start, &Adam::new(start.len()));
-        let mut last = vec![];
+        let (mut last, mut epochs) = (vec![], Epochs::new(rows, s.batch, s.seed));
         for step in 0..RACE {
-            let batch = s.minibatch(rows, step);
-            let step = Step { rows: &batch, of: rows.len(), beta: 1.0, step };
+            let step = Step { rows: epochs.minibatch(step), of: rows.len(), beta: 1.0, step };
             last.push(climb(&mut now, engine, &step, s.seed ^ RACING, rate).unwrap_or(f64::NEG_INFINITY));
         }
         let mean = crate::base::stats::mean(&last[RACE - COUNTED..]);
@@ -283,8 +266,9 @@ pub fn train<T: Real>(
         return Err(TrainError::Other { found: state.theta.len(), wanted });
     }
     let mut now = Moving::new(&state.theta, &state.adam);
+    let mut epochs = Epochs::new(rows, settings.batch, settings.seed);
     while state.step < settings.steps && !control.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-        state.advance(&mut now, engine, rows, settings)?;
+        state.advance(&mut now, engine, &mut epochs, settings)?;
         if state.step.is_multiple_of(LOOK)
             && let Some(progress) = control.progress
         {

@@ -99,18 +99,23 @@ kernel! {
     }
 }
 
-/// Adds n numbers to as many doubles.
+/// Rows that are added to the same doubles at once, these staying in registers.
+const TOGETHER: usize = 8;
+
+/// Adds `rows` rows of n numbers, one after another, to as many doubles.
 #[inline(always)]
-unsafe fn widen<S: Vector>(d: *mut f64, x: *const S::Elem, n: usize) {
+unsafe fn widen<S: Vector>(d: *mut f64, x: *const S::Elem, n: usize, rows: usize) {
     let mut i = 0;
-    // SAFETY: the caller vouches for n numbers at both; the processor has S.
+    // SAFETY: the caller vouches for n doubles at `d` and the rows at `x`.
     unsafe {
         while i + S::N <= n {
-            S::Acc::load(d.add(i)).plus(S::load(x.add(i))).store(d.add(i));
+            let mut sum = S::Acc::load(d.add(i));
+            (0..rows).for_each(|r| sum = sum.plus(S::load(x.add(r * n + i))));
+            sum.store(d.add(i));
             i += S::N;
         }
         while i < n {
-            *d.add(i) += (*x.add(i)).to_f64();
+            (0..rows).for_each(|r| *d.add(i) += (*x.add(r * n + i)).to_f64());
             i += 1;
         }
     }
@@ -120,8 +125,20 @@ kernel! {
     /// Adds the rows of `a` to rows of doubles, at the starts counted in doubles from `d`.
     add_to_doubles<S>(d, a, b, c, n) {
         let d: *mut f64 = d.cast();
-        // SAFETY: the plan checked the starts against the target, which has room for doubles.
-        unsafe { each(b, c, n, |start, at, len| widen::<S>(d.add(start), a.add(at), len)) }
+        let starts: *const u32 = b.cast();
+        // SAFETY: the plan checked the starts against the target, which has room for doubles; the caller vouches for a
+        // start for each row.
+        unsafe {
+            let len = param(c, 0);
+            let (mut r, rows) = (0, n / len);
+            while r < rows {
+                let start = *starts.add(r);
+                let end = rows.min(r + TOGETHER);
+                let alike = (r + 1..end).take_while(|k| *starts.add(*k) == start).count() + 1;
+                widen::<S>(d.add(start as usize), a.add(r * len), len, alike);
+                r += alike;
+            }
+        }
     }
 }
 
