@@ -172,7 +172,7 @@ impl Posterior {
             let needs = |row: usize| {
                 let (labels, tag) = (&assigned.labels, row as u32 + 1);
                 let (rule, seeds) = (RowRule { g, labels, owners: &owners, whole: &whole, tag }, &addends.rows[row]);
-                let like = |(t, at): &(Template, usize)| Some((t.moved(g, &rule, seeds)?, *at));
+                let like = |(t, at): &(Template, usize)| Some((t.moved(&rule, seeds)?, *at));
                 match out.templates.iter().rev().find_map(like) {
                     Some((leaves, group)) => Needs::Moved(leaves, group),
                     None => Needs::Cut(Box::new(cut(g, &rule, seeds))),

@@ -3,9 +3,10 @@
 //! Where that holds, the earlier row's recipe is this row's too, and only leaves are left to look up. Rows of a
 //! rectangular plate are like that, so that most of them need not be cut.
 
-use super::labels::{Product, last_two};
+use super::labels::{Product, square};
 use super::layout::Reads;
-use super::slice::{Class, Elements, LeafReads, Rule};
+use super::rule::RowRule;
+use super::slice::{Class, Elements, LeafReads};
 use crate::graph::{Graph, Node, Op};
 
 /// What a row needs of one node.
@@ -29,8 +30,8 @@ pub(super) struct Template {
 
 impl Template {
     /// What the leaves of the row read, with its rule and its seeds, if its needs are these, moved.
-    pub fn moved(&self, g: &Graph, rule: &impl Rule, seeds: &[Elements]) -> Option<LeafReads> {
-        let distances = self.distances(g, rule, seeds)?;
+    pub fn moved(&self, rule: &RowRule<'_>, seeds: &[Elements]) -> Option<LeafReads> {
+        let distances = self.distances(rule, seeds)?;
         let mut out = LeafReads::default();
         for (need, d) in self.needs.iter().zip(distances) {
             let i = need.node;
@@ -38,7 +39,7 @@ impl Template {
                 out.shared.push((i as u32, Reads::All));
             } else if !need.leaves.is_empty() {
                 let list = need.leaves.iter().map(|j| (i64::from(*j) + d) as u32);
-                match (need.class, &g.nodes()[i].op) {
+                match (need.class, &rule.g.nodes()[i].op) {
                     (Class::Data, Op::Const(c)) => out.data.extend(list.map(|j| c[j as usize])),
                     (Class::Coordinate, _) => out.coordinates.extend(list.map(|j| (i as u32, j))),
                     _ => out.shared.push((i as u32, Reads::These(list.collect()))),
@@ -49,7 +50,8 @@ impl Template {
     }
 
     /// How far each node's elements have moved, carried from the seeds backward.
-    fn distances(&self, g: &Graph, rule: &impl Rule, seeds: &[Elements]) -> Option<Vec<i64>> {
+    fn distances(&self, rule: &RowRule<'_>, seeds: &[Elements]) -> Option<Vec<i64>> {
+        let g = rule.g;
         let mut all: Vec<Option<i64>> = vec![None; self.needs.len()];
         if seeds.len() != self.seeds.len() {
             return None;
@@ -143,7 +145,7 @@ fn source(g: &Graph, node: &Node, k: usize, own: &[u32], d: i64) -> Option<Optio
                 _ => return None,
             }
         }
-        Op::Cholesky if d % square(node) == 0 => d,
+        Op::Cholesky if d % square(g, node) as i64 == 0 => d,
         Op::Input(_) | Op::Const(_) => return Some(None),
         _ if d == 0 => 0,
         _ => return None,
@@ -151,17 +153,11 @@ fn source(g: &Graph, node: &Node, k: usize, own: &[u32], d: i64) -> Option<Optio
     Some(Some(moved))
 }
 
-/// Elements of one square matrix of a node.
-fn square(node: &Node) -> i64 {
-    let (n, m) = last_two(node);
-    (n * m).max(1) as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::owners::Owners;
     use super::super::rule::{RowRule, shared_nodes};
-    use super::super::slice::cut;
+    use super::super::slice::{Class, Rule, cut};
     use crate::model::data::DataFile;
     use crate::model::posterior::Model;
 
@@ -178,10 +174,18 @@ mod tests {
             let (labels, tag) = (&assigned.labels, row as u32 + 1);
             RowRule { g, labels, owners: &owners, whole: &whole, tag }
         };
+        // What is said of elements together is what is said of each.
+        for (node, n) in g.nodes().iter().enumerate().map(|(k, n)| (k, n.shape.count())) {
+            for (row, e) in (0..plate.rows).flat_map(|r| (0..n).map(move |e| (r, e))) {
+                for class in [Class::Own, Class::Data, Class::Shared, Class::Coordinate] {
+                    assert_eq!(rule(row).are(node, &[e as u32], 0, class), rule(row).class(node, e) == class);
+                }
+            }
+        }
         let (first, template) = cut(g, &rule(0), &addends.rows[0]);
         let Some(template) = template else { return 0 };
         let same = |row: &usize| {
-            let Some(leaves) = template.moved(g, &rule(*row), &addends.rows[*row]) else { return false };
+            let Some(leaves) = template.moved(&rule(*row), &addends.rows[*row]) else { return false };
             let (own, _) = cut(g, &rule(*row), &addends.rows[*row]);
             assert_eq!(own.recipe, first.recipe, "row {row}");
             assert_eq!(own.leaves, leaves, "row {row}");

@@ -50,9 +50,7 @@ impl Owners {
 
     fn back(&mut self, g: &Graph, node: &Node, tags: &Arc<Vec<u32>>) {
         let needed = || tags.iter().copied().enumerate().filter(|t| t.1 != GLOBAL);
-        // Every needed element needs these of the first argument.
-        let a = node.args.first().copied();
-        let first = || a.expect("an operation on something");
+        let first = || node.args[0];
         match &node.op {
             Op::Input(_) | Op::Const(_) => {}
             Op::Unary(_) | Op::Reshape | Op::StopGradient | Op::Binary(_) | Op::Ternary(_) | Op::ScaleGrad => {

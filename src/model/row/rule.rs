@@ -32,8 +32,11 @@ impl Rule for RowRule<'_> {
     fn is_shared(&self, node: usize) -> bool {
         self.whole[node]
     }
+}
 
-    fn are(&self, node: usize, elements: &[u32], d: i64, class: Class) -> bool {
+impl RowRule<'_> {
+    /// Whether elements of a node, moved by `d`, are all of one class: [`Rule::class`] of each, with the node looked at once.
+    pub fn are(&self, node: usize, elements: &[u32], d: i64, class: Class) -> bool {
         let at = |j: &u32| (i64::from(*j) + d) as usize;
         let (tags, owners) = (&self.labels[node], self.owners.of(node));
         let mine = |j: usize| tags.at(j) == self.tag;

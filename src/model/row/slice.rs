@@ -31,11 +31,6 @@ pub(super) trait Rule {
     fn is_shared(&self, _node: usize) -> bool {
         false
     }
-
-    /// Whether elements, moved by `d`, are of one class. They are elements of the node.
-    fn are(&self, node: usize, elements: &[u32], d: i64, class: Class) -> bool {
-        elements.iter().all(|j| self.class(node, (i64::from(*j) + d) as usize) == class)
-    }
 }
 
 /// A recipe and what its leaves read.
