@@ -24,17 +24,19 @@ const START_SD: f64 = 1.5;
 impl<T: LogDensity + ?Sized, M: Transport + ?Sized> Pullback<'_, T, M> {
     /// Starting points for [`Init::Draw`](crate::mcmc::init::Init::Draw): chains of even number start at N(0, 1.5^2 I) in u,
     /// those of odd number at one of `points` (row-major in x, such as prior draws), chosen at random and pulled back. With
-    /// no points all chains start at the former.
+    /// no points, and where the map has no inverse of one, they start as the former.
     pub fn starts<'p>(&'p self, points: &'p [f64]) -> impl Fn(usize, &mut Stream, &mut [f64]) + Sync + 'p {
         let d = self.dim();
         let count = points.len() / d.max(1);
         move |chain, rng, u| {
-            if chain % 2 == 0 || count == 0 {
-                u.fill_with(|| START_SD * rng.normal());
-            } else {
+            if chain % 2 == 1 && count > 0 {
                 let pick = ((rng.uniform() * count as f64) as usize).min(count - 1);
                 self.map.inverse(&points[pick * d..(pick + 1) * d], u, &mut vec![0.0; self.map.scratch()]);
+                if u.iter().all(|u| u.is_finite()) {
+                    return;
+                }
             }
+            u.fill_with(|| START_SD * rng.normal());
         }
     }
 }

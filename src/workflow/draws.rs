@@ -10,14 +10,15 @@ use crate::workflow::method::{Method, prior_points};
 use crate::workflow::predict::Predict;
 use crate::workflow::run::{Guided, Job};
 use crate::workflow::sample::{Output, Way, WorkflowError, sample};
-use crate::workflow::warm::{Stage, TRIES, refine_before_warm_up};
+use crate::workflow::warm::{Stage, TRIES, refine_before_warm_up, settled, short_chains};
 
 /// Mean acceptance statistic behind a map: what a map leaves uneven is narrow, and steps are few anyway.
 pub const ACCEPT_BEHIND: f64 = 0.9;
 /// Prior draws among which chains behind a map choose their starts.
 const PRIOR_POINTS: usize = 100;
 
-/// The draws, as the method has it.
+/// The draws, as the method has it. Where the method was left open and short chains do better without the guide's map, they are
+/// drawn without, and `guided` says so.
 pub(super) fn draw(
     job: &Job<'_>,
     compiled: &Compiled,
@@ -26,32 +27,90 @@ pub(super) fn draw(
     control: &Control<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Fit, WorkflowError> {
-    let method = guided.as_ref().map_or(Method::Nuts, |g| g.method);
-    let output = Output { folder: job.folder.clone(), header: job.header(method), positions: job.evidence.is_some() };
-    let fitted = match guided {
-        Some(g) if method == Method::Importance => {
-            return importance(compiled, &job.nuts, &g.fitted.guide, predict, &output);
-        }
-        Some(g) if method.needs_guide() => &mut g.fitted,
-        _ => {
-            let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
-            return sample(job.model, compiled, &job.nuts, &init, predict, Way::Plain, &output, control);
-        }
+    let Some(guided) = guided.filter(|g| g.method.needs_guide()) else {
+        return plain(job, compiled, predict, control);
     };
+    if guided.method == Method::Importance {
+        return importance(compiled, &job.nuts, &guided.fitted.guide, predict, &output(job, guided.method));
+    }
     let nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
     let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
+    let points = settled(compiled, &nuts, points, control);
     // Chains without jumps could stay in one mode, and teach the guide to forget the others.
-    let stage = match method {
+    let mut stage = match guided.method {
         Method::FlowMh => Stage::default(),
-        _ => refine_before_warm_up(compiled, fitted, &nuts, &points, control)?,
+        _ => refine_before_warm_up(compiled, &mut guided.fitted, &nuts, &points, control)?,
     };
-    notes.extend(stage.remark);
-    let guide = &fitted.guide;
-    let way = if method == Method::FlowMh { Way::Jumping(guide) } else { Way::Behind(guide) };
-    let pullback = Pullback { target: compiled, map: guide };
-    let starts = pullback.starts(&points);
-    let init = Init::Draw { draw: &starts, tries: TRIES };
-    let mut fit = sample(job.model, compiled, &nuts, &init, predict, way, &output, control)?;
+    notes.extend(stage.remark.take());
+    let switched = job.method == Method::Auto && plain_is_better(job, compiled, guided, &mut stage, control)?;
+    let mut fit = match switched {
+        true => plain(job, compiled, predict, control),
+        false => behind(job, compiled, guided, &nuts, &points, predict, control),
+    }?;
     fit.runs.iter_mut().zip(&stage.gradients).for_each(|(r, g)| r.warmup_gradients += g);
     Ok(fit)
+}
+
+fn output(job: &Job<'_>, method: Method) -> Output {
+    Output { folder: job.folder.clone(), header: job.header(method), positions: job.evidence.is_some() }
+}
+
+/// NUTS in the model's coordinates.
+fn plain(
+    job: &Job<'_>,
+    compiled: &Compiled,
+    predict: Option<&Predict<'_>>,
+    control: &Control<'_>,
+) -> Result<Fit, WorkflowError> {
+    let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
+    let output = output(job, Method::Nuts);
+    sample(job.model, compiled, &job.nuts, &init, predict, Way::Plain, &output, control)
+}
+
+/// NUTS in the coordinates of the guide's map.
+fn behind(
+    job: &Job<'_>,
+    compiled: &Compiled,
+    guided: &Guided,
+    nuts: &Nuts,
+    points: &[f64],
+    predict: Option<&Predict<'_>>,
+    control: &Control<'_>,
+) -> Result<Fit, WorkflowError> {
+    let (method, guide) = (guided.method, &guided.fitted.guide);
+    let way = if method == Method::FlowMh { Way::Jumping(guide) } else { Way::Behind(guide) };
+    let pullback = Pullback { target: compiled, map: guide };
+    let starts = pullback.starts(points);
+    let init = Init::Draw { draw: &starts, tries: TRIES };
+    sample(job.model, compiled, nuts, &init, predict, way, &output(job, method), control)
+}
+
+/// Whether short plain chains do better than those of the stage, where these did badly; `guided` then says why there is no map.
+fn plain_is_better(
+    job: &Job<'_>,
+    compiled: &Compiled,
+    guided: &mut Guided,
+    stage: &mut Stage,
+    control: &Control<'_>,
+) -> Result<bool, WorkflowError> {
+    let Some(with) = stage.trial.filter(|t| !t.is_sound()) else {
+        return Ok(false);
+    };
+    let init = job.start.init(compiled, job.nuts.chains, job.nuts.seed)?;
+    let short = short_chains(compiled, None, &job.nuts, &init, control)?;
+    stage.gradients.iter_mut().zip(&short.gradients).for_each(|(g, more)| *g += more);
+    let better = short.trial.beats(&with);
+    if better {
+        guided.method = Method::Nuts;
+        guided.reason = format!(
+            "plain NUTS: short chains behind the guide {} ended with R-hat {:.2} and {} divergences in {} draws, plain ones with {:.2} and {}",
+            guided.fitted.rung().name,
+            with.rhat,
+            with.divergent,
+            with.draws,
+            short.trial.rhat,
+            short.trial.divergent
+        );
+    }
+    Ok(better)
 }

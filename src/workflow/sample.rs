@@ -148,7 +148,7 @@ pub fn sample(
         .collect();
     let summaries = summarize_all(&quantities, &QUANTILES);
     let dim = compiled.posterior.dim;
-    let points: Vec<&BasePoints> = used.iter().filter_map(|&c| base.get(c)).collect();
+    let points: Vec<&[f64]> = used.iter().filter_map(|&c| base.get(c)).map(|b| &b.all[..]).collect();
     let base_rhat = (!points.is_empty()).then(|| largest_rhat(&points, dim, draws));
     chains.iter_mut().zip(base).for_each(|(c, b)| c.divergent = b.divergent);
     Ok(Fit {
