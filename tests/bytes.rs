@@ -328,3 +328,37 @@ fn sizes_beyond_memory() {
         assert!(bound.is_err(), "{text}");
     }
 }
+
+/// The deepest model that is accepted is bound, differentiated and run on a thread with the usual stack, also in builds without
+/// optimisation, whose frames are several times as large.
+#[test]
+fn the_deepest_accepted_model_runs_on_an_ordinary_thread() {
+    use thalweg::density::Gradient;
+    use thalweg::model::compiled::Compiled;
+    const USUAL_STACK: usize = 2 * 1024 * 1024;
+    let deepest = |head: &str, open: &str, close: &str, tail: &str| {
+        let text = |n: usize| format!("{head}{}m{}{tail}", open.repeat(n), close.repeat(n));
+        let model = (1..300).rev().find_map(|n| Model::from_text("deep", &text(n)).ok());
+        let posterior = model.expect("some depth is accepted").bind(&DataFile::default()).expect("a posterior");
+        let compiled = Compiled::new(posterior);
+        let (mut g, mut ws) = ([0.0], vec![0.0; thalweg::density::LogDensity::scratch(&compiled)]);
+        let logp = compiled.logp_grad(&[0.1], &mut g, &mut ws);
+        assert!(logp.is_finite() && g[0].is_finite(), "{head}{open}: {logp} {g:?}");
+    };
+    let run = std::thread::Builder::new().stack_size(USUAL_STACK).spawn(move || {
+        let head = "latent m ~ normal(0, 1)\nlet x = ";
+        let tail = "\nobserve 1.0 ~ normal(x, 1)\n";
+        for (open, close) in
+            [("(", ")"), ("-", ""), ("sin(", ")"), ("1 + (0.5 * ", ")"), ("0.5 + ", ""), ("m > 0 ? 1 : ", "")]
+        {
+            deepest(head, open, close, tail);
+        }
+        let ifs = |n: usize| {
+            let (open, close) = ("if 1 > 0 {\n".repeat(n), "}\n".repeat(n));
+            format!("latent m ~ normal(0, 1)\n{open}observe 1.0 ~ normal(m, 1)\n{close}")
+        };
+        let model = (1..300).rev().find_map(|n| Model::from_text("deep", &ifs(n)).ok());
+        assert!(model.expect("some depth is accepted").bind(&DataFile::default()).is_ok());
+    });
+    run.expect("a thread").join().expect("no overflow");
+}

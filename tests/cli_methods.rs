@@ -196,3 +196,24 @@ fn amortized_fits_name_their_objective() {
         assert_eq!(*objective, serde_json::json!({ "bound": bound, "particles": particles, "gradient": gradient }));
     }
 }
+
+/// A flow of one coordinate that cannot bend is named, splines are not; values of `--init` are where chains behind a map begin too.
+#[test]
+fn flows_of_one_latent_and_given_starts() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("one_latent");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (file, init) = (dir.join("one.thal"), dir.join("init.json"));
+    std::fs::write(&file, "latent m ~ student_t(4, 0, 1)\nobserve 1.5 ~ normal(m, 1)\n").unwrap();
+    let model = file.to_str().unwrap();
+    let text = |guide: &str| String::from_utf8(thalweg(&["fit", model, "--guide", guide]).stdout).unwrap();
+    let told = "with one latent, realnvp(2) only shifts and stretches";
+    assert!(text("realnvp(2)").contains(told) && text("realnvp(2)").contains("nsf(4)"), "{}", text("realnvp(2)"));
+    assert!(!text("nsf(2)").contains("only shifts") && !text("mean-field").contains("only shifts"));
+    let first = |value: &str| {
+        std::fs::write(&init, format!("{{\"m\": {value}}}")).unwrap();
+        let start = ["--init", init.to_str().unwrap(), "--warmup", "0", "--draws", "20", "--seed", "3"];
+        json(&[&["sample", model, "--transport", "--guide", "nsf(2)"][..], &start].concat())["parameters"]["m"].clone()
+    };
+    assert_eq!(first("0.5"), first("0.5"));
+    assert_ne!(first("0.5"), first("-0.5"));
+}

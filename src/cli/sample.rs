@@ -69,13 +69,13 @@ pub struct SampleArgs {
     /// Form of the inverse mass matrix
     #[arg(long, value_enum, default_value = "diag")]
     pub metric: MetricArg,
-    /// Radius of the random starts, or a JSON file with values of latents
+    /// Radius of the random starts of plain chains, or a JSON file with values of latents
     #[arg(long, default_value = "2", value_name = "RADIUS|FILE", allow_negative_numbers = true)]
     pub init: String,
     /// How to draw: nuts, transport (NUTS behind the map of a fitted guide), importance (weighted draws from the guide), flow-mh
-    /// (transport with jumps to draws from the guide), or auto, which looks at the guide
-    #[arg(long, value_enum, default_value = "nuts")]
-    pub method: MethodArg,
+    /// (transport with jumps to draws from the guide), or auto, which looks at the guide [default: nuts; of `run`: auto]
+    #[arg(long, value_enum)]
+    pub method: Option<MethodArg>,
     /// The same as --method transport
     #[arg(long)]
     pub transport: bool,
@@ -129,14 +129,15 @@ impl SampleArgs {
         }
     }
 
-    /// The method, `--transport` included.
-    fn method(&self) -> Method {
+    /// The method, `--transport` included; `otherwise` where none was asked for.
+    fn method(&self, otherwise: Method) -> Method {
         match (self.transport, self.method) {
-            (true, _) | (_, MethodArg::Transport) => Method::Transport,
-            (_, MethodArg::Auto) => Method::Auto,
-            (_, MethodArg::Nuts) => Method::Nuts,
-            (_, MethodArg::Importance) => Method::Importance,
-            (_, MethodArg::FlowMh) => Method::FlowMh,
+            (true, _) | (_, Some(MethodArg::Transport)) => Method::Transport,
+            (_, Some(MethodArg::Auto)) => Method::Auto,
+            (_, Some(MethodArg::Nuts)) => Method::Nuts,
+            (_, Some(MethodArg::Importance)) => Method::Importance,
+            (_, Some(MethodArg::FlowMh)) => Method::FlowMh,
+            (_, None) => otherwise,
         }
     }
 
@@ -148,12 +149,14 @@ impl SampleArgs {
         checked: &(dyn Fn(&Check) + Sync),
     ) -> Result<Run, CliError> {
         let (model, data) = (self.model.load()?, self.model.load_data()?);
+        // Where the evidence asks for a guide anyway, the guide may as well say how to draw.
+        let method = self.method(if evidence.is_some() { Method::Auto } else { Method::Nuts });
         let job = Job {
             settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
             accept_behind: self.target_accept.unwrap_or(ACCEPT_BEHIND),
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
-            method: self.method(),
+            method,
             guide: Options { choice: Choice::read(&self.guide), ..Options::default() },
             // No flow is written with a point, so a name that ends in `.json` is a file even where there is none.
             guide_file: Some(PathBuf::from(&self.guide))
@@ -161,7 +164,7 @@ impl SampleArgs {
             evidence,
             test_gradient,
             folder: self.out.clone(),
-            config: config::arguments(self),
+            config: config::arguments(self, method),
             ..Job::new(&model, &data)
         };
         let bars = progress::Bars::new(self.chains, self.quiet || self.json);

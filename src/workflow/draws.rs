@@ -1,5 +1,6 @@
 //! The draws of a job: plain, weighted, or behind the map of a guide.
 
+use crate::density::Transport;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::init::Init;
 use crate::mcmc::pullback::Pullback;
@@ -34,8 +35,14 @@ pub(super) fn draw(
         return importance(compiled, &job.nuts, &guided.fitted.guide, predict, &output(job, guided.method));
     }
     let nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
-    let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, job.nuts.seed);
-    let points = settled(compiled, &nuts, points, control);
+    let given = job.start.given(compiled, nuts.chains, nuts.seed)?;
+    let points = match &given {
+        Some(given) => given.concat(),
+        None => {
+            let points = prior_points(job.model, job.data, &job.settings, compiled, PRIOR_POINTS, nuts.seed);
+            settled(compiled, &nuts, points, control)
+        }
+    };
     // Chains without jumps could stay in one mode, and teach the guide to forget the others.
     let mut stage = match guided.method {
         Method::FlowMh => Stage::default(),
@@ -43,9 +50,24 @@ pub(super) fn draw(
     };
     notes.extend(stage.remark.take());
     let switched = job.method == Method::Auto && plain_is_better(job, compiled, guided, &mut stage, control)?;
-    let mut fit = match switched {
-        true => plain(job, compiled, predict, control),
-        false => behind(job, compiled, guided, &nuts, &points, predict, control),
+    let mut fit = match (switched, given) {
+        (true, _) => plain(job, compiled, predict, control),
+        (false, Some(given)) => {
+            let map = &guided.fitted.guide;
+            let back = |x: &Vec<f64>| {
+                let mut u = vec![0.0; x.len()];
+                Transport::inverse(map, x, &mut u, &mut vec![0.0; Transport::scratch(map)]);
+                u
+            };
+            let init = Init::Given(given.iter().map(back).collect());
+            behind(job, compiled, guided, &nuts, &init, predict, control)
+        }
+        (false, None) => {
+            let pullback = Pullback { target: compiled, map: &guided.fitted.guide };
+            let starts = pullback.starts(&points);
+            let init = Init::Draw { draw: &starts, tries: TRIES };
+            behind(job, compiled, guided, &nuts, &init, predict, control)
+        }
     }?;
     fit.runs.iter_mut().zip(&stage.gradients).for_each(|(r, g)| r.warmup_gradients += g);
     Ok(fit)
@@ -73,16 +95,13 @@ fn behind(
     compiled: &Compiled,
     guided: &Guided,
     nuts: &Nuts,
-    points: &[f64],
+    init: &Init<'_>,
     predict: Option<&Predict<'_>>,
     control: &Control<'_>,
 ) -> Result<Fit, WorkflowError> {
     let (method, guide) = (guided.method, &guided.fitted.guide);
     let way = if method == Method::FlowMh { Way::Jumping(guide) } else { Way::Behind(guide) };
-    let pullback = Pullback { target: compiled, map: guide };
-    let starts = pullback.starts(points);
-    let init = Init::Draw { draw: &starts, tries: TRIES };
-    sample(job.model, compiled, nuts, &init, predict, way, &output(job, method), control)
+    sample(job.model, compiled, nuts, init, predict, way, &output(job, method), control)
 }
 
 /// Whether short plain chains do better than those of the stage, where these did badly; `guided` then says why there is no map.

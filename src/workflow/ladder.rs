@@ -243,6 +243,19 @@ impl Fitted {
         &self.rungs[self.best]
     }
 
+    /// That a flow of one coordinate bends nothing, in words.
+    fn idle(&self) -> Option<String> {
+        let (family, rung) = (&self.guide.family, self.rung());
+        let idle = !family.is_affine() && Flow::only_stretches(&rung.architecture, family.dim()).unwrap_or(false);
+        idle.then(|| {
+            format!(
+                "with one latent, {} only shifts and stretches: the guide is normal, as it is without; give a flow of splines \
+                 (--guide 'nsf(4)'), or leave --guide out",
+                rung.name
+            )
+        })
+    }
+
     /// The ladder as a table.
     pub fn text(&self) -> String {
         let mut t = Table::new(&["guide", "parameters", "ELBO", "± se", "k-hat", "steps", "seconds"]);
@@ -260,6 +273,9 @@ impl Fitted {
             if let Some(why) = r.trouble() {
                 t.note(format!("{}: {why}", r.name));
             }
+        }
+        if let Some(why) = self.idle() {
+            t.note(why);
         }
         let air = self.rung().airworthiness.as_ref().map_or(String::new(), |a| a.to_string());
         format!("{t}\n* is used: {}, {}\n", self.rung().architecture, air.lines().next().unwrap_or_default())

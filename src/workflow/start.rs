@@ -68,9 +68,16 @@ impl Start {
 
     /// The starting points of `chains` chains.
     pub fn init(&self, compiled: &Compiled, chains: usize, seed: u64) -> Result<Init<'static>, StartError> {
-        let file = match self {
-            Start::Radius(radius) => return Ok(Init::Uniform { radius: *radius, tries: TRIES }),
-            Start::Values(file) => file,
+        Ok(match self {
+            Start::Radius(radius) => Init::Uniform { radius: *radius, tries: TRIES },
+            Start::Values(_) => Init::Given(self.given(compiled, chains, seed)?.unwrap_or_default()),
+        })
+    }
+
+    /// The points of `chains` chains where values were given, unconstrained.
+    pub fn given(&self, compiled: &Compiled, chains: usize, seed: u64) -> Result<Option<Vec<Vec<f64>>>, StartError> {
+        let Start::Values(file) = self else {
+            return Ok(None);
         };
         let start = |c: usize| -> Result<Vec<f64>, StartError> {
             let mut rng = Stream::new(seed, "init", c as u64);
@@ -78,7 +85,7 @@ impl Start {
             place(file, compiled, &mut x)?;
             Ok(x)
         };
-        Ok(Init::Given((0..chains).map(start).collect::<Result<_, _>>()?))
+        (0..chains).map(start).collect::<Result<_, _>>().map(Some)
     }
 }
 

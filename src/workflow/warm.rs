@@ -180,3 +180,33 @@ pub fn refine_before_warm_up(
     };
     Ok(Stage { remark: Some(remark), gradients, trial: Some(trial) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::data::DataFile;
+    use crate::model::posterior::Model;
+
+    /// Draws of a prior that the posterior is 100 of its standard deviations away from end inside the posterior: of 4 points within
+    /// 6 of its standard deviations (false alarms 1e-8); points alone stay where they are.
+    #[test]
+    fn settled_points_are_where_the_posterior_is() {
+        let model = Model::from_text("far", "latent m ~ normal(0, 10)\nobserve 1000.0 ~ normal(m, 1)\n").unwrap();
+        let compiled = Compiled::new(model.bind(&DataFile::default()).unwrap());
+        // m | x ~ N(1000 / 1.01, 1 / 1.01)
+        let (mean, sd) = (1000.0 / 1.01, (1f64 / 1.01).sqrt());
+        let points = settled(&compiled, &Nuts::default(), vec![-10.0, 0.0, 10.0], &Control::default());
+        assert_eq!(points.len(), 4);
+        assert!(points.iter().all(|x| ((x - mean) / sd).abs() < 6.0), "{points:?}");
+        assert!(settled(&compiled, &Nuts::default(), vec![], &Control::default()).is_empty());
+    }
+
+    #[test]
+    fn sound_chains_beat_unsound_ones_and_nothing_beats_sound_ones() {
+        let trial = |rhat, divergent| Trial { rhat, divergent, draws: 1000 };
+        let (sound, stuck, split) = (trial(1.02, 3), trial(1.5, 0), trial(1.6, 40));
+        assert!(sound.is_sound() && !stuck.is_sound() && !trial(1.02, 21).is_sound() && !trial(f64::NAN, 0).is_sound());
+        assert!(sound.beats(&stuck) && !stuck.beats(&sound) && !sound.beats(&sound));
+        assert!(stuck.beats(&split) && !split.beats(&stuck) && !trial(1.2, 1).beats(&stuck));
+    }
+}

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::SampleArgs;
 use crate::cli::CliError;
+use crate::workflow::method::Method;
 
 /// Everything that the draws depend on; the number of threads and the output folder are not part of it.
-pub fn arguments(args: &SampleArgs) -> Value {
+pub fn arguments(args: &SampleArgs, method: Method) -> Value {
     let set: Vec<String> = args.model.set.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     json!({
         "model": args.model.model,
@@ -24,7 +25,7 @@ pub fn arguments(args: &SampleArgs) -> Value {
         "max-depth": args.max_depth,
         "metric": args.metric.to_possible_value().map(|v| v.get_name().to_string()),
         "init": args.init,
-        "method": args.method().name(),
+        "method": method.name(),
         "guide": args.guide,
         "thin": args.thin,
         "seed": args.seed,
