@@ -72,8 +72,10 @@ impl Layout {
     }
 }
 
-/// Elements that an array has at most; a model has no larger ones.
-const MAX_ELEMENTS: usize = 100_000_000;
+/// Elements without a name that arrays have at most, all together: so many, and so many more for each name. Models leave few
+/// elements out; a damaged name asks for any number.
+const UNNAMED: usize = 1_000_000;
+const UNNAMED_EACH: usize = 100;
 
 /// The array that element names belong to.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +91,7 @@ pub struct Elements {
 impl Elements {
     /// Groups the names `x[2,3]` or `x.2.3` by array; an error is a name with indices that no array has.
     pub fn group(names: &[String]) -> Result<Vec<Elements>, String> {
+        let room = UNNAMED.saturating_add(names.len().saturating_mul(UNNAMED_EACH));
         let mut out: Vec<(Elements, Vec<Vec<usize>>)> = vec![];
         for (at, name) in names.iter().enumerate() {
             let dotted = crate::io::dotted(name);
@@ -96,7 +99,7 @@ impl Elements {
             let base = parts.next().unwrap_or_default();
             let index: Vec<usize> = parts.filter_map(|p| p.parse().ok()).collect();
             let size = index.iter().try_fold(1, |n: usize, i| n.checked_mul(*i)).unwrap_or(usize::MAX);
-            if !(1..=MAX_ELEMENTS).contains(&size) {
+            if !(1..=room).contains(&size) {
                 return Err(name.clone());
             }
             let k = out.iter().rposition(|(e, _)| e.name == base && e.dims.len() == index.len());
@@ -116,8 +119,12 @@ impl Elements {
             }
             e
         };
-        let large =
-            |e: &Elements| e.dims.iter().try_fold(1, |n: usize, d| n.checked_mul(*d)).is_none_or(|n| n > MAX_ELEMENTS);
+        let mut total = 0usize;
+        let mut large = |e: &Elements| {
+            let size = e.dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
+            total = total.saturating_add(size);
+            total > room
+        };
         match out.iter().find(|(e, _)| large(e)) {
             Some((e, _)) => Err(e.name.clone()),
             None => Ok(out.into_iter().map(place).collect()),
@@ -201,5 +208,17 @@ mod tests {
         assert_eq!([wide[0], wide[1], wide[4]], [2.0, 3.0, 4.0]);
         assert!([2, 3, 5].iter().all(|&k| wide[k].is_nan()));
         assert_eq!(groups[1].clone().within(&[4]), groups[1]);
+    }
+
+    /// A few bytes of names ask for no more than the room that they have together; whole arrays of any size fit.
+    #[test]
+    fn names_without_their_neighbours_are_refused_where_they_add_up() {
+        let group = |names: &[&str]| Elements::group(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(group(&["a[99059059]"]).is_err());
+        assert!(group(&["a[900000]", "b[90]"]).is_ok());
+        assert_eq!(group(&["a[900000]", "b[900000]"]).unwrap_err(), "b");
+        assert_eq!(group(&["a[1,999999]", "a[999999,1]"]).unwrap_err(), "a");
+        let whole: Vec<String> = (1..=1_200_000).map(|i| format!("x.{i}")).collect();
+        assert_eq!(Elements::group(&whole).unwrap()[0].dims, [1_200_000]);
     }
 }
