@@ -28,6 +28,13 @@ pub enum Init<'a> {
     },
 }
 
+/// One of `points` (row-major, `dim` numbers each), all equally likely; none of none.
+pub fn any_of<'p>(points: &'p [f64], dim: usize, rng: &mut Stream) -> Option<&'p [f64]> {
+    let count = points.len().checked_div(dim).filter(|n| *n > 0)?;
+    let pick = ((rng.uniform() * count as f64) as usize).min(count - 1);
+    Some(&points[pick * dim..(pick + 1) * dim])
+}
+
 impl Default for Init<'_> {
     fn default() -> Self {
         Init::Uniform { radius: 2.0, tries: 100 }

@@ -4,6 +4,7 @@
 
 use crate::base::rng::Stream;
 use crate::density::{Gradient, LogDensity, Transport};
+use crate::mcmc::init::any_of;
 use crate::mcmc::sink::{Draw, Sink};
 use std::io;
 
@@ -27,11 +28,10 @@ impl<T: LogDensity + ?Sized, M: Transport + ?Sized> Pullback<'_, T, M> {
     /// no points, and where the map has no inverse of one, they start as the former.
     pub fn starts<'p>(&'p self, points: &'p [f64]) -> impl Fn(usize, &mut Stream, &mut [f64]) + Sync + 'p {
         let d = self.dim();
-        let count = points.len() / d.max(1);
         move |chain, rng, u| {
-            if chain % 2 == 1 && count > 0 {
-                let pick = ((rng.uniform() * count as f64) as usize).min(count - 1);
-                self.map.inverse(&points[pick * d..(pick + 1) * d], u, &mut vec![0.0; self.map.scratch()]);
+            let point = if chain % 2 == 1 { any_of(points, d, rng) } else { None };
+            if let Some(x) = point {
+                self.map.inverse(x, u, &mut vec![0.0; self.map.scratch()]);
                 if u.iter().all(|u| u.is_finite()) {
                     return;
                 }

@@ -1,11 +1,13 @@
 //! Short chains before the warm-up: they settle starts, show what a map misses, refine it, and compare it with no map.
 
+use crate::density::Transport;
 use crate::flow::airworthiness;
 use crate::guide::Guide;
 use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::error::McmcError;
-use crate::mcmc::init::Init;
+use crate::mcmc::init::{Init, any_of};
 use crate::mcmc::pullback::{Pullback, Pushing};
+use crate::mcmc::run::Samples;
 use crate::mcmc::sink::Memory;
 use crate::model::compiled::Compiled;
 use crate::workflow::behind::largest_rhat;
@@ -17,7 +19,7 @@ const LEAST: usize = 400;
 /// Keeps the noise of a stage apart from that of the draws.
 const STAGE: u64 = 0x7761_726d;
 /// Points tried for each chain.
-pub const TRIES: usize = 100;
+const TRIES: usize = 100;
 /// Iterations that take a prior draw to where the posterior has its mass.
 const SETTLING: usize = 100;
 /// Doublings of their trajectories: they go downhill, and need not explore.
@@ -102,13 +104,43 @@ pub fn short_chains(
     Ok(Short { chains, gradients: runs.iter().map(|r| r.warmup_gradients + r.gradients).collect(), trial })
 }
 
-/// Where short plain chains end that start at draws from the prior (`points`, row-major): a map is trained where the posterior has
-/// its mass, and chains that start far outside it would adapt to what they meet there. Without such chains, the points themselves.
-pub fn settled(compiled: &Compiled, nuts: &Nuts, points: Vec<f64>, control: &Control<'_>) -> Vec<f64> {
+/// Where chains behind a map start, in the model's coordinates.
+pub enum Starts {
+    /// One point for each chain, which it starts at.
+    Given(Vec<Vec<f64>>),
+    /// Points (row-major) among which chains choose, as [`Pullback::starts`] has it.
+    Among(Vec<f64>),
+}
+
+impl Starts {
+    /// What `run` makes of these starts in the coordinates of `map`.
+    pub fn behind<R>(&self, compiled: &Compiled, map: &Guide, run: impl FnOnce(&Init<'_>) -> R) -> R {
+        match self {
+            Starts::Given(points) => {
+                let back = |x: &Vec<f64>| {
+                    let mut u = vec![0.0; x.len()];
+                    Transport::inverse(map, x, &mut u, &mut vec![0.0; Transport::scratch(map)]);
+                    u
+                };
+                run(&Init::Given(points.iter().map(back).collect()))
+            }
+            Starts::Among(points) => {
+                let pullback = Pullback { target: compiled, map };
+                let starts = pullback.starts(points);
+                run(&Init::Draw { draw: &starts, tries: TRIES })
+            }
+        }
+    }
+}
+
+/// Where short plain chains end that start at draws from the prior (`points`, row-major), with the gradients of each: a map is
+/// trained where the posterior has its mass, and chains that start far outside it would adapt to what they meet there. Without such
+/// chains, the points themselves.
+pub fn settled(compiled: &Compiled, nuts: &Nuts, points: Vec<f64>, control: &Control<'_>) -> (Vec<f64>, Vec<u64>) {
     let dim = compiled.posterior.dim;
-    let count = points.len() / dim.max(1);
-    if count == 0 {
-        return points;
+    let none = vec![0; nuts.chains];
+    if points.is_empty() {
+        return (points, none);
     }
     let settling = Nuts {
         warmup: SETTLING,
@@ -120,13 +152,17 @@ pub fn settled(compiled: &Compiled, nuts: &Nuts, points: Vec<f64>, control: &Con
         ..nuts.clone()
     };
     let start = |_: usize, rng: &mut crate::base::rng::Stream, x: &mut [f64]| {
-        let pick = ((rng.uniform() * count as f64) as usize).min(count - 1);
-        x.copy_from_slice(&points[pick * dim..(pick + 1) * dim]);
+        if let Some(point) = any_of(&points, dim, rng) {
+            x.copy_from_slice(point);
+        }
     };
     let watch = Control { cancel: control.cancel, ..Control::default() };
     match settling.sample(compiled, &Init::Draw { draw: &start, tries: TRIES }, &watch) {
-        Ok(done) => done.draws.iter().flat_map(|d| d.positions()).copied().collect(),
-        Err(_) => points,
+        Ok(Samples { draws, chains }) => (
+            draws.iter().flat_map(|d| d.positions()).copied().collect(),
+            chains.iter().map(|c| c.warmup_gradients + c.gradients).collect(),
+        ),
+        Err(_) => (points, none),
     }
 }
 
@@ -151,18 +187,15 @@ pub fn refine_before_warm_up(
     compiled: &Compiled,
     fitted: &mut Fitted,
     nuts: &Nuts,
-    points: &[f64],
+    starts: &Starts,
     control: &Control<'_>,
 ) -> Result<Stage, McmcError> {
     if fitted.guide.family.is_affine() || nuts.warmup < LEAST {
         return Ok(Stage::default());
     }
-    let Short { chains, gradients, trial } = {
-        let target = Pullback { target: compiled, map: &fitted.guide };
-        let starts = target.starts(points);
-        let init = Init::Draw { draw: &starts, tries: TRIES };
-        short_chains(compiled, Some(&fitted.guide), nuts, &init, control)?
-    };
+    let map = &fitted.guide;
+    let Short { chains, gradients, trial } =
+        starts.behind(compiled, map, |init| short_chains(compiled, Some(map), nuts, init, control))?;
     let remark = match refined(fitted, &chains, nuts.seed) {
         Some((guide, remark)) => {
             let test = airworthiness(&guide.family.flow, &guide.theta);
@@ -186,6 +219,7 @@ mod tests {
     use super::*;
     use crate::model::data::DataFile;
     use crate::model::posterior::Model;
+    use crate::workflow::ladder::{Choice, Options, fit};
 
     /// Draws of a prior that the posterior is 100 of its standard deviations away from end inside the posterior: of 4 points within
     /// 6 of its standard deviations (false alarms 1e-8); points alone stay where they are.
@@ -195,10 +229,33 @@ mod tests {
         let compiled = Compiled::new(model.bind(&DataFile::default()).unwrap());
         // m | x ~ N(1000 / 1.01, 1 / 1.01)
         let (mean, sd) = (1000.0 / 1.01, (1f64 / 1.01).sqrt());
-        let points = settled(&compiled, &Nuts::default(), vec![-10.0, 0.0, 10.0], &Control::default());
+        let (points, gradients) = settled(&compiled, &Nuts::default(), vec![-10.0, 0.0, 10.0], &Control::default());
         assert_eq!(points.len(), 4);
+        assert!(gradients.len() == 4 && gradients.iter().all(|g| *g >= SETTLING as u64), "{gradients:?}");
         assert!(points.iter().all(|x| ((x - mean) / sd).abs() < 6.0), "{points:?}");
-        assert!(settled(&compiled, &Nuts::default(), vec![], &Control::default()).is_empty());
+        assert!(settled(&compiled, &Nuts::default(), vec![], &Control::default()).0.is_empty());
+    }
+
+    /// A guide of a posterior half a standard deviation away is refined, becomes the last rung, and has the better bound.
+    #[test]
+    fn what_the_short_chains_show_of_a_shifted_posterior_is_kept() {
+        let compiled = |shift: &str| {
+            let text = format!("latent v ~ normal(0, 1)\nlatent w ~ normal(v * v + {shift}, 1)\n");
+            Compiled::new(Model::from_text("bent", &text).unwrap().bind(&DataFile::default()).unwrap())
+        };
+        let flow = Options { choice: Choice::Flow("realnvp(2)".into()), ..Options::default() };
+        let mut fitted = fit(&compiled("0"), &flow, None).unwrap();
+        let (target, count) = (compiled("0.5"), fitted.rungs.len());
+        let same = Guide::new(fitted.guide.family.clone(), fitted.guide.theta.clone());
+        let test = airworthiness(&same.family.flow, &same.theta);
+        let elbo = assess(&target, same, test, 1).rungs[0].elbo;
+        let starts = Starts::Among(vec![]);
+        let stage =
+            refine_before_warm_up(&target, &mut fitted, &Nuts::default(), &starts, &Control::default()).unwrap();
+        assert!(stage.remark.unwrap().contains("was refined") && stage.trial.unwrap().is_sound());
+        assert_eq!((fitted.rungs.len(), fitted.best, &fitted.rung().name[..]), (count + 1, count, "refined"));
+        // KL(q || p) of a shift by half a standard deviation is 1/8.
+        assert!(fitted.rung().elbo.value > elbo.value + 0.08, "{:?} {elbo:?}", fitted.rung().elbo);
     }
 
     #[test]
