@@ -14,7 +14,7 @@ use crate::guide::amortized::{Amortized, Plan, standardise};
 use crate::guide::{Base, Family, Scale, Start};
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Posterior, Settings as Binding};
-use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, train};
+use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, survivors, train};
 use crate::vi::{Estimator, Objective};
 use crate::workflow::gap::Value;
 use crate::workflow::guide_file::Fnv;
@@ -208,13 +208,19 @@ pub struct Goal {
     pub particles: usize,
     /// `plain`: the derivative as it stands; `path`: the guide's parameters held fixed in log q; `DReG`: the same of IWAE.
     pub gradient: &'static str,
+    /// Draws of a row that give the gradient: `particles`, or of many the survivors of a selection that keeps its mean.
+    pub gradient_draws: usize,
 }
 
 impl std::fmt::Display for Goal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.bound {
-            "ELBO" => write!(f, "ELBO (IWAE with K = 1), {} gradients", self.gradient),
-            bound => write!(f, "{bound}-{}, {} gradients", self.particles, self.gradient),
+            "ELBO" => write!(f, "ELBO (IWAE with K = 1), {} gradients", self.gradient)?,
+            bound => write!(f, "{bound}-{}, {} gradients", self.particles, self.gradient)?,
+        }
+        match self.gradient_draws {
+            n if n < self.particles => write!(f, " of {n} draws chosen by weight"),
+            _ => Ok(()),
         }
     }
 }
@@ -263,13 +269,14 @@ impl Trained {
     pub fn goal(&self) -> Goal {
         let particles = self.options.particles.max(1);
         let (bound, path) = if particles == 1 { ("ELBO", "path") } else { ("IWAE", "DReG") };
-        let gradient = match self.options.objective(&self.guide).estimator() {
+        let objective = self.options.objective(&self.guide);
+        let gradient = match objective.estimator() {
             // The ELBO of a normal guide is differentiated as it stands: log q is integrated exactly.
             _ if particles == 1 && self.guide.is_gaussian() => "plain",
             Estimator::Full => "plain",
             Estimator::Path => path,
         };
-        Goal { bound, particles, gradient }
+        Goal { bound, particles, gradient, gradient_draws: survivors(objective) }
     }
 
     /// Location of the guide of the globals: where rows are looked at.

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::chunk::{Chunk, Programs};
 use super::globals::Globals;
-use super::graph::{Ask, Rows, Source};
 use super::numbers::{Numbers, repeat};
-use super::target::{Group, Target};
+use super::target::Target;
 use crate::base::rng::Stream;
-use crate::base::simd::Isa;
-use crate::graph::program::{Options, Program, Real};
+use crate::graph::program::Real;
 use crate::guide::amortized::Amortized;
 use crate::guide::{Batch, Family};
-use crate::vi::convert::{Runs, add, round, widen};
+use crate::vi::convert::{Runs, add, widen};
 use crate::vi::objective::{Estimator, Objective};
 use crate::vi::step::Trouble;
 
@@ -42,7 +41,7 @@ pub struct Engine<'a, T: Real = f64> {
     objective: Objective,
     /// Draws of the globals in a step.
     outer: usize,
-    programs: Vec<Program<T>>,
+    programs: Vec<Programs<T>>,
     /// What all rows of a group read of the shared values.
     common: Vec<Runs>,
     numbers: Vec<Numbers<T>>,
@@ -57,27 +56,6 @@ pub struct Engine<'a, T: Real = f64> {
     params_bar: Vec<f64>,
     shared: Vec<f64>,
     shared_bar: Vec<f64>,
-}
-
-/// Rows that one task treats: so many places, of which some may be empty.
-struct Chunk<T> {
-    group: usize,
-    rows: Vec<usize>,
-    /// Place of its first row in the minibatch.
-    first: usize,
-    seen: Vec<T>,
-    normals: Vec<f64>,
-    noise: Vec<T>,
-    reads: Vec<T>,
-    data: Vec<T>,
-    common: Vec<T>,
-    weight: Vec<T>,
-    bound: Vec<T>,
-    guide_bar: Vec<T>,
-    common_bar: Vec<T>,
-    globals_bar: Vec<T>,
-    reads_bar: Vec<T>,
-    ws: Vec<T>,
 }
 
 /// A draw of the globals.
@@ -104,7 +82,7 @@ impl<'a, T: Real> Engine<'a, T> {
         assert_eq!(global.as_ref().map_or(0, |f| f.dim()), target.coordinates, "a family for the globals");
         let k = objective.particles();
         let size = (TASK / k).clamp(1, batch.max(1));
-        let programs = target.groups.iter().map(|g| compile(&guide, g, objective, size)).collect();
+        let programs = target.groups.iter().map(|g| Programs::new(&guide, g, objective, size)).collect();
         let globals = Globals::new(target);
         let len = target.params.len() + guide.len() + global.as_ref().map_or(0, |f| f.flow.len());
         Engine {
@@ -140,7 +118,8 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// An unbiased estimate of the bound on log p(x) of all rows that the minibatch stands for, and its gradient:
-    /// E_q(g) [log p(g) - log q(g) + N/B Σ_n L_n], noise from the streams (seed, "plate/globals" and "plate/rows", step).
+    /// E_q(g) [log p(g) - log q(g) + N/B Σ_n L_n], noise from the streams (seed, "plate/globals",
+    /// "plate/rows" and, where IWAE has many draws, "plate/survivors", step).
     ///
     /// # Errors
     /// Where a bound is not finite, with the row.
@@ -190,10 +169,11 @@ impl<'a, T: Real> Engine<'a, T> {
         let (mut used, mut first) = (0, 0);
         for (group, rows) in parts {
             if self.chunks.len() == used {
-                self.chunks.push(Chunk::new());
+                self.chunks.push(Chunk::default());
             }
             let chunk = &mut self.chunks[used];
-            chunk.fit(group, &self.target.groups[group], &self.guide, self.size, self.objective.particles());
+            let (programs, k) = (&self.programs[group], self.objective.particles());
+            chunk.fit(group, programs, &self.target.groups[group], &self.guide, self.size, k);
             chunk.rows = rows.to_vec();
             chunk.first = first;
             chunk.weight.fill(T::default());
@@ -236,9 +216,6 @@ impl<'a, T: Real> Engine<'a, T> {
         let x: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
         self.chunks.par_iter_mut().for_each(|c| {
             let group = &target.groups[c.group];
-            let at = (c.first * c.noise.len() / c.weight.len()) as u64;
-            Stream::at(seed, "plate/rows", index, at).fill_normal(&mut c.normals);
-            round(&c.normals, &mut c.noise);
             let together = common[c.group].one(own);
             if together.is_none() {
                 common[c.group].read(own, shared, &mut c.common);
@@ -251,13 +228,7 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            let inputs =
-                [theta, together.unwrap_or(&c.common), &c.seen, &x, &c.noise, &c.reads, &c.data, &beta, &c.weight];
-            let outputs =
-                &mut [&mut c.bound[..], &mut c.guide_bar, &mut c.common_bar, &mut c.globals_bar, &mut c.reads_bar];
-            let program = &programs[c.group];
-            c.ws.resize(program.scratch().max(c.ws.len()), T::default());
-            program.run(&inputs, outputs, &mut c.ws);
+            c.run(&programs[c.group], (theta, together, &x, &beta), seed, index);
         });
         let all = self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight));
         all.map(|(b, w)| (b.to_f64(), w.to_f64())).filter(|w| w.1 > 0.0).map(|(b, w)| b * w).sum()
@@ -319,61 +290,5 @@ impl<'a, T: Real> Engine<'a, T> {
             return trouble(0, "the bound of the globals", total);
         }
         Ok(())
-    }
-}
-
-/// The program of a group: bounds of the rows and the derivatives of [`Rows::gradient`].
-fn compile<T: Real>(guide: &Amortized, group: &Group, objective: Objective, rows: usize) -> Program<T> {
-    let exact = matches!(objective, Objective::Elbo(_));
-    let score = objective.estimator() == Estimator::Path && !(exact && guide.is_gaussian());
-    let ask = Ask { source: Source::Encoder, draws: objective.particles(), exact, score };
-    let mut r = Rows::new(guide, group, ask, rows);
-    let bound = r.bound(objective);
-    let mut outputs = vec![bound];
-    outputs.extend(r.gradient(objective, bound));
-    let (g, outputs) = r.pruned(&outputs);
-    Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() })
-}
-
-impl<T: Real> Chunk<T> {
-    fn new() -> Chunk<T> {
-        let empty = Vec::new;
-        Chunk {
-            group: 0,
-            rows: vec![],
-            first: 0,
-            normals: vec![],
-            noise: empty(),
-            seen: empty(),
-            reads: empty(),
-            data: empty(),
-            common: empty(),
-            weight: empty(),
-            bound: empty(),
-            guide_bar: empty(),
-            common_bar: empty(),
-            globals_bar: empty(),
-            reads_bar: empty(),
-            ws: empty(),
-        }
-    }
-
-    /// Buffers for `n` rows of a group.
-    fn fit(&mut self, at: usize, group: &Group, guide: &Amortized, n: usize, k: usize) {
-        self.group = at;
-        let (Some(row), plan) = (group.rows.first(), guide.plan()) else { return };
-        self.normals.resize(n * k * plan.dim, 0.0);
-        let to = |x: &mut Vec<T>, n: usize| x.resize(n, T::default());
-        to(&mut self.seen, n * plan.inputs);
-        to(&mut self.noise, n * k * plan.dim);
-        to(&mut self.reads, n * row.reads.len());
-        to(&mut self.data, n * row.data.len());
-        to(&mut self.common, group.common.len());
-        to(&mut self.weight, n);
-        to(&mut self.bound, n);
-        to(&mut self.guide_bar, guide.len());
-        to(&mut self.common_bar, group.common.len());
-        to(&mut self.globals_bar, plan.globals);
-        to(&mut self.reads_bar, n * row.reads.len());
     }
 }

@@ -180,31 +180,59 @@ impl Rows {
     pub fn gradient(&mut self, objective: Objective, bound: Var) -> Vec<Var> {
         let n = self.g.shape(bound).count();
         let weight = flat(&mut self.g, "weight", n);
-        let input = |r: &Rows, k: usize| r.g.inputs()[k].var;
-        let [theta, common, globals, reads] = [0, 1, 3, 5].map(|k| input(self, k));
         let closed = matches!(objective, Objective::Elbo(_)) && self.exact.is_some();
         if closed || objective.estimator() == Estimator::Full {
-            return grad(&mut self.g, &[bound], &[weight], &[theta, common, globals, reads]);
+            let inputs = self.differentiated();
+            return grad(&mut self.g, &[bound], &[weight], &inputs);
         }
         let w = self.log_w(self.score);
         let shape = self.g.shape(w);
         let k = shape.dims()[1] as f64;
-        let share = match objective {
-            Objective::Elbo(_) => self.g.filled(1.0 / k, shape),
+        let each = self.g.broadcast_trailing(weight, shape);
+        match objective {
+            Objective::Elbo(_) => {
+                let seed = self.g.scale(1.0 / k, each);
+                self.along(w, seed, None)
+            }
             Objective::Iwae { .. } => {
                 let total = self.g.fold(Fold::LogSumExp, w, 1);
                 let total = self.g.broadcast_trailing(total, shape);
                 let off = self.g.sub(w, total);
-                self.g.exp(off)
+                let share = self.g.exp(off);
+                let seed = self.g.mul(share, each);
+                self.along(w, seed, Some(share))
             }
-        };
-        let each = self.g.broadcast_trailing(weight, shape);
-        let seed = self.g.mul(share, each);
+        }
+    }
+
+    /// The same where the draws are some of those that gave the bound of IWAE ([`super::survivors`]): with two new inputs
+    /// `[B, K]`, what each counts times the weight of its row, and its share ŵ.
+    pub fn gradient_of_survivors(&mut self, objective: Objective) -> Vec<Var> {
+        let shape = self.g.shape(self.log_q);
+        let [seed, share] = ["counts", "share"].map(|name| {
+            let v = flat(&mut self.g, name, shape.count());
+            self.g.reshape(v, shape)
+        });
+        let w = self.log_w(self.score);
+        if objective.estimator() == Estimator::Path {
+            return self.along(w, seed, Some(share));
+        }
+        let inputs = self.differentiated();
+        grad(&mut self.g, &[w], &[seed], &inputs)
+    }
+
+    fn differentiated(&self) -> [Var; 4] {
+        [0, 1, 3, 5].map(|k| self.g.inputs()[k].var)
+    }
+
+    /// Derivatives of Σ seed · w with the guide's parameters reached along the draws only, which see `share` times as much.
+    fn along(&mut self, w: Var, seed: Var, share: Option<Var>) -> Vec<Var> {
+        let [theta, common, globals, reads] = self.differentiated();
         let z = self.z;
         let first = grad(&mut self.g, &[w], &[seed], &[z, common, globals, reads]);
-        let back = match objective {
-            Objective::Elbo(_) => first[0],
-            Objective::Iwae { .. } => {
+        let back = match share {
+            None => first[0],
+            Some(share) => {
                 let share = self.g.broadcast_trailing(share, self.g.shape(z));
                 self.g.mul(share, first[0])
             }

@@ -1,5 +1,6 @@
 //! Amortized inference for the rows of a plate: bounds per row, their gradients from minibatches, training.
 
+mod chunk;
 pub mod degree;
 mod direct;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod graph;
 pub mod normal;
 mod numbers;
 pub mod refine;
+mod survivors;
 pub mod target;
 pub mod train;
 
@@ -18,5 +20,6 @@ pub use engine::Engine;
 pub use evaluate::Evaluator;
 pub use normal::NormalRow;
 pub use refine::refine;
+pub use survivors::survivors;
 pub use target::{Feed, Group, Part, Row, Target};
 pub use train::{Control, Settings, State, TrainError, is_lost, train};
