@@ -204,7 +204,7 @@ fn library(k: usize) {
     let fitted = |steps: usize| {
         let from = Instant::now();
         let o = Options { particles: k, steps, rate: Some(1e-3), heldout: 0.2, ..Options::default() };
-        fit(&bound.target, &o, &Control::default()).expect("a trained guide");
+        fit(&bound.target, &o, &Control::default(), None).expect("a trained guide");
         from.elapsed().as_secs_f64()
     };
     let bound_after = started.elapsed().as_secs_f64();

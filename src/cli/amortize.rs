@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -10,9 +11,12 @@ use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
 use crate::vi::plate::train::LOOK;
 use crate::vi::plate::{Control, State, is_lost};
-use crate::workflow::amortize::{Bound, Options, Trained, bind, differs, fit, split};
+use crate::workflow::amortize::{Bound, Keep, Options, Trained, bind, differs, fit, split};
 use crate::workflow::amortized_file::{self, AmortizedFileError};
 use crate::workflow::gap::Value;
+
+/// Least time between two writings of the guide's file while it is trained.
+const KEEP: Duration = Duration::from_secs(20);
 
 /// Settings of amortized training.
 #[derive(Args, Clone, Debug)]
@@ -89,7 +93,14 @@ impl AmortizeArgs {
     }
 
     /// Trains; progress goes to the error stream where that is a terminal.
-    pub fn train(&self, model: &ModelArgs, guide: &str, seed: u64) -> Result<(Bound, Trained), CliError> {
+    /// What there is goes to `out` from time to time.
+    pub fn train(
+        &self,
+        model: &ModelArgs,
+        guide: &str,
+        seed: u64,
+        out: Option<&PathBuf>,
+    ) -> Result<(Bound, Trained), CliError> {
         let (source, data) = (model.load()?, model.load_data()?);
         let options = self.options(guide, seed);
         let bound = bind(&source, &data, &model.settings(seed)?, options.plate.as_deref())?;
@@ -113,7 +124,9 @@ impl AmortizeArgs {
         };
         let stop: &AtomicBool = super::sample::interrupt();
         let control = Control { progress: Some(&watch), cancel: Some(stop), resume };
-        let trained = fit(&bound.target, &options, &control);
+        // A file that cannot be written is told at the end, where it is written once more.
+        let save = |t: &Trained| out.iter().for_each(|path| _ = amortized_file::save(path, &bound, t));
+        let trained = fit(&bound.target, &options, &control, Some(&Keep { every: KEEP, to: &save }));
         bar.finish_and_clear();
         Ok((bound, trained?))
     }
@@ -128,7 +141,7 @@ impl AmortizeArgs {
         as_json: bool,
     ) -> Result<(), CliError> {
         let begin = std::time::Instant::now();
-        let (bound, trained) = self.train(model, guide, seed)?;
+        let (bound, trained) = self.train(model, guide, seed, out)?;
         let seconds = begin.elapsed().as_secs_f64();
         if let Some(path) = out {
             amortized_file::save(path, &bound, &trained)?;

@@ -12,7 +12,7 @@ use crate::report::table::Table;
 use crate::workflow::amortize::{Bound, Trained, bind, fingerprint, split};
 use crate::workflow::amortized_file;
 use crate::workflow::collapse::verdict;
-use crate::workflow::gap::{CURVE, Gap, gap};
+use crate::workflow::gap::{CURVE, Freed, Gap, gap};
 
 /// Rows of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,15 @@ pub enum On {
     Heldout,
     /// Every row
     All,
+}
+
+/// What of its guide a row has for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GapFamily {
+    /// Location, scale and context: what an encoder can say
+    Base,
+    /// The weights of the flow too
+    Full,
 }
 
 /// Decomposes the gap between log p(x) and the bound of an amortized guide, row by row
@@ -41,6 +50,9 @@ pub struct GapArgs {
     /// Rows to look at, evenly spread
     #[arg(long, default_value_t = 100, value_parser = positive)]
     pub rows: usize,
+    /// What each row's best guide has for itself
+    #[arg(long, value_enum, default_value_t = GapFamily::Base)]
+    pub gap_family: GapFamily,
     #[command(flatten)]
     pub training: AmortizeArgs,
     /// Seed of all random numbers
@@ -60,10 +72,14 @@ impl GapArgs {
         let file = Some(PathBuf::from(&self.guide)).filter(|p| p.is_file() || self.guide.ends_with(".json"));
         let (bound, trained) = match &file {
             Some(path) => self.stored(path)?,
-            None => self.training.train(&self.model, &self.guide, self.seed)?,
+            None => self.training.train(&self.model, &self.guide, self.seed, None)?,
         };
         let rows = self.chosen(&bound, &trained)?;
-        let found = gap(&trained.evaluator(&bound.target), &rows, self.seed);
+        let freed = match self.gap_family {
+            GapFamily::Base => Freed::Base,
+            GapFamily::Full => Freed::Full,
+        };
+        let found = gap(&trained.evaluator(&bound.target), &rows, freed, self.seed);
         let text = if self.json { format!("{:#}\n", result(&found)) } else { self.text(&found, &bound) };
         super::out(&text);
         Ok(())
@@ -117,7 +133,7 @@ fn summary(g: &Gap) -> String {
     t.row(vec!["amortization gap".into(), shown(g.amortization())]);
     t.row(vec!["KL to the prior".into(), fixed(g.kl(), 3)]);
     t.row(vec!["mutual information".into(), fixed(g.mutual_information, 3)]);
-    format!("{t}\n")
+    format!("{t}{}\n\n", g.family)
 }
 
 fn curve(g: &Gap) -> String {
@@ -180,6 +196,6 @@ fn result(g: &Gap) -> serde_json::Value {
         "kl": g.kl(), "kl_latents": g.kl_latents(), "activity": g.activity,
         "active_units": g.active_units(), "mutual_information": g.mutual_information,
         "k": CURVE, "lower": at(&|k| g.lower(k)), "upper": at(&|k| g.upper(k)),
-        "untrusted_rows": g.untrusted(), "verdict": verdict(g), "rows": g.rows,
+        "family": g.family, "untrusted_rows": g.untrusted(), "verdict": verdict(g), "rows": g.rows,
     })
 }

@@ -97,6 +97,11 @@ impl Amortized {
         self.len() == 0
     }
 
+    /// How many of the parameters, the last ones, are the flow's.
+    pub fn flow_len(&self) -> usize {
+        self.len() - self.split
+    }
+
     /// Names and shapes of the parameters, in order.
     pub fn segments(&self) -> Vec<(String, Vec<usize>)> {
         let encoder = self.encoder.parameters().into_iter().map(|(n, s)| (format!("encoder/{n}"), s));

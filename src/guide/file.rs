@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::base::Base;
 use super::family::{Family, Scale};
 use super::member::Guide;
+use crate::base::file::replace;
 use crate::flow::{Airworthiness, Flow, FlowError, airworthiness};
 
 /// First field of every guide file.
@@ -221,14 +222,12 @@ impl Stored {
         Ok(Stored { guide: Guide::new(Arc::new(family), d.theta), origin, airworthiness: d.airworthiness })
     }
 
-    /// Writes the file: first beside it, then under its name, so that a full disk does not spoil an older one.
+    /// Writes the file.
     ///
     /// # Errors
     /// Where the disk refuses.
     pub fn save(&self, path: &Path) -> Result<(), GuideFileError> {
-        let beside = path.with_extension("part");
-        let written = fs::write(&beside, self.to_text()).and_then(|()| fs::rename(&beside, path));
-        written.map_err(|source| GuideFileError::Write { path: path.into(), source })
+        replace(path, &self.to_text()).map_err(|source| GuideFileError::Write { path: path.into(), source })
     }
 
     /// Reads the file and checks it against the model and data at hand.

@@ -1,7 +1,8 @@
 //! Fitting an amortized guide, with the params of the model: from a bound model to a trained guide and its bounds.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +128,14 @@ pub struct Trained {
     pub data: String,
 }
 
+/// What is done with a training on its way, so that one that is killed can go on ([`Control::resume`]) to the same bits.
+pub struct Keep<'a> {
+    /// Least time between two calls.
+    pub every: Duration,
+    /// Is given the training as it stands.
+    pub to: &'a (dyn Fn(&Trained) + Sync),
+}
+
 /// A hash (FNV-1a) of the numbers of all rows: whether two plates have the same data.
 pub fn fingerprint(t: &Target) -> String {
     let mut hash = Fnv::default();
@@ -235,7 +244,7 @@ fn engine<'a, T: Real>(t: &'a Target, (guide, global): Made<'_>, objective: Obje
 ///
 /// # Errors
 /// Where the options do not fit the plate, or training fails.
-pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, AmortizeError> {
+pub fn fit(t: &Target, o: &Options, control: &Control<'_>, keep: Option<&Keep<'_>>) -> Result<Trained, AmortizeError> {
     if !(0.0..1.0).contains(&o.heldout) {
         return Err(AmortizeError::Heldout(o.heldout));
     }
@@ -253,15 +262,35 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>) -> Result<Trained, Am
         theta.extend(f.initial(&Start::isotropic(vec![0.0; f.dim()], 0.3), o.seed));
     }
     let (made, batch) = ((&guide, &global), o.batch.min(rows.len()));
-    let state = if o.single.unwrap_or(theta.len() >= SINGLE) {
-        train(&mut engine::<f32>(t, made, objective, batch), theta, &rows, &settings, control)?
-    } else {
-        train(&mut engine::<f64>(t, made, objective, batch), theta, &rows, &settings, control)?
-    };
     let seen = t.seen();
     let same = |j: &usize| rows.iter().all(|r| seen[*r][*j] == seen[rows[0]][*j]);
-    let constant = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();
-    Ok(Trained { options: o.clone(), guide, global, state, constant, data: fingerprint(t) })
+    let constant: Vec<usize> = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();
+    let data = fingerprint(t);
+    let trained = |state: State| Trained {
+        options: o.clone(),
+        guide: guide.clone(),
+        global: global.clone(),
+        state,
+        constant: constant.clone(),
+        data: data.clone(),
+    };
+    let last = Mutex::new(Instant::now());
+    let progress = |s: &State| {
+        control.progress.iter().for_each(|p| p(s));
+        if let (Some(k), Ok(mut last)) = (keep, last.lock())
+            && last.elapsed() >= k.every
+        {
+            (k.to)(&trained(s.clone()));
+            *last = Instant::now();
+        }
+    };
+    let control = Control { progress: Some(&progress), cancel: control.cancel, resume: control.resume.clone() };
+    let state = if o.single.unwrap_or(theta.len() >= SINGLE) {
+        train(&mut engine::<f32>(t, made, objective, batch), theta, &rows, &settings, &control)?
+    } else {
+        train(&mut engine::<f64>(t, made, objective, batch), theta, &rows, &settings, &control)?
+    };
+    Ok(trained(state))
 }
 
 impl Trained {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amortize::{Bound, Options, Trained};
+use crate::base::file::replace;
 use crate::flow::architecture::least_weights;
 use crate::flow::{Flow, FlowError};
 use crate::guide::amortized::{Amortized, Plan};
@@ -121,9 +122,7 @@ pub fn save(path: &Path, b: &Bound, trained: &Trained) -> Result<(), AmortizedFi
         state: trained.state.clone(),
     };
     let text = serde_json::to_string(&document).unwrap_or_default() + "\n";
-    let beside = path.with_extension("part");
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|source| AmortizedFileError::Write { path: path.into(), source })
+    replace(path, &text).map_err(|source| AmortizedFileError::Write { path: path.into(), source })
 }
 
 fn read(path: &Path) -> Result<Document, AmortizedFileError> {

@@ -79,7 +79,8 @@ mod tests {
             kl_latents: vec![0.0; activity.len()],
             mean: vec![0.0; activity.len()],
         };
-        Gap { rows: (0..rows).map(row).collect(), activity: activity.clone(), mutual_information: information }
+        let (rows, activity) = ((0..rows).map(row).collect(), activity.clone());
+        Gap { rows, activity, mutual_information: information, family: "" }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! log p(x_n) - ELBO_n(encoder) = [log p(x_n) - ELBO_n(q*_n)] + [ELBO_n(q*_n) - ELBO_n(encoder)]: the approximation gap and
 //! the amortization gap (Cremer, Li & Duvenaud 2018, eq. 6). q*_n starts at the encoder's output and frees the row's base
-//! location, scale and context, the flow's weights being shared; it is kept where it is better on fresh draws. log p(x_n) enters as the interval [L_K, U_K] with draws from
+//! location, scale and context, the flow's weights being shared ([`Freed::Base`]) or the row's own too ([`Freed::Full`]); it is kept where it is better on fresh draws. log p(x_n) enters as the interval [L_K, U_K] with draws from
 //! a mixture of q*_n and the prior; it is exact where the row's posterior is normal.
 
 use rayon::prelude::*;
@@ -25,6 +25,27 @@ pub const CURVE: [usize; 5] = [1, 10, 100, 1000, 5000];
 const Z: f64 = 1.96;
 /// Variance of a latent's posterior mean over rows above which it is active (Burda, Grosse & Salakhutdinov 2016, eq. 9).
 pub const ACTIVE: f64 = 0.01;
+
+/// What of its guide a row has for itself where the best one is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freed {
+    /// Location, scale and context.
+    Base,
+    /// The flow's weights too.
+    Full,
+}
+
+impl Freed {
+    /// The family of the best guides, in words.
+    pub fn describe(self, gaussian: bool) -> &'static str {
+        match self {
+            _ if gaussian => "each row's best guide: any location and scale",
+            Freed::Base => "each row's best guide: any location, scale and context, the flow's weights shared",
+            Freed::Full => "each row's best guide: any location, scale, context and weights of the flow",
+        }
+    }
+}
 
 /// A value with its Monte Carlo standard error; 0 where it is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -75,18 +96,20 @@ pub struct Gap {
     pub activity: Vec<f64>,
     /// Mutual information of row and latents under the encoder, at most log of the number of rows (Hoffman & Johnson 2016).
     pub mutual_information: f64,
+    /// [`Freed::describe`].
+    pub family: &'static str,
 }
 
-/// Measures the gaps of the given rows; random streams are named by row.
-pub fn gap(ev: &Evaluator<'_>, rows: &[usize], seed: u64) -> Gap {
+/// Measures the gaps of the given rows, among guides of which `freed` is a row's own; random streams are named by row.
+pub fn gap(ev: &Evaluator<'_>, rows: &[usize], freed: Freed, seed: u64) -> Gap {
     let encoded: Vec<Vec<f64>> = rows.iter().map(|r| ev.encode(*r)).collect();
-    let measured: Vec<RowGap> =
-        rows.par_iter().zip(&encoded).map(|(r, e)| row_gap(ev, *r, e, ev.normal_prior(*r).as_deref(), seed)).collect();
+    let one = |(r, e): (&usize, &Vec<f64>)| row_gap(ev, *r, e, ev.normal_prior(*r).as_deref(), freed, seed);
+    let measured: Vec<RowGap> = rows.par_iter().zip(&encoded).map(one).collect();
     let d = ev.target.dim;
     let column = |j: usize| measured.iter().map(|r| r.mean[j]).collect::<Vec<f64>>();
     let activity = (0..d).map(|j| if rows.len() > 1 { variance(&column(j)) } else { f64::NAN }).collect();
     let mutual_information = information(ev, rows, &encoded, seed);
-    Gap { rows: measured, activity, mutual_information }
+    Gap { rows: measured, activity, mutual_information, family: freed.describe(ev.guide.is_gaussian()) }
 }
 
 fn noise(seed: u64, stage: &str, row: usize, n: usize) -> Vec<f64> {
@@ -95,13 +118,20 @@ fn noise(seed: u64, stage: &str, row: usize, n: usize) -> Vec<f64> {
     out
 }
 
-fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64, f64)]>, seed: u64) -> RowGap {
+fn row_gap(
+    ev: &Evaluator<'_>,
+    row: usize,
+    encoded: &[f64],
+    prior: Option<&[(f64, f64)]>,
+    freed: Freed,
+    seed: u64,
+) -> RowGap {
     let d = ev.target.dim;
     let normal = NormalRow::of(ev, row);
     let closed = normal.as_ref().filter(|_| ev.guide.is_gaussian());
     let best = match closed {
         Some(n) => n.mean_field(),
-        None => refined(ev, row, encoded, seed),
+        None => refined(ev, row, encoded, freed, seed),
     };
     let fresh = noise(seed, "gap/fresh", row, FRESH * d);
     let (own, star) = (ev.weights(row, encoded, &fresh), ev.weights(row, &best, &fresh));
@@ -166,13 +196,19 @@ fn row_gap(ev: &Evaluator<'_>, row: usize, encoded: &[f64], prior: Option<&[(f64
     }
 }
 
-/// The row's best guide: what L-BFGS finds under common noise, where it is better on fresh noise too.
-fn refined(ev: &Evaluator<'_>, row: usize, encoded: &[f64], seed: u64) -> Vec<f64> {
+/// The row's best guide: what L-BFGS finds under common noise, where it is better on fresh noise too. A flow of the row's own starts
+/// from there, and ends with the best of its points on that fresh noise.
+fn refined(ev: &Evaluator<'_>, row: usize, encoded: &[f64], freed: Freed, seed: u64) -> Vec<f64> {
     let d = ev.target.dim;
-    let found = refine(ev, row, encoded, &noise(seed, "gap/common", row, COMMON * d));
+    let common = noise(seed, "gap/common", row, COMMON * d);
+    let found = refine(ev, row, encoded, &common, None);
     let fresh = noise(seed, "gap/judge", row, JUDGED * d);
     let bound = |e: &[f64]| mean(&ev.weights(row, e, &fresh).log_w);
-    if bound(&found) > bound(encoded) { found } else { encoded.to_vec() }
+    let best = if bound(&found) > bound(encoded) { found } else { encoded.to_vec() };
+    match freed {
+        Freed::Full if !ev.guide.is_gaussian() => refine(ev, row, &ev.with_flow(&best), &common, Some(&fresh)),
+        _ => best,
+    }
 }
 
 /// KL(N(m, s²) || N(m0, s0²)).

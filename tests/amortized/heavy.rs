@@ -143,7 +143,7 @@ fn principal_components_of_images() {
         let settings = Settings { set: [("K".to_string(), f64::from(k))].into(), ..Settings::default() };
         let b = bind(&model, &DataFile::from_json(&data).unwrap(), &settings, None).unwrap();
         let o = Options { hidden: Some(vec![]), batch: 1797, steps: 6000, single: Some(false), ..Options::default() };
-        let t = fit(&b.target, &o, &Control::default()).unwrap();
+        let t = fit(&b.target, &o, &Control::default(), None).unwrap();
         let ev = t.evaluator(&b.target);
         let noise = vec![0.0; b.target.dim];
         let all: Vec<f64> = (0..x.len()).map(|r| ev.elbo(r, &ev.encode(r), &noise).value).collect();

@@ -6,7 +6,7 @@ use thalweg::base::rng::Stream;
 use thalweg::base::stats::{log_mean_exp, mean, variance};
 use thalweg::guide::amortized::{Amortized, Plan};
 use thalweg::vi::plate::{Evaluator, NormalRow, Target};
-use thalweg::workflow::gap::gap;
+use thalweg::workflow::gap::{Freed, gap};
 
 use super::bound;
 
@@ -109,7 +109,7 @@ fn gaps_are_the_closed_forms() {
     let rows: Vec<usize> = (0..b.target.rows()).collect();
     for ((a, var, elbo, _), amortization) in encoders().into_iter().zip([0.0, 0.4458116477008993, 1.541046173033958]) {
         let (guide, theta) = linear(&a, var, None);
-        let g = gap(&Evaluator::new(&b.target, &guide, &theta, &[]), &rows, 1);
+        let g = gap(&Evaluator::new(&b.target, &guide, &theta, &[]), &rows, Freed::Base, 1);
         let (low, high) = g.approximation();
         assert!((low - 0.680836859011499).abs() < 1e-10 && (high - low).abs() < 1e-10, "{low} {high}");
         assert!((g.amortization().value - amortization).abs() < 1e-10, "{:?}", g.amortization());
@@ -182,7 +182,7 @@ fn divergences_are_from_the_prior_of_the_row() {
     let plan = Plan { dim: 1, inputs: 2, globals: 0, hidden: vec![], flow: None };
     let guide = Amortized::new(plan, vec![(0.0, 1.0); 2]).unwrap();
     let (mean, sd) = (0.4, 0.7_f64);
-    let g = gap(&Evaluator::new(&b.target, &guide, &[0.0, 0.0, 0.0, 0.0, mean, sd.ln()], &[]), &[0, 1], 1);
+    let g = gap(&Evaluator::new(&b.target, &guide, &[0.0, 0.0, 0.0, 0.0, mean, sd.ln()], &[]), &[0, 1], Freed::Base, 1);
     for (row, centre) in g.rows.iter().zip([3.0, -6.0]) {
         let known = (2.0 / sd).ln() + 0.5 * ((sd * sd + (mean - centre) * (mean - centre)) / 4.0 - 1.0);
         assert!((row.kl - known).abs() < 1e-12, "{} {known}", row.kl);

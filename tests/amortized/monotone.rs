@@ -73,7 +73,7 @@ fn bounds_close_in_with_more_particles() {
     for name in ["gaussian_vae", "ppca", "factor_analysis", "gaussian_vae_nonlinear"] {
         let b = bound(name);
         let o = Options { hidden: Some(vec![16]), steps: 200, rate: Some(0.01), ..Options::default() };
-        let trained = fit(&b.target, &o, &Control::default()).unwrap_or_else(|e| panic!("{e}"));
+        let trained = fit(&b.target, &o, &Control::default(), None).unwrap_or_else(|e| panic!("{e}"));
         let ev = trained.evaluator(&b.target);
         let n = b.target.rows();
         let rows: Vec<Row> = (0..ROWS).into_par_iter().map(|k| row(&ev, k * n / ROWS)).collect();

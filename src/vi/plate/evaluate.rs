@@ -20,6 +20,8 @@ enum Kind {
     Weights,
     /// ELBO, its parts, and its derivative in what the encoder says.
     Elbo,
+    /// The same with the derivative in the guide's parameters behind it.
+    ElboFull,
     /// log w at given points.
     At,
     /// log p(x, z) and its gradient at given points.
@@ -53,7 +55,7 @@ pub struct Evaluator<'a> {
 pub struct Elbo {
     /// The bound.
     pub value: f64,
-    /// Its derivative in what the encoder says.
+    /// Its derivative in what was given for the row.
     pub gradient: Vec<f64>,
 }
 
@@ -95,7 +97,7 @@ impl<'a> Evaluator<'a> {
     fn compile(&self, kind: Kind, group: usize, draws: usize) -> Program {
         let (guide, group) = (self.guide, &self.target.groups[group]);
         let source = if kind == Kind::Encode { Source::Encoder } else { Source::Free };
-        let ask = Ask { source, draws, exact: kind == Kind::Elbo, score: false };
+        let ask = Ask { source, draws, exact: matches!(kind, Kind::Elbo | Kind::ElboFull), score: false };
         let options = Options { lanes: 1, isa: Isa::detect() };
         if matches!(kind, Kind::At | Kind::Density | Kind::Prior | Kind::Score) {
             let (g, outputs) = self.at_points(kind, group);
@@ -112,9 +114,10 @@ impl<'a> Evaluator<'a> {
             _ => {
                 let bound = r.bound(Objective::Elbo(Estimator::Full));
                 let one = r.g.scalar(1.0);
-                let seen = r.g.inputs()[2].var;
-                let back = grad(&mut r.g, &[bound], &[one], &[seen]);
-                vec![bound, back[0]]
+                let [theta, seen] = [0, 2].map(|k| r.g.inputs()[k].var);
+                let wanted = if kind == Kind::Elbo { vec![seen] } else { vec![seen, theta] };
+                let back = grad(&mut r.g, &[bound], &[one], &wanted);
+                [&[bound], &back[..]].concat()
             }
         };
         let (g, outputs) = r.pruned(&outputs);
@@ -160,7 +163,11 @@ impl<'a> Evaluator<'a> {
         let take = |places: &[u32]| places.iter().map(|k| self.shared[*k as usize]).collect::<Vec<f64>>();
         let (common, reads) = (take(&group.common), take(&group.rows[at].reads));
         let data = &group.rows[at].data;
-        let inputs: [&[f64]; 8] = [&self.theta, &common, seen, &self.globals, noise, &reads, data, &[1.0]];
+        // What the encoder reads stands alone; what it says may be followed by weights of the flow.
+        let (seen, flow) = seen.split_at(if kind == Kind::Encode { seen.len() } else { self.guide.encoded_len() });
+        let own = (!flow.is_empty()).then(|| [&self.theta[..self.theta.len() - flow.len()], flow].concat());
+        let theta = own.as_ref().unwrap_or(&self.theta);
+        let inputs: [&[f64]; 8] = [theta, &common, seen, &self.globals, noise, &reads, data, &[1.0]];
         program.run(&inputs, outputs, &mut vec![0.0; program.scratch()]);
     }
 
@@ -171,6 +178,12 @@ impl<'a> Evaluator<'a> {
         let noise = vec![0.0; self.guide.plan().dim];
         self.run(Kind::Encode, row, 1, &self.target.groups[group].rows[at].seen, &noise, &mut [&mut out]);
         out
+    }
+
+    /// What is given for a row where it has a flow of its own: `encoded` (location, log scale, context), then the flow's weights,
+    /// which are those that all rows share. Whatever takes `encoded` takes this too.
+    pub fn with_flow(&self, encoded: &[f64]) -> Vec<f64> {
+        [encoded, &self.theta[self.theta.len() - self.guide.flow_len()..]].concat()
     }
 
     /// Weights of as many draws as there is noise for (`[draws, d]`), base and context being `encoded`.
@@ -186,8 +199,14 @@ impl<'a> Evaluator<'a> {
     /// ELBO with this noise (`[draws, d]`): exact where guide and model allow, whatever the noise.
     pub fn elbo(&self, row: usize, encoded: &[f64], noise: &[f64]) -> Elbo {
         let k = noise.len() / self.guide.plan().dim;
-        let (mut value, mut gradient) = ([0.0], vec![0.0; encoded.len()]);
-        self.run(Kind::Elbo, row, k, encoded, noise, &mut [&mut value, &mut gradient]);
+        let (mut value, mut gradient) = ([0.0], vec![0.0; self.guide.encoded_len()]);
+        if encoded.len() == gradient.len() {
+            self.run(Kind::Elbo, row, k, encoded, noise, &mut [&mut value, &mut gradient]);
+        } else {
+            let mut theta = vec![0.0; self.theta.len()];
+            self.run(Kind::ElboFull, row, k, encoded, noise, &mut [&mut value, &mut gradient, &mut theta]);
+            gradient.extend(&theta[theta.len() - self.guide.flow_len()..]);
+        }
         Elbo { value: value[0], gradient }
     }
 

@@ -1,4 +1,5 @@
-//! The best base and context of a single row, the flow's weights shared: what the encoder could have said.
+//! The best base and context of a single row: what the encoder could have said; with weights of the flow of its own, what the
+//! family could have done.
 
 use std::cell::RefCell;
 
@@ -7,6 +8,7 @@ use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
 use super::evaluate::{Elbo, Evaluator};
+use crate::base::stats::mean;
 
 /// Pairs that L-BFGS remembers, and its iterations at most.
 const MEMORY: usize = 10;
@@ -17,6 +19,7 @@ struct Problem<'a> {
     ev: &'a Evaluator<'a>,
     row: usize,
     noise: &'a [f64],
+    judge: Option<&'a [f64]>,
     last: RefCell<Option<(Vec<f64>, Elbo)>>,
     best: RefCell<(f64, Vec<f64>)>,
 }
@@ -30,13 +33,22 @@ impl Problem<'_> {
             return read(elbo);
         }
         let elbo = self.ev.elbo(self.row, e, self.noise);
-        let mut best = self.best.borrow_mut();
-        if elbo.value > best.0 {
-            *best = (elbo.value, e.to_vec());
-        }
+        self.hold(e, elbo.value);
         let out = read(&elbo);
         *last = Some((e.to_vec(), elbo));
         out
+    }
+
+    /// Keeps the point where it is the best so far: by its bound, or by that under the noise of a judge.
+    fn hold(&self, e: &[f64], value: f64) {
+        let value = match self.judge {
+            Some(noise) if value.is_finite() => mean(&self.ev.weights(self.row, e, noise).log_w),
+            _ => value,
+        };
+        let mut best = self.best.borrow_mut();
+        if value > best.0 {
+            *best = (value, e.to_vec());
+        }
     }
 }
 
@@ -58,12 +70,13 @@ impl ArgminGradient for &Problem<'_> {
     }
 }
 
-/// The location, log scale and context with the highest ELBO under the given noise (`[draws, d]`), by L-BFGS from
-/// `start`; `start` itself where nothing better was found.
-pub fn refine(ev: &Evaluator<'_>, row: usize, start: &[f64], noise: &[f64]) -> Vec<f64> {
-    let first = ev.elbo(row, start, noise).value;
-    let best = RefCell::new((if first.is_nan() { f64::NEG_INFINITY } else { first }, start.to_vec()));
-    let problem = Problem { ev, row, noise, last: RefCell::new(None), best };
+/// The location, log scale and context (and weights of the flow, where `start` has them: [`Evaluator::with_flow`]) with the highest
+/// ELBO under the given noise (`[draws, d]`), by L-BFGS from `start`; `start` itself where nothing better was found. With a
+/// `judge`, other noise, the best of L-BFGS's points is that with the highest ELBO there: many weights follow few draws too closely.
+pub fn refine(ev: &Evaluator<'_>, row: usize, start: &[f64], noise: &[f64], judge: Option<&[f64]>) -> Vec<f64> {
+    let best = RefCell::new((f64::NEG_INFINITY, start.to_vec()));
+    let problem = Problem { ev, row, noise, judge, last: RefCell::new(None), best };
+    problem.hold(start, ev.elbo(row, start, noise).value);
     let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY);
     let solver = solver.with_tolerance_cost(1e-13).and_then(|s| s.with_tolerance_grad(1e-9));
     if let Ok(solver) = solver {
