@@ -74,13 +74,17 @@ impl GapArgs {
             Some(path) => self.stored(path)?,
             None => self.training.train(&self.model, &self.guide, self.seed, None)?,
         };
-        let rows = self.chosen(&bound, &trained)?;
+        let (rows, held) = self.chosen(&bound, &trained)?;
         let freed = match self.gap_family {
             GapFamily::Base => Freed::Base,
             GapFamily::Full => Freed::Full,
         };
         let found = gap(&trained.evaluator(&bound.target), &rows, freed, self.seed);
-        let text = if self.json { format!("{:#}\n", result(&found)) } else { self.text(&found, &bound) };
+        let verdict = verdict(&found, held.then(|| trained.lead(&bound.target)).flatten());
+        let text = match self.json {
+            true => format!("{:#}\n", result(&found, &verdict)),
+            false => self.text(&found, &bound, &verdict),
+        };
         super::out(&text);
         Ok(())
     }
@@ -92,22 +96,22 @@ impl GapArgs {
         Ok((bound, trained))
     }
 
-    /// The rows to look at. Of data that the guide was not trained on, all are new.
-    fn chosen(&self, b: &Bound, t: &Trained) -> Result<Vec<usize>, CliError> {
+    /// The rows to look at, and whether they were held out. Of data that the guide was not trained on, all are new.
+    fn chosen(&self, b: &Bound, t: &Trained) -> Result<(Vec<usize>, bool), CliError> {
         let (train, held) = split(b.target.rows(), t.options.heldout, t.options.seed);
         let other = t.data != fingerprint(&b.target);
-        let rows = match self.on {
+        let (rows, new) = match self.on {
             On::Train | On::Heldout if other => return Err(CliError::OtherRows),
-            On::Train => train,
-            On::Heldout => held,
-            On::Auto if !held.is_empty() && !other => held,
-            _ => (0..b.target.rows()).collect(),
+            On::Train => (train, false),
+            On::Heldout => (held, true),
+            On::Auto if !held.is_empty() && !other => (held, true),
+            _ => ((0..b.target.rows()).collect(), false),
         };
         let n = self.rows.min(rows.len());
-        Ok((0..n).map(|k| rows[k * rows.len() / n]).collect())
+        Ok(((0..n).map(|k| rows[k * rows.len() / n]).collect(), new))
     }
 
-    fn text(&self, g: &Gap, b: &Bound) -> String {
+    fn text(&self, g: &Gap, b: &Bound, verdict: &str) -> String {
         let mut text = format!("{} rows of plate `{}`, means per row\n\n", g.rows.len(), b.target.plate);
         text += &summary(g);
         text += &curve(g);
@@ -115,7 +119,7 @@ impl GapArgs {
         if self.all {
             text += &each(g);
         }
-        text + &format!("\n{}\n", verdict(g))
+        text + &format!("\n{verdict}\n")
     }
 }
 
@@ -184,7 +188,7 @@ fn each(g: &Gap) -> String {
     format!("\n{t}")
 }
 
-fn result(g: &Gap) -> serde_json::Value {
+fn result(g: &Gap, verdict: &str) -> serde_json::Value {
     let ((l, u), (a, z)) = (g.log_px(), g.approximation());
     let at = |f: &dyn Fn(usize) -> crate::workflow::gap::Value| (0..CURVE.len()).map(f).collect::<Vec<_>>();
     json!({
@@ -196,6 +200,6 @@ fn result(g: &Gap) -> serde_json::Value {
         "kl": g.kl(), "kl_latents": g.kl_latents(), "activity": g.activity,
         "active_units": g.active_units(), "mutual_information": g.mutual_information,
         "k": CURVE, "lower": at(&|k| g.lower(k)), "upper": at(&|k| g.upper(k)),
-        "family": g.family, "untrusted_rows": g.untrusted(), "verdict": verdict(g), "rows": g.rows,
+        "family": g.family, "untrusted_rows": g.untrusted(), "verdict": verdict, "rows": g.rows,
     })
 }

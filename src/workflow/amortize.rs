@@ -342,6 +342,17 @@ impl Trained {
         trained.iter().map(|(p, _)| p.name.clone()).zip(values).collect()
     }
 
+    /// How many nats the ELBO of the training's rows is above that of the rows held out, where it is by more than 3 errors.
+    pub fn lead(&self, t: &Target) -> Option<f64> {
+        let (own, held) = split(t.rows(), self.options.heldout, self.options.seed);
+        if held.len() < 2 {
+            return None;
+        }
+        let [own, held] = [own, held].map(|rows| self.bounds(t, &rows)[0]);
+        let lead = own.value - held.value;
+        (lead > 3.0 * own.se.hypot(held.se)).then_some(lead)
+    }
+
     /// Mean bounds per row on up to 500 of the given rows: ELBO, and L_50, fresh draws.
     pub fn bounds(&self, t: &Target, rows: &[usize]) -> [Value; 2] {
         use rayon::prelude::*;

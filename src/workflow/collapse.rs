@@ -7,8 +7,11 @@ const SMALL: f64 = 0.1;
 /// Nats of mutual information below which latents say nothing of rows.
 const SILENT: f64 = 0.01;
 
-/// What a reader should make of it: how many latents are in use, and which gap is worth closing first.
-pub fn verdict(g: &Gap) -> String {
+/// What a reader should make of it: how many latents are in use, and which gap is worth closing first. `lead` is how many nats the
+/// ELBO of the training's rows is above that of the rows looked at, where that is known ([`Trained::lead`]).
+///
+/// [`Trained::lead`]: super::amortize::Trained::lead
+pub fn verdict(g: &Gap, lead: Option<f64>) -> String {
     let (d, active) = (g.activity.len(), g.active_units());
     if g.rows.len() < 2 {
         return "one row: collapse is a question about several rows, so nothing is said of it".into();
@@ -41,7 +44,14 @@ pub fn verdict(g: &Gap) -> String {
     let (low, high) = g.approximation();
     let amortization = g.amortization();
     text += &if amortization.value > SMALL.max(high) {
-        format!("; the encoder costs most ({:.2} nats): a larger one, or longer training", amortization.value)
+        let advice = match lead {
+            Some(lead) if lead > amortization.value => format!(
+                ", and the rows of the training have an ELBO {lead:.2} nats higher: it follows them too closely; fewer steps, \
+                 a smaller network, or more rows"
+            ),
+            _ => ": a larger one, or longer training".into(),
+        };
+        format!("; the encoder costs most ({:.2} nats){advice}", amortization.value)
     } else if low > SMALL {
         // In one coordinate only splines bend.
         let flow = if d == 1 { "nsf(4)" } else { "realnvp(4)" };
@@ -59,7 +69,7 @@ pub fn verdict(g: &Gap) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::verdict;
+    use super::verdict as told;
     use crate::workflow::gap::{CURVE, Gap, RowGap, Value};
 
     fn gap(activity: Vec<f64>, information: f64, amortization: f64, rows: usize) -> Gap {
@@ -81,6 +91,17 @@ mod tests {
         };
         let (rows, activity) = ((0..rows).map(row).collect(), activity.clone());
         Gap { rows, activity, mutual_information: information, family: "" }
+    }
+
+    fn verdict(g: &Gap) -> String {
+        told(g, None)
+    }
+
+    #[test]
+    fn rows_that_were_learned_too_closely_are_told() {
+        let g = gap(vec![0.5], 1.0, 0.7, 9);
+        assert!(told(&g, Some(2.0)).contains("an ELBO 2.00 nats higher: it follows them too closely; fewer steps"));
+        assert!(told(&g, Some(0.5)).contains("a larger one, or longer training"));
     }
 
     #[test]
