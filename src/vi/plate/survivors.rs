@@ -50,6 +50,10 @@ impl Selection {
         // Systematic sampling below c: place j falls to the draw in which the running sum of probabilities passes uniform + j.
         let (mut passed, mut below, mut used) = (0.0, 0, 0);
         for (at, &share) in self.shares.iter().enumerate() {
+            // By rounding alone shares of nearly c can all be above it; then there is no place for the others.
+            if used == out.len() {
+                break;
+            }
             let counts = share.max(c);
             if share <= c && share > 0.0 {
                 passed += share / c;
@@ -139,6 +143,24 @@ mod tests {
         for bad in [none, f64::NAN, f64::INFINITY] {
             s.choose(&[bad; 5], 0.3, &mut out);
             assert!(out.iter().all(|o| o.counts == 0.0 && o.share == 0.0));
+        }
+    }
+
+    /// As many equal weights as places, and others that are next to nothing: the threshold is a weight up to rounding.
+    #[test]
+    fn equal_weights_fill_the_places_and_no_more() {
+        for m in 1..40 {
+            for tiny in [-25.0, -33.0, -36.0] {
+                let mut log_w = vec![0.1; m];
+                log_w.extend([tiny; 60]);
+                let mut out = vec![Survivor::default(); m];
+                for uniform in [1e-16, 1e-12, 0.3, 1.0 - 1e-16] {
+                    Selection::default().choose(&log_w, uniform, &mut out);
+                    // A place that rounding leaves empty is worth 1/m.
+                    let total: f64 = out.iter().map(|o| o.counts).sum();
+                    assert!((total - 1.0).abs() < 1e-6 + 1.0 / m as f64, "{m} {tiny} {uniform}: {total}");
+                }
+            }
         }
     }
 
