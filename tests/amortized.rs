@@ -2,6 +2,8 @@
 
 #[path = "amortized/estimators.rs"]
 mod estimators;
+#[path = "amortized/globals.rs"]
+mod globals;
 #[path = "amortized/heavy.rs"]
 mod heavy;
 #[path = "amortized/linear.rs"]
@@ -10,6 +12,8 @@ mod linear;
 mod monotone;
 #[path = "amortized/row_errors.rs"]
 mod row_errors;
+#[path = "amortized/sets.rs"]
+mod sets;
 #[path = "amortized/training.rs"]
 mod training;
 

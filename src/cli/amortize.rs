@@ -10,7 +10,7 @@ use serde_json::json;
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
 use crate::vi::plate::train::LOOK;
-use crate::vi::plate::{Control, State, is_lost};
+use crate::vi::plate::{Control, State, Target, is_lost};
 use crate::workflow::amortize::{Bound, Keep, Options, Trained, bind, differs, fit, split};
 use crate::workflow::amortized_file::{self, AmortizedFileError};
 use crate::workflow::gap::Value;
@@ -31,6 +31,9 @@ pub struct AmortizeArgs {
     /// Units of the encoder's hidden layers, as 128,128, or `linear` [default: by the size of a row]
     #[arg(long, value_name = "UNITS", value_parser = layers)]
     pub encoder: Option<Layers>,
+    /// Guide of the latents outside the plate: mean-field, full-rank, or a flow [default: full-rank, mean-field above 100]
+    #[arg(long, value_name = "GUIDE")]
+    pub globals: Option<String>,
     /// Particles of the bound: 1 for the ELBO, more for IWAE
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub particles: usize,
@@ -80,6 +83,7 @@ impl AmortizeArgs {
         Options {
             plate: self.plate.clone(),
             flow: (!["auto", "mean-field"].contains(&guide)).then(|| guide.to_string()),
+            globals: self.globals.clone().filter(|g| g != "auto"),
             hidden: self.encoder.as_ref().map(|l| l.0.clone()),
             particles: self.particles,
             batch: self.batch,
@@ -192,19 +196,34 @@ fn describe(b: &Bound, t: &Trained, rows: usize, held: usize) -> String {
     let hidden: Vec<String> = plan.hidden.iter().map(|h| h.to_string()).collect();
     let encoder = if hidden.is_empty() { "linear".into() } else { hidden.join("-") };
     let family = t.guide.flow().map_or("independent normals".into(), |f| f.to_string());
+    let globals = t
+        .global
+        .as_ref()
+        .map_or(String::new(), |f| format!("globals: {} -> {}\n", many(f.dim(), "coordinate"), f.flow));
     let held = if held > 0 { format!(", {held} held out") } else { String::new() };
     format!(
-        "plate `{}`: {}{held}, {} a row\nguide: {} -> encoder {encoder} -> {family}\n{} weights of the guide, {} of the \
+        "plate `{}`: {}{held}, {} a row\nguide: {} -> encoder {encoder} -> {family}\n{globals}{} weights of the guide, {} of the \
          model\nobjective: {}; {}\n",
         b.target.plate,
         many(rows, "row"),
         many(b.target.dim, "latent coordinate"),
-        many(plan.inputs, "number"),
+        reads(&b.target),
         t.guide.len(),
         b.target.params.len(),
         t.goal(),
         minibatches(rows, t.options.batch),
     )
+}
+
+/// What the encoder reads of a row.
+fn reads(t: &Target) -> String {
+    let own = many(t.own_inputs(), "number");
+    let set = |(k, n): (usize, &usize)| {
+        let sizes = || t.groups.iter().map(|g| g.members[k]);
+        let (least, most) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
+        format!(" and a set of {least} to {most} members of {}", many(*n, "number"))
+    };
+    own + &t.sets.iter().enumerate().map(set).collect::<String>()
 }
 
 /// A count with its noun.

@@ -8,9 +8,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use super::encoder::{Encoder, Reads};
 use crate::base::rng::Stream;
-use crate::flow::layer::Parameters;
-use crate::flow::mlp::{Activation, Mlp, Network};
 use crate::flow::{Flow, FlowError};
 use crate::graph::{Graph, Index, Shape, Var};
 
@@ -22,8 +21,11 @@ pub const CONTEXT: usize = 16;
 pub struct Plan {
     /// Latent coordinates of a row.
     pub dim: usize,
-    /// Numbers of a row that the encoder reads.
+    /// Numbers of a row as a whole that the encoder reads.
     pub inputs: usize,
+    /// Numbers of a member, for each set of members that it reads ([`Encoder`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<usize>,
     /// Coordinates of the globals, which the encoder reads too.
     pub globals: usize,
     /// Units of the encoder's hidden layers; none: a linear encoder.
@@ -32,17 +34,27 @@ pub struct Plan {
     pub flow: Option<String>,
 }
 
+impl Plan {
+    /// What the encoder reads.
+    pub fn reads(&self) -> Reads<'_> {
+        Reads { inputs: self.inputs, sets: &self.sets, globals: self.globals }
+    }
+
+    /// Columns that the encoder reads: numbers of a row, then of a member of each set.
+    pub fn columns(&self) -> usize {
+        self.inputs + self.sets.iter().sum::<usize>()
+    }
+}
+
 /// An amortized guide without values of its parameters.
 #[derive(Clone, Debug)]
 pub struct Amortized {
     plan: Plan,
-    encoder: Mlp,
+    encoder: Encoder,
     flow: Option<Flow>,
     context: usize,
     /// Number of the encoder's parameters; those of the flow follow.
     split: usize,
-    /// Centre and scale of each number that the encoder reads.
-    standard: Vec<(f64, f64)>,
 }
 
 /// What an encoder says of a row, in a graph.
@@ -57,7 +69,7 @@ pub struct Encoded {
 }
 
 impl Amortized {
-    /// `standard`: centre and scale of each number of a row, of which [`standardise`] takes the measure.
+    /// `standard`: centre and scale of each column that the encoder reads, as [`super::encoder::standardise`] measures it.
     ///
     /// # Errors
     /// Where the text of the flow is wrong.
@@ -71,10 +83,9 @@ impl Amortized {
             }
             None => None,
         };
-        let network = Network { hidden: plan.hidden.clone(), activation: Activation::Tanh };
-        let encoder = Mlp::dense(plan.inputs + plan.globals, &network, 2 * plan.dim + context);
-        let split = encoder.parameters().iter().map(|(_, s)| s.iter().product::<usize>()).sum();
-        Ok(Amortized { plan, encoder, flow, context, split, standard })
+        let encoder = Encoder::new(plan.reads(), &plan.hidden, 2 * plan.dim + context, standard);
+        let split = encoder.len();
+        Ok(Amortized { plan, encoder, flow, context, split })
     }
 
     /// What it is made of.
@@ -82,9 +93,9 @@ impl Amortized {
         &self.plan
     }
 
-    /// Centre and scale of each number that the encoder reads.
+    /// Centre and scale of each column that the encoder reads.
     pub fn standard(&self) -> &[(f64, f64)] {
-        &self.standard
+        self.encoder.standard()
     }
 
     /// Number of parameters.
@@ -144,21 +155,10 @@ impl Amortized {
         theta
     }
 
-    /// Writes what the encoder says of a row: `theta` is `[len]`, `x` `[inputs]` as they are in the data, `globals`
+    /// Writes what the encoder says of a row: `theta` is `[len]`, `x` and `members` as [`Encoder::apply`] takes them, `globals`
     /// `[globals]`. One vector: location, log scale, context.
-    pub fn encode(&self, g: &mut Graph, theta: Var, x: Var, globals: Option<Var>) -> Var {
-        let p = Parameters::slices(g, theta, 0, &self.encoder.parameters());
-        let n = self.plan.inputs;
-        let column = |g: &mut Graph, f: &dyn Fn(&(f64, f64)) -> f64| {
-            g.constant(self.standard.iter().map(f).collect::<Vec<_>>(), Shape::new(&[n]))
-        };
-        let (centre, scale) = (column(g, &|s| s.0), column(g, &|s| 1.0 / s.1));
-        let x = g.sub(x, centre);
-        let x = g.mul(x, scale);
-        let inputs: Vec<Var> = [Some(x), globals.filter(|_| self.plan.globals > 0)].into_iter().flatten().collect();
-        let inputs = g.concat(&inputs, Shape::new(&[n + self.plan.globals]));
-        let weights = self.encoder.weights(g, &p);
-        self.encoder.apply(g, &weights, inputs)
+    pub fn encode(&self, g: &mut Graph, theta: Var, x: Var, members: &[usize], globals: Option<Var>) -> Var {
+        self.encoder.apply(g, theta, x, members, globals)
     }
 
     /// The parts of what the encoder says.
@@ -219,16 +219,4 @@ impl Amortized {
         let index = Index::Stride { start: self.split, stride: 1, len: flow.len() };
         g.gather(theta, index, Shape::new(&[flow.len()]))
     }
-}
-
-/// Centre and scale of each column of `rows`: mean and standard deviation, 1 where a column does not vary.
-pub fn standardise(rows: &[&[f64]]) -> Vec<(f64, f64)> {
-    let columns = rows.first().map_or(0, |r| r.len());
-    let n = rows.len().max(1) as f64;
-    let column = |j: usize| {
-        let mean = rows.iter().map(|r| r[j]).sum::<f64>() / n;
-        let var = rows.iter().map(|r| (r[j] - mean).powi(2)).sum::<f64>() / n;
-        (mean, if var > 1e-20 * mean.abs().max(1.0) { var.sqrt() } else { 1.0 })
-    };
-    (0..columns).map(column).collect()
 }

@@ -3,6 +3,7 @@
 pub mod amortized;
 pub mod base;
 mod batch;
+pub mod encoder;
 mod family;
 mod file;
 mod member;

@@ -11,8 +11,9 @@ use crate::base::simd::Isa;
 use crate::flow::FlowError;
 use crate::graph::program::{Options as Compile, Program, Real};
 use crate::graph::{Graph, Spread, Var};
-use crate::guide::amortized::{Amortized, Plan, standardise};
-use crate::guide::{Base, Family, Scale, Start};
+use crate::guide::amortized::{Amortized, Plan};
+use crate::guide::encoder::{column, standardise};
+use crate::guide::{Base, Batch, Family, Scale, Start};
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Posterior, Settings as Binding};
 use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, survivors, train};
@@ -32,6 +33,9 @@ pub struct Options {
     pub plate: Option<String>,
     /// Flow of a row's guide; none: a normal with independent coordinates.
     pub flow: Option<String>,
+    /// Guide of the globals: `mean-field`, `full-rank`, or a flow; by their number where none is given.
+    #[serde(default)]
+    pub globals: Option<String>,
     /// Units of the encoder's hidden layers; by the number of inputs where none are given.
     pub hidden: Option<Vec<usize>>,
     /// Particles of the bound: 1 for the ELBO.
@@ -60,6 +64,7 @@ impl Default for Options {
         Options {
             plate: None,
             flow: None,
+            globals: None,
             hidden: None,
             particles: 1,
             batch: 100,
@@ -151,11 +156,13 @@ pub fn fingerprint(t: &Target) -> String {
 pub fn differs(stored: &Trained, t: &Target, asked: &Options) -> Option<(&'static str, String, String)> {
     let (a, b) = (&stored.options, asked);
     let flow = |o: &Options| o.flow.clone().unwrap_or_else(|| "mean-field".into());
+    let globals = |o: &Options| o.globals.clone().unwrap_or_else(|| "auto".into());
     let hidden = |h: &[usize]| h.iter().map(|h| h.to_string()).collect::<Vec<_>>().join(",");
     let own = &stored.guide.plan().hidden;
     let all = [
         ("the data", stored.data.clone(), fingerprint(t)),
         ("--guide", flow(a), flow(b)),
+        ("--globals", globals(a), globals(b)),
         ("--encoder", hidden(own), hidden(b.hidden.as_ref().unwrap_or(own))),
         ("--particles", a.particles.to_string(), b.particles.to_string()),
         ("--batch", a.batch.to_string(), b.batch.to_string()),
@@ -183,18 +190,30 @@ pub fn split(rows: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
 
 /// The guide and the family of the globals for a plate.
 fn build(t: &Target, o: &Options, rows: &[usize]) -> Result<(Arc<Amortized>, Option<Arc<Family>>), AmortizeError> {
-    let seen = t.seen();
-    let inputs = seen.first().map_or(0, |s| s.len());
+    let (seen, inputs) = (t.seen(), t.own_inputs());
     let hidden = o.hidden.clone().unwrap_or_else(|| if inputs < 32 { vec![64, 64] } else { vec![128, 128] });
-    let plan = Plan { dim: t.dim, inputs, globals: t.coordinates, hidden, flow: o.flow.clone() };
-    let trained: Vec<&[f64]> = rows.iter().map(|r| seen[*r]).collect();
-    let guide = Amortized::new(plan, standardise(&trained))?;
-    let scale = if t.coordinates > 100 { Scale::Diagonal } else { Scale::Full };
+    let sets = t.sets.clone();
+    let plan = Plan { dim: t.dim, inputs, sets, globals: t.coordinates, hidden, flow: o.flow.clone() };
+    let trained: Vec<_> = rows.iter().map(|r| seen[*r]).collect();
+    let guide = Amortized::new(plan, standardise(&trained, inputs, &t.sets))?;
     let global = match t.coordinates {
         0 => None,
-        d => Some(Arc::new(Family::new(d, Base::Normal, None, scale)?)),
+        d => Some(Arc::new(globals_family(d, o.globals.as_deref())?)),
     };
     Ok((Arc::new(guide), global))
+}
+
+/// The family of `d` globals: full rank up to 100 coordinates, else mean field; or what is asked for, where a flow ends in the
+/// scale that the number of coordinates asks for.
+pub fn globals_family(d: usize, asked: Option<&str>) -> Result<Family, FlowError> {
+    let auto = if d > 100 { Scale::Diagonal } else { Scale::Full };
+    let (flow, scale) = match asked {
+        None => (None, auto),
+        Some("mean-field") => (None, Scale::Diagonal),
+        Some("full-rank") => (None, Scale::Full),
+        Some(text) => (Some(text), auto),
+    };
+    Family::new(d, Base::Normal, flow, scale)
 }
 
 impl Options {
@@ -263,8 +282,9 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>, keep: Option<&Keep<'_
     }
     let (made, batch) = ((&guide, &global), o.batch.min(rows.len()));
     let seen = t.seen();
-    let same = |j: &usize| rows.iter().all(|r| seen[*r][*j] == seen[rows[0]][*j]);
-    let constant: Vec<usize> = (0..guide.plan().inputs).filter(same).map(|j| j + 1).collect();
+    let trained: Vec<_> = rows.iter().map(|r| seen[*r]).collect();
+    let same = |j: &usize| column(&trained, t.own_inputs(), &t.sets, *j).windows(2).all(|x| x[0] == x[1]);
+    let constant: Vec<usize> = (0..guide.plan().columns()).filter(same).map(|j| j + 1).collect();
     let data = fingerprint(t);
     let trained = |state: State| Trained {
         options: o.clone(),
@@ -308,10 +328,14 @@ impl Trained {
         Goal { bound, particles, gradient, gradient_draws: survivors(objective) }
     }
 
-    /// Location of the guide of the globals: where rows are looked at.
+    /// Where the guide of the globals puts the centre of its base: there rows are looked at.
     pub fn globals(&self, t: &Target) -> Vec<f64> {
         let own = &self.state.theta[t.params.len() + self.guide.len()..];
-        self.global.as_ref().map_or(vec![], |f| f.affine(own).location)
+        let Some(family) = &self.global else { return vec![] };
+        let (mut x, mut log_q) = (vec![0.0; family.dim()], [0.0]);
+        let centre = x.clone();
+        Batch::new(family.clone(), 1).draw(own, &centre, &mut x, &mut log_q, &mut vec![]);
+        x
     }
 
     /// Bounds of rows at this guide.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::amortize::{Bound, Options, Trained};
 use crate::base::file::replace;
-use crate::flow::architecture::least_weights;
 use crate::flow::{Flow, FlowError};
 use crate::guide::amortized::{Amortized, Plan};
+use crate::guide::encoder::Encoder;
 use crate::guide::{Base, Family, Scale};
 use crate::vi::plate::State;
 
@@ -95,7 +95,8 @@ struct Document {
 fn layout(b: &Bound) -> Vec<String> {
     let t = &b.target;
     let mut out = vec![format!("plate `{}` with {} latent coordinates a row", t.plate, t.dim)];
-    out.push(format!("{} numbers a row for the encoder", t.seen().first().map_or(0, |s| s.len())));
+    out.push(format!("{} numbers a row for the encoder", t.own_inputs()));
+    out.extend(t.sets.iter().map(|n| format!("a set of members of {n} numbers for the encoder")));
     out.push(format!("{} coordinates of globals", t.coordinates));
     let param = |p: &crate::model::site::Param| format!("param `{}` of shape {:?} on {}", p.name, p.dims, p.constraint);
     out.extend(b.posterior.params.iter().map(param));
@@ -137,13 +138,12 @@ fn read(path: &Path) -> Result<Document, AmortizedFileError> {
     }
 }
 
-/// Parameters that such a guide has at least.
-fn least_len(plan: &Plan) -> Result<usize, FlowError> {
-    let flow = plan.flow.as_ref().map_or(Ok(0), |text| Flow::least_len(text, plan.dim))?;
-    let inputs = plan.inputs.saturating_add(plan.globals);
-    // A network without inputs has no hidden layers.
-    let hidden: &[usize] = if inputs == 0 { &[] } else { &plan.hidden };
-    Ok(least_weights(inputs, hidden, 2 * plan.dim).saturating_add(flow))
+/// Parameters that such a guide has at least, with a flow of the globals.
+fn least_len(plan: &Plan, globals: Option<&str>) -> Result<usize, FlowError> {
+    let own = plan.flow.as_ref().map_or(Ok(0), |text| Flow::least_len(text, plan.dim))?;
+    let flow = own.saturating_add(globals.map_or(Ok(0), |text| Flow::least_len(text, plan.globals))?);
+    let encoder = Encoder::least_weights(plan.reads(), &plan.hidden, plan.dim.saturating_mul(2));
+    Ok(encoder.saturating_add(flow))
 }
 
 /// Reads a guide for a plate.
@@ -159,18 +159,19 @@ pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
         return Err(AmortizedFileError::Model { difference });
     }
     let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
-    if d.standard.len() != d.plan.inputs || d.plan.dim != b.target.dim || d.plan.globals != b.target.coordinates {
+    if d.standard.len() != d.plan.columns() || d.plan.dim != b.target.dim || d.plan.globals != b.target.coordinates {
         return Err(form("its sizes contradict each other".into()));
     }
     // Sizes that the weights belie are refused before anything of such sizes is built.
-    let least = least_len(&d.plan).map_err(|e| form(e.to_string()))?;
+    let flow = d.options.globals.as_deref().filter(|g| !["mean-field", "full-rank"].contains(g));
+    let least = least_len(&d.plan, flow).map_err(|e| form(e.to_string()))?;
     if least > d.state.theta.len() {
         return Err(form(format!("its networks have at least {least} weights, the file {}", d.state.theta.len())));
     }
     let guide = Amortized::new(d.plan, d.standard).map_err(|e| form(e.to_string()))?;
     let global = match (d.global, b.target.coordinates) {
         (Some(scale), n) if n > 0 => {
-            Some(Arc::new(Family::new(n, Base::Normal, None, scale).map_err(|e| form(e.to_string()))?))
+            Some(Arc::new(Family::new(n, Base::Normal, flow, scale).map_err(|e| form(e.to_string()))?))
         }
         _ => None,
     };

@@ -1,10 +1,13 @@
 //! From a model with a separable plate to what amortized training needs.
 
+use std::collections::BTreeMap;
+
 use crate::dsl::diagnostic::Diagnostic;
 use crate::model::posterior::{Model, ModelError, Posterior, wrong};
-use crate::model::row::RowModel;
 use crate::model::row::choose::PlateNameError;
 use crate::model::row::input::RowInput;
+use crate::model::row::members::{Members, Set};
+use crate::model::row::{RowFeed, RowModel};
 use crate::model::separable::{Assignment, Plate};
 use crate::model::site::FactorKind;
 use crate::vi::plate::{Feed, Group, Part, Row, Target, name_params};
@@ -55,9 +58,9 @@ pub enum PlateError {
         /// Coordinates of the other.
         dim_b: usize,
     },
-    /// Rows with different amounts of data.
+    /// Rows with different amounts of data that are no sets.
     #[error(
-        "rows of plate `{plate}` have {least} to {most} numbers of data; an encoder needs as many in each row: say what it reads with `encode(…)`"
+        "rows of plate `{plate}` have {least} to {most} numbers of data, which are not members of equal form; an encoder needs as many in each row, or sets: say what it reads with `encode(…)`"
     )]
     Inputs {
         /// Its index variable.
@@ -131,7 +134,7 @@ fn coupled(model: &Model, d: Diagnostic) -> PlateError {
 /// Where rows differ in what an encoder needs to be equal.
 pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Result<Target, PlateError> {
     let input = post.row_input(plate, assigned);
-    let seen = seen(post, plate, &input)?;
+    let seen = seen(post, plate, assigned, &input)?;
     let rows = post.rows(plate, assigned);
     let dim = same_size(plate, &rows)?;
     let (feeds, params, coordinates) = feeds(post, plate);
@@ -140,18 +143,26 @@ pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Res
             FactorKind::Prior | FactorKind::Jacobian => Part::Prior,
             FactorKind::Likelihood | FactorKind::Factor => Part::Likelihood,
         };
-        let row =
-            |r: crate::model::row::RowFeed| Row { row: r.row, reads: r.reads, data: r.data, seen: seen[r.row].clone() };
-        Group {
-            parts: g.parts.iter().map(|(k, v)| (part(*k), *v)).collect(),
-            graph: g.graph,
-            common: g.common,
-            rows: g.rows.into_iter().map(row).collect(),
+        let row = |r: RowFeed| Row { row: r.row, reads: r.reads, data: r.data, seen: seen.values[r.row].clone() };
+        // Rows of one recipe can differ in the sizes of the sets that an encoder sees.
+        let mut by_size: BTreeMap<&[usize], Vec<Row>> = BTreeMap::new();
+        for r in g.rows {
+            by_size.entry(&seen.sizes[r.row]).or_default().push(row(r));
         }
+        let parts: Vec<_> = g.parts.iter().map(|(k, v)| (part(*k), *v)).collect();
+        let (graph, common) = (g.graph, g.common);
+        let alike = |(members, rows): (&[usize], Vec<Row>)| Group {
+            parts: parts.clone(),
+            graph: graph.clone(),
+            common: common.clone(),
+            members: members.to_vec(),
+            rows,
+        };
+        by_size.into_iter().map(alike).collect::<Vec<_>>()
     });
     let mut target = Target {
         plate: plate.name.clone(),
-        groups: groups.collect(),
+        groups: groups.flatten().collect(),
         globals: rows.globals,
         globals_lp: rows.globals_lp,
         shared: rows.shared,
@@ -159,19 +170,31 @@ pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Res
         params,
         coordinates,
         dim,
-        inputs: input.names(post, 0),
+        inputs: seen.names,
+        sets: seen.sets,
     };
     name_params(&mut target);
     Ok(target)
 }
 
 /// What the encoder reads of every row.
-fn seen(post: &Posterior, plate: &Plate, input: &RowInput) -> Result<Vec<Vec<f64>>, PlateError> {
+struct Seen {
+    /// Of each column.
+    names: Vec<String>,
+    /// Numbers of a member of each set.
+    sets: Vec<usize>,
+    /// By row: its numbers, then the members of each set.
+    values: Vec<Vec<f64>>,
+    /// By row: how many members each set has.
+    sizes: Vec<Vec<usize>>,
+}
+
+/// Rows of one size are read in their order, others as sets.
+fn seen(post: &Posterior, plate: &Plate, assigned: &Assignment, input: &RowInput) -> Result<Seen, PlateError> {
     let name = || plate.name.clone();
-    match input.sizes() {
-        (_, 0) => return Err(PlateError::NoInput { plate: name() }),
-        (least, most) if least != most => return Err(PlateError::Inputs { plate: name(), least, most }),
-        _ => {}
+    let (least, most) = input.sizes();
+    if most == 0 {
+        return Err(PlateError::NoInput { plate: name() });
     }
     let row = |r: usize| {
         let values = input.values(post, r);
@@ -183,7 +206,43 @@ fn seen(post: &Posterior, plate: &Plate, input: &RowInput) -> Result<Vec<Vec<f64
             None => Ok(values),
         }
     };
-    (0..plate.rows).map(row).collect()
+    let values = (0..plate.rows).map(row).collect::<Result<Vec<_>, _>>()?;
+    if least == most {
+        let sizes = vec![vec![]; plate.rows];
+        return Ok(Seen { names: input.names(post, 0), sets: vec![], values, sizes });
+    }
+    let members = post.members(plate, assigned, input);
+    let members = members.ok_or_else(|| PlateError::Inputs { plate: name(), least, most })?;
+    Ok(as_sets(post, &members))
+}
+
+/// A row's numbers, log(1 + size) of each set, then the members, with their places where these count.
+fn as_sets(post: &Posterior, m: &Members) -> Seen {
+    let name = |d: &usize| post.data[*d].name.clone();
+    let mut names: Vec<String> = m.flat.iter().map(name).collect();
+    let list = |s: &Set| s.features.iter().map(name).collect::<Vec<_>>();
+    names.extend(m.sets.iter().map(|s| format!("number of {}", list(s).join(", "))));
+    for s in &m.sets {
+        names.extend(list(s));
+        names.extend(s.ordered.then(|| "place".to_string()));
+    }
+    let row = |r: usize| {
+        let value = |(d, e): &(usize, u32)| post.data[*d].values[*e as usize];
+        let (flat, mut rest) = m.rows[r].split_at(m.flat.len());
+        let mut out: Vec<f64> = flat.iter().map(value).collect();
+        out.extend(m.sizes[r].iter().map(|n| (*n as f64).ln_1p()));
+        for (set, size) in m.sets.iter().zip(&m.sizes[r]) {
+            for place in 0..*size {
+                let (member, tail) = rest.split_at(set.features.len());
+                out.extend(member.iter().map(value));
+                out.extend(set.ordered.then_some((place + 1) as f64));
+                rest = tail;
+            }
+        }
+        out
+    };
+    let sets = m.sets.iter().map(|s| s.features.len() + usize::from(s.ordered)).collect();
+    Seen { names, sets, values: (0..m.rows.len()).map(row).collect(), sizes: m.sizes.clone() }
 }
 
 /// Latent coordinates of a row.

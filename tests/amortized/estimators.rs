@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use thalweg::base::rng::Stream;
-use thalweg::guide::amortized::{Amortized, Plan, standardise};
+use thalweg::guide::amortized::{Amortized, Plan};
+use thalweg::guide::encoder::standardise;
 use thalweg::guide::{Base, Family, Scale, Start};
 use thalweg::vi::plate::engine::Step;
 use thalweg::vi::plate::epochs::Epochs;
@@ -25,8 +26,8 @@ fn model(global: bool) -> Bound {
 
 fn guide(t: &Target, flow: Option<&str>) -> (Arc<Amortized>, Option<Arc<Family>>, Vec<f64>) {
     let flow = flow.map(str::to_string);
-    let plan = Plan { dim: t.dim, inputs: 1, globals: t.coordinates, hidden: vec![4], flow };
-    let guide = Arc::new(Amortized::new(plan, standardise(&t.seen())).unwrap());
+    let plan = Plan { dim: t.dim, inputs: 1, sets: vec![], globals: t.coordinates, hidden: vec![4], flow };
+    let guide = Arc::new(Amortized::new(plan, standardise(&t.seen(), 1, &[])).unwrap());
     let global = (t.coordinates > 0).then(|| Family::new(t.coordinates, Base::Normal, None, Scale::Full).unwrap());
     let mut theta = t.params.clone();
     theta.extend(guide.initial(1));

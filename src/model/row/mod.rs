@@ -21,6 +21,7 @@ pub mod labels;
 mod layout;
 pub mod likelihood;
 mod loops;
+pub mod members;
 mod moved;
 mod numbered;
 mod owners;

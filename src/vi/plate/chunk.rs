@@ -103,7 +103,7 @@ impl<T: Real> Chunk<T> {
         let (Some(row), d) = (group.rows.first(), guide.plan().dim) else { return };
         self.normals.resize(n * k * d, 0.0);
         let to = |x: &mut Vec<T>, n: usize| x.resize(n, T::default());
-        to(&mut self.seen, n * guide.plan().inputs);
+        to(&mut self.seen, n * row.seen.len());
         to(&mut self.noise, n * k * d);
         to(&mut self.reads, n * row.reads.len());
         to(&mut self.data, n * row.data.len());

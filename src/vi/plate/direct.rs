@@ -67,7 +67,8 @@ mod tests {
         let grown = globals.exp(part);
         let shared = globals.concat(&[part, grown, x, w], Shape::new(&[12]));
         let lp = globals.scalar(0.0);
-        let group = Group { graph: Graph::new(), parts: vec![], common: (0..12).collect(), rows: vec![] };
+        let group =
+            Group { graph: Graph::new(), parts: vec![], common: (0..12).collect(), members: vec![], rows: vec![] };
         let mut t = Target {
             plate: "n".into(),
             globals,
@@ -78,6 +79,7 @@ mod tests {
             coordinates: 2,
             dim: 1,
             inputs: vec![],
+            sets: vec![],
             groups: vec![group],
         };
         name_params(&mut t);

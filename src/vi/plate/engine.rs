@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::chunk::{Chunk, Programs};
 use super::globals::Globals;
 use super::numbers::{Numbers, repeat};
-use super::target::Target;
+use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
 use crate::guide::amortized::Amortized;
@@ -48,7 +48,8 @@ pub struct Engine<'a, T: Real = f64> {
     places: Vec<(usize, usize)>,
     globals: Globals,
     chunks: Vec<Chunk<T>>,
-    size: usize,
+    /// Rows that a task treats, for each group.
+    sizes: Vec<usize>,
     gradient: Vec<T>,
     /// Params and the guide of the globals as doubles.
     params: Vec<f64>,
@@ -82,7 +83,9 @@ impl<'a, T: Real> Engine<'a, T> {
         assert_eq!(global.as_ref().map_or(0, |f| f.dim()), target.coordinates, "a family for the globals");
         let k = objective.particles();
         let size = (TASK / k).clamp(1, batch.max(1));
-        let programs = target.groups.iter().map(|g| Programs::new(&guide, g, objective, size)).collect();
+        let sizes: Vec<usize> = target.groups.iter().map(|g| size.min(g.rows.len())).collect();
+        let made = |(g, n): (&Group, &usize)| Programs::new(&guide, g, objective, *n);
+        let programs = target.groups.iter().zip(&sizes).map(made).collect();
         let globals = Globals::new(target);
         let len = target.params.len() + guide.len() + global.as_ref().map_or(0, |f| f.flow.len());
         Engine {
@@ -98,7 +101,7 @@ impl<'a, T: Real> Engine<'a, T> {
             shared_bar: vec![0.0; globals.shared],
             globals,
             chunks: vec![],
-            size,
+            sizes,
             gradient: vec![T::default(); len],
             params_bar: vec![0.0; target.params.len()],
             target,
@@ -164,7 +167,8 @@ impl<'a, T: Real> Engine<'a, T> {
     fn share_out(&mut self, s: &Step<'_>) {
         let mut lists: Vec<Vec<usize>> = vec![vec![]; self.target.groups.len()];
         s.rows.iter().for_each(|r| lists[self.places[*r].0].push(*r));
-        let parts = lists.iter().enumerate().flat_map(|(g, rows)| rows.chunks(self.size).map(move |c| (g, c)));
+        let sizes = &self.sizes;
+        let parts = lists.iter().enumerate().flat_map(|(g, rows)| rows.chunks(sizes[g].max(1)).map(move |c| (g, c)));
         let scale = s.of as f64 / s.rows.len().max(1) as f64;
         let (mut used, mut first) = (0, 0);
         for (group, rows) in parts {
@@ -173,7 +177,7 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let chunk = &mut self.chunks[used];
             let (programs, k) = (&self.programs[group], self.objective.particles());
-            chunk.fit(group, programs, &self.target.groups[group], &self.guide, self.size, k);
+            chunk.fit(group, programs, &self.target.groups[group], &self.guide, sizes[group], k);
             chunk.rows = rows.to_vec();
             chunk.first = first;
             chunk.weight.fill(T::default());

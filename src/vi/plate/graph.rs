@@ -99,7 +99,7 @@ impl Rows {
         let d = guide.plan().dim;
         let [common, reads, data] = sizes(group);
         let seen = match ask.source {
-            Source::Encoder => guide.plan().inputs,
+            Source::Encoder => group.rows.first().map_or(0, |r| r.seen.len()),
             Source::Free => guide.encoded_len(),
         };
         let counts = [guide.len(), common, seen, guide.plan().globals, ask.draws * d, reads, data];
@@ -108,7 +108,7 @@ impl Rows {
         inputs.push(g.input("beta", Shape::SCALAR, Spread::Shared));
         let [theta, common, seen, globals, noise, reads, data] = inputs[..7] else { unreachable!("seven sizes") };
         let e = match ask.source {
-            Source::Encoder => guide.encode(&mut g, theta, seen, Some(globals)),
+            Source::Encoder => guide.encode(&mut g, theta, seen, &group.members, Some(globals)),
             Source::Free => seen,
         };
         let degree = degrees(&group.graph, group.graph.inputs()[0].var, 2);

@@ -46,8 +46,10 @@ pub struct Target {
     pub coordinates: usize,
     /// Latent coordinates of a row.
     pub dim: usize,
-    /// Names of the numbers that an encoder sees, as the first row has them.
+    /// Names of the numbers that an encoder sees, as the first row has them, then of those of a member of each set.
     pub inputs: Vec<String>,
+    /// Numbers of a member, for each set of members that an encoder sees.
+    pub sets: Vec<usize>,
     /// Rows of equal structure.
     pub groups: Vec<Group>,
 }
@@ -61,6 +63,8 @@ pub struct Group {
     pub parts: Vec<(Part, Var)>,
     /// Places of what all rows read.
     pub common: Vec<u32>,
+    /// How many members each set has in its rows.
+    pub members: Vec<usize>,
     /// The rows.
     pub rows: Vec<Row>,
 }
@@ -74,7 +78,7 @@ pub struct Row {
     pub reads: Vec<u32>,
     /// Its data.
     pub data: Vec<f64>,
-    /// What an encoder sees of it.
+    /// What an encoder sees of it: its numbers, then the members of each set, one after another.
     pub seen: Vec<f64>,
 }
 
@@ -82,6 +86,11 @@ impl Target {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|g| g.rows.len()).sum()
+    }
+
+    /// How many numbers an encoder sees of a row as a whole.
+    pub fn own_inputs(&self) -> usize {
+        self.inputs.len() - self.sets.iter().sum::<usize>()
     }
 
     /// Group and place in it of every row.
@@ -95,8 +104,9 @@ impl Target {
         out
     }
 
-    /// What the encoder sees of every row.
-    pub fn seen(&self) -> Vec<&[f64]> {
-        self.places().iter().map(|&(g, at)| &self.groups[g].rows[at].seen[..]).collect()
+    /// What the encoder sees of every row, and how many members each set has there.
+    pub fn seen(&self) -> Vec<(&[f64], &[usize])> {
+        let row = |&(g, at): &(usize, usize)| (&self.groups[g].rows[at].seen[..], &self.groups[g].members[..]);
+        self.places().iter().map(row).collect()
     }
 }
