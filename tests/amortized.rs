@@ -10,6 +10,8 @@ mod heavy;
 mod linear;
 #[path = "amortized/monotone.rs"]
 mod monotone;
+#[path = "amortized/nested.rs"]
+mod nested;
 #[path = "amortized/row_errors.rs"]
 mod row_errors;
 #[path = "amortized/sets.rs"]

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::common::{CliError, ModelArgs, positive};
 use crate::report::number::{decimals, fixed, significant};
 use crate::vi::plate::train::LOOK;
-use crate::vi::plate::{Control, State, Target, is_lost};
+use crate::vi::plate::{Control, Inner, State, Target, is_lost};
 use crate::workflow::amortize::{Bound, Keep, Options, Trained, bind, differs, fit, split};
 use crate::workflow::amortized_file::{self, AmortizedFileError};
 use crate::workflow::gap::Value;
@@ -182,6 +182,7 @@ fn result(
 ) -> serde_json::Value {
     json!({
         "plate": b.target.plate, "rows": b.target.rows(), "latents": b.target.dim,
+        "inner": b.target.inner.iter().map(|i| json!({"plate": i.plate, "latents": i.dim})).collect::<Vec<_>>(),
         "parameters": t.state.theta.len(), "params": t.params(b),
         "elbo": own.map(|v| v[0]), "iwae": own.map(|v| v[1]),
         "heldout_elbo": held.map(|v| v[0]), "heldout_iwae": held.map(|v| v[1]),
@@ -196,14 +197,20 @@ fn describe(b: &Bound, t: &Trained, rows: usize, held: usize) -> String {
     let hidden: Vec<String> = plan.hidden.iter().map(|h| h.to_string()).collect();
     let encoder = if hidden.is_empty() { "linear".into() } else { hidden.join("-") };
     let family = t.guide.flow().map_or("independent normals".into(), |f| f.to_string());
+    let draws = match t.options.particles > 1 && !b.target.inner.is_empty() {
+        true => " (K draws of each innermost row)",
+        false => "",
+    };
     let globals = t
         .global
         .as_ref()
         .map_or(String::new(), |f| format!("globals: {} -> {}\n", many(f.dim(), "coordinate"), f.flow));
+    let inner = |i: &Inner| format!(", {} in each row of plate `{}` inside", many(i.dim, "latent coordinate"), i.plate);
+    let inner: String = b.target.inner.iter().map(inner).collect();
     let held = if held > 0 { format!(", {held} held out") } else { String::new() };
     format!(
-        "plate `{}`: {}{held}, {} a row\nguide: {} -> encoder {encoder} -> {family}\n{globals}{} weights of the guide, {} of the \
-         model\nobjective: {}; {}\n",
+        "plate `{}`: {}{held}, {} a row{inner}\nguide: {} -> encoder {encoder} -> {family}\n{globals}{} weights of the guide, {} of the \
+         model\nobjective: {}{draws}; {}\n",
         b.target.plate,
         many(rows, "row"),
         many(b.target.dim, "latent coordinate"),

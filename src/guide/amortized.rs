@@ -32,6 +32,9 @@ pub struct Plan {
     pub hidden: Vec<usize>,
     /// Flow in the grammar of [`Flow::parse`]; none: a normal with independent coordinates.
     pub flow: Option<String>,
+    /// Levels of rows inside ([`super::nested`]); what is `globals` to them are the globals and the coordinates around them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inner: Vec<Plan>,
 }
 
 impl Plan {
@@ -53,8 +56,9 @@ pub struct Amortized {
     encoder: Encoder,
     flow: Option<Flow>,
     context: usize,
-    /// Number of the encoder's parameters; those of the flow follow.
+    /// Number of the encoder's parameters; those of the flow follow, then those of the levels inside.
     split: usize,
+    inner: Vec<Amortized>,
 }
 
 /// What an encoder says of a row, in a graph.
@@ -69,11 +73,19 @@ pub struct Encoded {
 }
 
 impl Amortized {
-    /// `standard`: centre and scale of each column that the encoder reads, as [`super::encoder::standardise`] measures it.
+    /// `standard`: centre and scale of each column that the encoder reads, as [`super::encoder::standardise`] measures it; then
+    /// those of the levels inside.
     ///
     /// # Errors
     /// Where the text of the flow is wrong.
     pub fn new(plan: Plan, standard: Vec<(f64, f64)>) -> Result<Amortized, FlowError> {
+        let (own, mut rest) = standard.split_at(plan.columns().min(standard.len()));
+        let inner = plan.inner.iter().map(|p| {
+            let (mine, tail) = rest.split_at(p.columns().min(rest.len()));
+            rest = tail;
+            Amortized::new(p.clone(), mine.to_vec())
+        });
+        let inner = inner.collect::<Result<Vec<_>, _>>()?;
         let mut context = 0;
         let flow = match &plan.flow {
             Some(text) => {
@@ -83,9 +95,9 @@ impl Amortized {
             }
             None => None,
         };
-        let encoder = Encoder::new(plan.reads(), &plan.hidden, 2 * plan.dim + context, standard);
-        let split = encoder.len();
-        Ok(Amortized { plan, encoder, flow, context, split })
+        let encoder = Encoder::new(plan.reads(), &plan.hidden, 2 * plan.dim + context, own.to_vec());
+        let split = encoder.weights();
+        Ok(Amortized { plan, encoder, flow, context, split, inner })
     }
 
     /// What it is made of.
@@ -93,13 +105,24 @@ impl Amortized {
         &self.plan
     }
 
-    /// Centre and scale of each column that the encoder reads.
-    pub fn standard(&self) -> &[(f64, f64)] {
-        self.encoder.standard()
+    /// Centre and scale of each column that the encoder reads, then of those of the levels inside.
+    pub fn standard(&self) -> Vec<(f64, f64)> {
+        let inner = self.inner.iter().flat_map(|i| i.standard());
+        self.encoder.standard().iter().copied().chain(inner).collect()
+    }
+
+    /// The levels of rows inside.
+    pub fn inner(&self) -> &[Amortized] {
+        &self.inner
     }
 
     /// Number of parameters.
     pub fn len(&self) -> usize {
+        self.own_len() + self.inner.iter().map(Amortized::len).sum::<usize>()
+    }
+
+    /// Number of parameters of the first level.
+    pub(super) fn own_len(&self) -> usize {
         self.split + self.flow.as_ref().map_or(0, |f| f.len())
     }
 
@@ -108,31 +131,36 @@ impl Amortized {
         self.len() == 0
     }
 
-    /// How many of the parameters, the last ones, are the flow's.
+    /// How many of the parameters, the last ones, are the flow's; 0 where levels inside have flows of their own.
     pub fn flow_len(&self) -> usize {
-        self.len() - self.split
+        if self.inner.is_empty() { self.len() - self.split } else { 0 }
     }
 
     /// Names and shapes of the parameters, in order.
     pub fn segments(&self) -> Vec<(String, Vec<usize>)> {
         let encoder = self.encoder.parameters().into_iter().map(|(n, s)| (format!("encoder/{n}"), s));
         let flow = self.flow.iter().flat_map(|f| f.segments());
-        encoder.chain(flow.map(|s| (format!("flow/{}", s.name), s.shape.clone()))).collect()
+        let own = encoder.chain(flow.map(|s| (format!("flow/{}", s.name), s.shape.clone())));
+        let level = |(k, i): (usize, &Amortized)| {
+            i.segments().into_iter().map(move |(n, s)| (format!("inner{}/{n}", k + 1), s))
+        };
+        own.chain(self.inner.iter().enumerate().flat_map(level)).collect()
     }
 
-    /// Numbers that the encoder gives for a row.
+    /// Numbers that the encoder gives for a row, those inside it aside.
     pub fn encoded_len(&self) -> usize {
         2 * self.plan.dim + self.context
     }
 
     /// Whether q(z_n | x_n) is normal with independent coordinates.
     pub fn is_gaussian(&self) -> bool {
-        self.flow.is_none()
+        self.flow.is_none() && self.inner.is_empty()
     }
 
     /// Whether its flow leaves the normal law of a row's only latent normal, as it is without a flow.
     pub fn flow_is_idle(&self) -> bool {
-        self.plan.flow.as_ref().is_some_and(|text| Flow::only_stretches(text, self.plan.dim).unwrap_or(false))
+        let idle = |text: &String| Flow::only_stretches(text, self.plan.dim).unwrap_or(false);
+        self.plan.flow.as_ref().is_some_and(idle) || self.inner.iter().any(Amortized::flow_is_idle)
     }
 
     /// Whether log q at given points is sequential, so that path gradients are dear.
@@ -152,6 +180,7 @@ impl Amortized {
         if let Some(flow) = &self.flow {
             theta.extend(flow.initial(seed));
         }
+        self.inner.iter().zip(1..).for_each(|(i, k)| theta.extend(i.initial(seed ^ (k << 48))));
         theta
     }
 

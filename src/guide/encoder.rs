@@ -69,7 +69,7 @@ impl Encoder {
     }
 
     /// Number of weights.
-    pub fn len(&self) -> usize {
+    pub fn weights(&self) -> usize {
         count(&self.parameters())
     }
 

@@ -7,6 +7,7 @@ pub mod encoder;
 mod family;
 mod file;
 mod member;
+pub mod nested;
 pub mod pathfinder;
 mod start;
 

@@ -16,7 +16,7 @@ use crate::guide::encoder::{column, standardise};
 use crate::guide::{Base, Batch, Family, Scale, Start};
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Posterior, Settings as Binding};
-use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, survivors, train};
+use crate::vi::plate::{Control, Engine, Evaluator, Settings, State, Target, TrainError, train};
 use crate::vi::{Estimator, Objective};
 use crate::workflow::gap::Value;
 use crate::workflow::guide_file::Fnv;
@@ -192,10 +192,21 @@ pub fn split(rows: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
 fn build(t: &Target, o: &Options, rows: &[usize]) -> Result<(Arc<Amortized>, Option<Arc<Family>>), AmortizeError> {
     let (seen, inputs) = (t.seen(), t.own_inputs());
     let hidden = o.hidden.clone().unwrap_or_else(|| if inputs < 32 { vec![64, 64] } else { vec![128, 128] });
-    let sets = t.sets.clone();
-    let plan = Plan { dim: t.dim, inputs, sets, globals: t.coordinates, hidden, flow: o.flow.clone() };
+    let (sets, flow) = (t.sets.clone(), o.flow.clone());
     let trained: Vec<_> = rows.iter().map(|r| seen[*r]).collect();
-    let guide = Amortized::new(plan, standardise(&trained, inputs, &t.sets))?;
+    let mut standard = standardise(&trained, inputs, &t.sets);
+    // What the rows of a level read of those around them.
+    let mut around = vec![t.coordinates + t.dim];
+    let mut inner = vec![];
+    for (level, i) in t.inner.iter().enumerate() {
+        let values = t.inner_seen(level, rows);
+        standard.extend(standardise(&values.iter().map(|v| (*v, &[][..])).collect::<Vec<_>>(), i.inputs, &[]));
+        let (globals, hidden, flow) = (around[i.parent], hidden.clone(), flow.clone());
+        inner.push(Plan { dim: i.dim, inputs: i.inputs, sets: vec![], globals, hidden, flow, inner: vec![] });
+        around.push(globals + i.dim);
+    }
+    let plan = Plan { dim: t.dim, inputs, sets, globals: t.coordinates, hidden, flow, inner };
+    let guide = Amortized::new(plan, standard)?;
     let global = match t.coordinates {
         0 => None,
         d => Some(Arc::new(globals_family(d, o.globals.as_deref())?)),
@@ -218,37 +229,11 @@ pub fn globals_family(d: usize, asked: Option<&str>) -> Result<Family, FlowError
 
 impl Options {
     /// The objective: path gradients unless log q is sequential.
-    fn objective(&self, guide: &Amortized) -> Objective {
+    pub(super) fn objective(&self, guide: &Amortized) -> Objective {
         let estimator = if guide.is_autoregressive() { Estimator::Full } else { Estimator::Path };
         match self.particles {
             0 | 1 => Objective::Elbo(estimator),
             k => Objective::Iwae { k, estimator },
-        }
-    }
-}
-
-/// What a training raises, and the estimator of its gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Goal {
-    /// `ELBO` or `IWAE`.
-    pub bound: &'static str,
-    /// Particles of the bound.
-    pub particles: usize,
-    /// `plain`: the derivative as it stands; `path`: the guide's parameters held fixed in log q; `DReG`: the same of IWAE.
-    pub gradient: &'static str,
-    /// Draws of a row that give the gradient: `particles`, or of many the survivors of a selection that keeps its mean.
-    pub gradient_draws: usize,
-}
-
-impl std::fmt::Display for Goal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.bound {
-            "ELBO" => write!(f, "ELBO (IWAE with K = 1), {} gradients", self.gradient)?,
-            bound => write!(f, "{bound}-{}, {} gradients", self.particles, self.gradient)?,
-        }
-        match self.gradient_draws {
-            n if n < self.particles => write!(f, " of {n} draws chosen by weight"),
-            _ => Ok(()),
         }
     }
 }
@@ -314,20 +299,6 @@ pub fn fit(t: &Target, o: &Options, control: &Control<'_>, keep: Option<&Keep<'_
 }
 
 impl Trained {
-    /// What the training raised.
-    pub fn goal(&self) -> Goal {
-        let particles = self.options.particles.max(1);
-        let (bound, path) = if particles == 1 { ("ELBO", "path") } else { ("IWAE", "DReG") };
-        let objective = self.options.objective(&self.guide);
-        let gradient = match objective.estimator() {
-            // The ELBO of a normal guide is differentiated as it stands: log q is integrated exactly.
-            _ if particles == 1 && self.guide.is_gaussian() => "plain",
-            Estimator::Full => "plain",
-            Estimator::Path => path,
-        };
-        Goal { bound, particles, gradient, gradient_draws: survivors(objective) }
-    }
-
     /// Where the guide of the globals puts the centre of its base: there rows are looked at.
     pub fn globals(&self, t: &Target) -> Vec<f64> {
         let own = &self.state.theta[t.params.len() + self.guide.len()..];
@@ -384,7 +355,7 @@ impl Trained {
         let every = rows.len().div_ceil(ASSESSED).max(1);
         let chosen: Vec<usize> = rows.iter().copied().step_by(every).collect();
         let one = |r: &usize| {
-            let mut noise = vec![0.0; PARTICLES * t.dim];
+            let mut noise = vec![0.0; PARTICLES * ev.dim(*r)];
             Stream::new(self.options.seed, "plate/assess", *r as u64).fill_normal(&mut noise);
             let e = ev.encode(*r);
             let w = ev.weights(*r, &e, &noise).log_w;

@@ -12,7 +12,7 @@ use crate::flow::{Flow, FlowError};
 use crate::guide::amortized::{Amortized, Plan};
 use crate::guide::encoder::Encoder;
 use crate::guide::{Base, Family, Scale};
-use crate::vi::plate::State;
+use crate::vi::plate::{Inner, State};
 
 /// First field of every file.
 const FORMAT: &str = "thalweg amortized guide";
@@ -97,6 +97,10 @@ fn layout(b: &Bound) -> Vec<String> {
     let mut out = vec![format!("plate `{}` with {} latent coordinates a row", t.plate, t.dim)];
     out.push(format!("{} numbers a row for the encoder", t.own_inputs()));
     out.extend(t.sets.iter().map(|n| format!("a set of members of {n} numbers for the encoder")));
+    let inner = |i: &Inner| {
+        format!("plate `{}` inside with {} latent coordinates and {} numbers for the encoder", i.plate, i.dim, i.inputs)
+    };
+    out.extend(t.inner.iter().map(inner));
     out.push(format!("{} coordinates of globals", t.coordinates));
     let param = |p: &crate::model::site::Param| format!("param `{}` of shape {:?} on {}", p.name, p.dims, p.constraint);
     out.extend(b.posterior.params.iter().map(param));
@@ -115,7 +119,7 @@ pub fn save(path: &Path, b: &Bound, trained: &Trained) -> Result<(), AmortizedFi
         layout: layout(b),
         options: trained.options.clone(),
         plan: trained.guide.plan().clone(),
-        standard: trained.guide.standard().to_vec(),
+        standard: trained.guide.standard(),
         global: trained.global.as_ref().map(|f| f.scale()),
         params: trained.params(b).into_iter().collect(),
         constant: trained.constant.clone(),
@@ -143,7 +147,7 @@ fn least_len(plan: &Plan, globals: Option<&str>) -> Result<usize, FlowError> {
     let own = plan.flow.as_ref().map_or(Ok(0), |text| Flow::least_len(text, plan.dim))?;
     let flow = own.saturating_add(globals.map_or(Ok(0), |text| Flow::least_len(text, plan.globals))?);
     let encoder = Encoder::least_weights(plan.reads(), &plan.hidden, plan.dim.saturating_mul(2));
-    Ok(encoder.saturating_add(flow))
+    plan.inner.iter().try_fold(encoder.saturating_add(flow), |n, p| Ok(n.saturating_add(least_len(p, None)?)))
 }
 
 /// Reads a guide for a plate.
@@ -159,7 +163,14 @@ pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
         return Err(AmortizedFileError::Model { difference });
     }
     let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
-    if d.standard.len() != d.plan.columns() || d.plan.dim != b.target.dim || d.plan.globals != b.target.coordinates {
+    let inner = b.target.inner.iter().map(|i| (i.dim, i.inputs)).collect::<Vec<_>>();
+    let own = d.plan.inner.iter().map(|p| (p.dim, p.columns())).collect::<Vec<_>>();
+    let columns = d.plan.columns() + own.iter().map(|p| p.1).sum::<usize>();
+    if d.standard.len() != columns
+        || own != inner
+        || d.plan.dim != b.target.dim
+        || d.plan.globals != b.target.coordinates
+    {
         return Err(form("its sizes contradict each other".into()));
     }
     // Sizes that the weights belie are refused before anything of such sizes is built.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::base::rng::Stream;
 use crate::base::stats::{log_mean_exp, mean, variance};
 use crate::diagnostics::psis::psis;
+use crate::guide::amortized::Amortized;
 use crate::vi::plate::{Evaluator, NormalRow, refine};
 use crate::workflow::row_bounds::{Safe, log_mean, lower, of_terms, posterior, upper};
 
@@ -38,9 +39,12 @@ pub enum Freed {
 
 impl Freed {
     /// The family of the best guides, in words.
-    pub fn describe(self, gaussian: bool) -> &'static str {
+    pub fn describe(self, guide: &Amortized) -> &'static str {
         match self {
-            _ if gaussian => "each row's best guide: any location and scale",
+            _ if guide.is_gaussian() => "each row's best guide: any location and scale",
+            _ if !guide.inner().is_empty() => {
+                "each row's best guide: any location, scale and context, of rows inside too; how these depend on it is shared"
+            }
             Freed::Base => "each row's best guide: any location, scale and context, the flow's weights shared",
             Freed::Full => "each row's best guide: any location, scale, context and weights of the flow",
         }
@@ -83,7 +87,7 @@ pub struct RowGap {
     pub kl: f64,
     /// KL of each latent's marginal, both laws taken as normal with their moments; empty where the prior is not normal.
     pub kl_latents: Vec<f64>,
-    /// Posterior mean of each latent coordinate under the encoder's guide.
+    /// Posterior mean under the encoder's guide of each latent coordinate that all rows have.
     pub mean: Vec<f64>,
 }
 
@@ -105,11 +109,11 @@ pub fn gap(ev: &Evaluator<'_>, rows: &[usize], freed: Freed, seed: u64) -> Gap {
     let encoded: Vec<Vec<f64>> = rows.iter().map(|r| ev.encode(*r)).collect();
     let one = |(r, e): (&usize, &Vec<f64>)| row_gap(ev, *r, e, ev.normal_prior(*r).as_deref(), freed, seed);
     let measured: Vec<RowGap> = rows.par_iter().zip(&encoded).map(one).collect();
-    let d = ev.target.dim;
+    let d = measured.first().map_or(0, |r| r.mean.len());
     let column = |j: usize| measured.iter().map(|r| r.mean[j]).collect::<Vec<f64>>();
     let activity = (0..d).map(|j| if rows.len() > 1 { variance(&column(j)) } else { f64::NAN }).collect();
     let mutual_information = information(ev, rows, &encoded, seed);
-    Gap { rows: measured, activity, mutual_information, family: freed.describe(ev.guide.is_gaussian()) }
+    Gap { rows: measured, activity, mutual_information, family: freed.describe(ev.guide) }
 }
 
 fn noise(seed: u64, stage: &str, row: usize, n: usize) -> Vec<f64> {
@@ -126,7 +130,7 @@ fn row_gap(
     freed: Freed,
     seed: u64,
 ) -> RowGap {
-    let d = ev.target.dim;
+    let d = ev.dim(row);
     let normal = NormalRow::of(ev, row);
     let closed = normal.as_ref().filter(|_| ev.guide.is_gaussian());
     let best = match closed {
@@ -173,8 +177,8 @@ fn row_gap(
         true => (0..d).map(|j| (encoded[j], encoded[d + j].exp())).collect(),
         false => (0..d).map(|j| (mean(&column(j)), variance(&column(j)).sqrt())).collect(),
     };
-    let kl_latents: Vec<f64> =
-        prior.map_or(vec![], |p| moments.iter().zip(p).map(|(q, p)| kl_normal(*q, *p)).collect());
+    let common = ev.common_latents(row);
+    let kl_latents: Vec<f64> = prior.map_or(vec![], |p| common.iter().map(|j| kl_normal(moments[*j], p[*j])).collect());
     let kl = match ev.guide.is_gaussian() && prior.is_some() {
         true => kl_latents.iter().sum(),
         false => mean(&own.log_ratio),
@@ -192,14 +196,14 @@ fn row_gap(
         khat: smoothed.khat,
         kl,
         kl_latents,
-        mean: moments.iter().map(|m| m.0).collect(),
+        mean: common.iter().map(|j| moments[*j].0).collect(),
     }
 }
 
 /// The row's best guide: what L-BFGS finds under common noise, where it is better on fresh noise too. A flow of the row's own starts
 /// from there, and ends with the best of its points on that fresh noise.
 fn refined(ev: &Evaluator<'_>, row: usize, encoded: &[f64], freed: Freed, seed: u64) -> Vec<f64> {
-    let d = ev.target.dim;
+    let d = ev.dim(row);
     let common = noise(seed, "gap/common", row, COMMON * d);
     let found = refine(ev, row, encoded, &common, None);
     let fresh = noise(seed, "gap/judge", row, JUDGED * d);
@@ -216,11 +220,12 @@ fn kl_normal((m, s): (f64, f64), (m0, s0): (f64, f64)) -> f64 {
     (s0 / s).ln() + 0.5 * ((s / s0).powi(2) + ((m - m0) / s0).powi(2) - 1.0)
 }
 
-/// (1/N) Σ_n E_q(z | x_n) [log q(z | x_n) - log (1/N) Σ_m q(z | x_m)], one draw a row.
+/// (1/N) Σ_n E_q(z | x_n) [log q(z | x_n) - log (1/N) Σ_m q(z | x_m)], one draw a row; of the row's own latents where there are rows
+/// inside.
 fn information(ev: &Evaluator<'_>, rows: &[usize], encoded: &[Vec<f64>], seed: u64) -> f64 {
     let one = |(k, row): (usize, &usize)| {
-        let z = ev.weights(*row, &encoded[k], &noise(seed, "gap/information", *row, ev.target.dim)).z;
-        let all: Vec<f64> = encoded.iter().map(|e| ev.score(*row, e, &z)).collect();
+        let z = ev.weights(*row, &encoded[k], &noise(seed, "gap/information", *row, ev.dim(*row))).z;
+        let all: Vec<f64> = encoded.iter().map(|e| ev.first_score(*row, e, &z)).collect();
         all[k] - log_mean_exp(&all)
     };
     let terms: Vec<f64> = rows.par_iter().enumerate().map(one).collect();

@@ -48,6 +48,16 @@ pub enum WayError {
         /// Rows of the plate.
         rows: usize,
     },
+    /// Rows with latents of different sizes.
+    #[error(
+        "--between: the rows have {from} and {to} latent coordinates, so there is no way between them; name rows of one size"
+    )]
+    Sizes {
+        /// Coordinates of the first.
+        from: usize,
+        /// Coordinates of the other.
+        to: usize,
+    },
     /// Binding or simulation.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -99,13 +109,17 @@ impl Scene<'_> {
         }
         let ev = trained.evaluator(&bound.target);
         let (a, b) = (centre(&ev, rows.0), centre(&ev, rows.1));
+        if a.len() != b.len() {
+            return Err(WayError::Sizes { from: a.len(), to: b.len() });
+        }
         let seed = trained.options.seed;
         let post = self.model.bind_with(self.data, self.settings)?;
         let chosen = choose(self.model, &post, trained.options.plate.as_deref()).map_err(AmortizeError::from)?;
         let ((plate, assigned), at) = (chosen, rows.0);
         let input = post.row_input(plate, &assigned);
         // Rows without covariates of their own are alike: each call draws all points many times.
-        let alike = input.elements.iter().zip(&input.observed).all(|(e, n)| e.len() == *n);
+        let own = input.elements[at].len();
+        let alike = input.elements.iter().zip(&input.observed).all(|(e, n)| e.len() == *n && *n == own);
         let used: Vec<usize> = if alike { (0..all).collect() } else { vec![at] };
         let cut = post.rows(plate, &assigned);
         let mut places = vec![vec![]; all];
@@ -151,7 +165,7 @@ impl Scene<'_> {
 
 /// Where the encoder's guide of a row puts the centre of its base.
 fn centre(ev: &Evaluator<'_>, row: usize) -> Vec<f64> {
-    ev.weights(row, &ev.encode(row), &vec![0.0; ev.target.dim]).z
+    ev.weights(row, &ev.encode(row), &vec![0.0; ev.dim(row)]).z
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! From a model with a separable plate to what amortized training needs.
 
-use std::collections::BTreeMap;
-
 use crate::dsl::diagnostic::Diagnostic;
 use crate::model::posterior::{Model, ModelError, Posterior, wrong};
 use crate::model::row::choose::PlateNameError;
 use crate::model::row::input::RowInput;
 use crate::model::row::members::{Members, Set};
-use crate::model::row::{RowFeed, RowModel};
+use crate::model::row::{RowGroup, RowModel};
 use crate::model::separable::{Assignment, Plate};
 use crate::model::site::FactorKind;
 use crate::vi::plate::{Feed, Group, Part, Row, Target, name_params};
+use crate::workflow::inside::{Insides, insides};
 
 /// Why a plate cannot be amortized.
 #[derive(Debug, thiserror::Error)]
@@ -136,33 +135,15 @@ pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Res
     let input = post.row_input(plate, assigned);
     let seen = seen(post, plate, assigned, &input)?;
     let rows = post.rows(plate, assigned);
-    let dim = same_size(plate, &rows)?;
+    let inside = insides(post, plate, assigned, &rows);
+    let dim = match &inside {
+        Some(i) => i.dim,
+        None => same_size(plate, &rows)?,
+    };
     let (feeds, params, coordinates) = feeds(post, plate);
-    let groups = rows.groups.into_iter().map(|g| {
-        let part = |k: FactorKind| match k {
-            FactorKind::Prior | FactorKind::Jacobian => Part::Prior,
-            FactorKind::Likelihood | FactorKind::Factor => Part::Likelihood,
-        };
-        let row = |r: RowFeed| Row { row: r.row, reads: r.reads, data: r.data, seen: seen.values[r.row].clone() };
-        // Rows of one recipe can differ in the sizes of the sets that an encoder sees.
-        let mut by_size: BTreeMap<&[usize], Vec<Row>> = BTreeMap::new();
-        for r in g.rows {
-            by_size.entry(&seen.sizes[r.row]).or_default().push(row(r));
-        }
-        let parts: Vec<_> = g.parts.iter().map(|(k, v)| (part(*k), *v)).collect();
-        let (graph, common) = (g.graph, g.common);
-        let alike = |(members, rows): (&[usize], Vec<Row>)| Group {
-            parts: parts.clone(),
-            graph: graph.clone(),
-            common: common.clone(),
-            members: members.to_vec(),
-            rows,
-        };
-        by_size.into_iter().map(alike).collect::<Vec<_>>()
-    });
     let mut target = Target {
         plate: plate.name.clone(),
-        groups: groups.flatten().collect(),
+        groups: vec![],
         globals: rows.globals,
         globals_lp: rows.globals_lp,
         shared: rows.shared,
@@ -170,11 +151,36 @@ pub fn target(post: &Posterior, (plate, assigned): &(&Plate, Assignment)) -> Res
         params,
         coordinates,
         dim,
-        inputs: seen.names,
-        sets: seen.sets,
+        inner: inside.as_ref().map_or(vec![], |i| i.levels.clone()),
+        inputs: seen.names.clone(),
+        sets: seen.sets.clone(),
     };
+    target.groups = rows.groups.into_iter().flat_map(|g| groups(g, &seen, inside.as_ref())).collect();
     name_params(&mut target);
     Ok(target)
+}
+
+/// The rows of one recipe: a group for each size of the sets that an encoder sees, and each place of rows inside.
+fn groups(g: RowGroup, seen: &Seen, inside: Option<&Insides>) -> Vec<Group> {
+    let part = |k: FactorKind| match k {
+        FactorKind::Prior | FactorKind::Jacobian => Part::Prior,
+        FactorKind::Likelihood | FactorKind::Factor => Part::Likelihood,
+    };
+    let RowGroup { graph, parts, elements, common, rows, .. } = g;
+    let parts: Vec<_> = parts.iter().map(|(k, v)| (part(*k), *v)).collect();
+    let mut out: Vec<Group> = vec![];
+    for r in rows {
+        let (members, own) = (&seen.sizes[r.row], inside.map(|i| &i.rows[r.row]));
+        let at = out.iter().position(|g| g.members == *members && g.inside.as_ref() == own).unwrap_or_else(|| {
+            let (graph, parts, elements) = (graph.clone(), parts.clone(), elements.clone());
+            let (common, members) = (common.clone(), members.clone());
+            out.push(Group { graph, parts, elements, inside: own.cloned(), common, members, rows: vec![] });
+            out.len() - 1
+        });
+        let inner = inside.map_or(vec![], |i| i.seen[r.row].clone());
+        out[at].rows.push(Row { row: r.row, reads: r.reads, data: r.data, seen: seen.values[r.row].clone(), inner });
+    }
+    out
 }
 
 /// What the encoder reads of every row.

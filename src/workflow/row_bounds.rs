@@ -149,7 +149,7 @@ struct RowDensity<'a> {
 
 impl LogDensity for RowDensity<'_> {
     fn dim(&self) -> usize {
-        self.ev.target.dim
+        self.ev.dim(self.row)
     }
 
     fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {

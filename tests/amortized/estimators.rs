@@ -26,7 +26,8 @@ fn model(global: bool) -> Bound {
 
 fn guide(t: &Target, flow: Option<&str>) -> (Arc<Amortized>, Option<Arc<Family>>, Vec<f64>) {
     let flow = flow.map(str::to_string);
-    let plan = Plan { dim: t.dim, inputs: 1, sets: vec![], globals: t.coordinates, hidden: vec![4], flow };
+    let plan =
+        Plan { dim: t.dim, inputs: 1, sets: vec![], globals: t.coordinates, hidden: vec![4], flow, inner: vec![] };
     let guide = Arc::new(Amortized::new(plan, standardise(&t.seen(), 1, &[])).unwrap());
     let global = (t.coordinates > 0).then(|| Family::new(t.coordinates, Base::Normal, None, Scale::Full).unwrap());
     let mut theta = t.params.clone();
@@ -76,7 +77,12 @@ fn plain_gradients_are_the_derivatives_of_the_bound() {
 }
 
 /// Mean of a gradient over steps with its standard error, per parameter; `rows` of a step are `pick(step)`.
-fn replicated(engine: &mut Engine<'_>, theta: &[f64], n: usize, pick: impl Fn(usize) -> Vec<usize>) -> Vec<(f64, f64)> {
+pub fn replicated(
+    engine: &mut Engine<'_>,
+    theta: &[f64],
+    n: usize,
+    pick: impl Fn(usize) -> Vec<usize>,
+) -> Vec<(f64, f64)> {
     let (mut sum, mut squares) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
     for step in 0..n {
         let rows = pick(step);

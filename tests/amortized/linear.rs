@@ -33,7 +33,7 @@ fn exact_map() -> Vec<f64> {
 /// The guide q(z | x) = N(A (x - mu), diag var) with a linear encoder.
 pub fn linear(a: &[f64], var: [f64; 2], flow: Option<&str>) -> (Amortized, Vec<f64>) {
     let flow = flow.map(str::to_string);
-    let plan = Plan { dim: 2, inputs: 4, sets: vec![], globals: 0, hidden: vec![], flow };
+    let plan = Plan { dim: 2, inputs: 4, sets: vec![], globals: 0, hidden: vec![], flow, inner: vec![] };
     let guide = Amortized::new(plan, vec![(0.0, 1.0); 4]).unwrap();
     let shift = |i: usize| -(0..4).map(|j| a[4 * i + j] * MU[j]).sum::<f64>();
     let bias = [shift(0), shift(1), 0.5 * var[0].ln(), 0.5 * var[1].ln()];
@@ -179,7 +179,7 @@ fn iwae_is_within_its_error_of_quadrature() {
 fn divergences_are_from_the_prior_of_the_row() {
     let source = "data x: vector[2]\ndata y: vector[2]\nplate n in 1:2 {\n  latent z ~ normal(3 * x[n], 2)\n  observe y[n] ~ normal(z, 1)\n}\n";
     let b = super::from_text(source, r#"{"x": [1, -2], "y": [0.5, 1.5]}"#);
-    let plan = Plan { dim: 1, inputs: 2, sets: vec![], globals: 0, hidden: vec![], flow: None };
+    let plan = Plan { dim: 1, inputs: 2, sets: vec![], globals: 0, hidden: vec![], flow: None, inner: vec![] };
     let guide = Amortized::new(plan, vec![(0.0, 1.0); 2]).unwrap();
     let (mean, sd) = (0.4, 0.7_f64);
     let g = gap(&Evaluator::new(&b.target, &guide, &[0.0, 0.0, 0.0, 0.0, mean, sd.ln()], &[]), &[0, 1], Freed::Base, 1);

@@ -26,7 +26,7 @@ use thalweg::workflow::plate::PlateError;
 use thalweg::workflow::sample::WorkflowError;
 
 /// The kinds of [`messages`].
-pub const SHOWN: [&str; 44] = [
+pub const SHOWN: [&str; 45] = [
     "AmortizedFileError::Settings",
     "CliError::OtherRows",
     "WorkflowError::Weights",
@@ -34,6 +34,7 @@ pub const SHOWN: [&str; 44] = [
     "AmortizedFileError::Model",
     "CliError::Way",
     "WayError::Row",
+    "WayError::Sizes",
     "WayError::Model",
     "WayError::Amortize",
     "CliError::Isa",
@@ -130,6 +131,7 @@ fn guides() -> Vec<(&'static str, String)> {
         ),
         ("gap_other_rows", CliError::OtherRows.to_string()),
         ("way_row", CliError::from(WayError::Row { row: 9, rows: 4 }).to_string()),
+        ("way_sizes", WayError::Sizes { from: 3, to: 4 }.to_string()),
         ("way_plate", WayError::from(AmortizeError::from(PlateError::NoPlate)).to_string()),
         ("way_model", WayError::from(ModelError::from(HiddenError::Missing("z".into()))).to_string()),
         ("refine_shape", RefineError::Shape { found: 7, dim: 2 }.to_string()),

@@ -33,6 +33,9 @@ pub struct Set {
     pub ordered: bool,
 }
 
+/// Elements of a set's members, by row and place.
+type Found = BTreeMap<(usize, u32), Vec<Element>>;
+
 /// Where an element is a member: the set, and the member's place in it. A set is a base, or a statement on vectors.
 type Member = ((usize, usize), u32);
 
@@ -40,7 +43,7 @@ impl Posterior {
     /// The input of each row as sets: rows of an inner plate, steps of a loop, or the statements that gather from a row are
     /// members. `None` where members of a set, or what is left of the rows, differ in form.
     pub fn members(&self, plate: &Plate, assigned: &Assignment, input: &RowInput) -> Option<Members> {
-        let mut found: BTreeMap<(usize, usize), BTreeMap<(usize, u32), Vec<Element>>> = BTreeMap::new();
+        let mut found: BTreeMap<(usize, usize), Found> = BTreeMap::new();
         let mut taken: HashSet<Element> = HashSet::new();
         let rows = owners(&input.elements);
         for u in &self.uses {

@@ -23,6 +23,7 @@ pub mod likelihood;
 mod loops;
 pub mod members;
 mod moved;
+pub mod nested;
 mod numbered;
 mod owners;
 mod recipe;
@@ -80,6 +81,8 @@ pub struct RowGroup {
     pub lp: Var,
     /// Its addends by statement, each a scalar.
     pub parts: Vec<(FactorKind, Var)>,
+    /// The elements of which each of `parts` is the sum.
+    pub elements: Vec<Var>,
     /// Places among the shared values of the elements of `common`.
     pub common: Vec<u32>,
     /// The rows.
@@ -356,11 +359,12 @@ fn group(alike: Alike) -> RowGroup {
     };
     let made = write(&mut graph, recipe, &mut inputs);
     let Some(Instr::Join(joined)) = recipe.last() else { unreachable!("a recipe ends with its addends") };
-    let parts: Vec<_> = kinds.iter().zip(joined).map(|(kind, at)| (*kind, graph.sum(made[*at]))).collect();
+    let elements: Vec<Var> = joined.iter().map(|at| made[*at]).collect();
+    let parts: Vec<_> = kinds.iter().zip(&elements).map(|(kind, v)| (*kind, graph.sum(*v))).collect();
     let lp = parts.iter().map(|p| p.1).reduce(|a, b| graph.add(a, b)).unwrap_or_else(|| graph.scalar(0.0));
     for (r, all) in rows.iter_mut().zip(&reads) {
         r.data = kept_data.iter().map(|k| r.data[*k]).collect();
         r.reads = kept_reads.iter().flat_map(|k| all[*k].places()).collect();
     }
-    RowGroup { graph, lp, parts, common, rows }
+    RowGroup { graph, lp, parts, elements, common, rows }
 }

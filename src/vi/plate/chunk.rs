@@ -1,12 +1,13 @@
 //! What one task of a step treats: the numbers of some rows, and the programs that run on them.
 
 use super::graph::{Ask, Rows, Source};
+use super::nested;
 use super::survivors::{Selection, Survivor, survivors};
 use super::target::Group;
 use crate::base::rng::Stream;
 use crate::base::simd::Isa;
-use crate::graph::Var;
 use crate::graph::program::{Options, Program, Real};
+use crate::graph::{Graph, Var};
 use crate::guide::amortized::Amortized;
 use crate::vi::convert::round;
 use crate::vi::objective::{Estimator, Objective};
@@ -18,11 +19,18 @@ pub struct Programs<T: Real> {
     /// Where the gradient takes some of the draws only: bounds of the rows and log weights of all draws. `gradient` has then no
     /// bounds, and is that of [`Rows::gradient_of_survivors`].
     bound: Option<(Program<T>, usize)>,
+    /// Numbers of noise of a row.
+    pub noise: usize,
 }
 
 impl<T: Real> Programs<T> {
     /// For `rows` rows at once.
     pub fn new(guide: &Amortized, group: &Group, objective: Objective, rows: usize) -> Programs<T> {
+        if let (Objective::Iwae { k, estimator }, Some(inside)) = (objective, &group.inside) {
+            let gradient = nested::program(guide, group, inside, k, estimator, rows);
+            return Programs { gradient, bound: None, noise: nested::noise(&inside.nest, k) };
+        }
+        let noise = objective.particles() * group.dim();
         let exact = matches!(objective, Objective::Elbo(_));
         let score = objective.estimator() == Estimator::Path && !(exact && guide.is_gaussian());
         let ask = Ask { source: Source::Encoder, draws: objective.particles(), exact, score };
@@ -31,20 +39,25 @@ impl<T: Real> Programs<T> {
             let mut r = Rows::new(guide, group, ask, rows);
             let bound = r.bound(objective);
             let gradient = r.gradient(objective, bound);
-            return Programs { gradient: compile(&r, &[&[bound], &gradient[..]].concat()), bound: None };
+            let (g, outputs) = r.pruned(&[&[bound], &gradient[..]].concat());
+            return Programs { gradient: compile(&g, &outputs), bound: None, noise };
         }
         let mut all = Rows::new(guide, group, Ask { score: false, ..ask }, rows);
         let bound = all.bound(objective);
         let log_w = all.log_w(all.log_q);
         let mut few = Rows::new(guide, group, Ask { draws: m, ..ask }, rows);
         let gradient = few.gradient_of_survivors(objective);
-        Programs { gradient: compile(&few, &gradient), bound: Some((compile(&all, &[bound, log_w]), m)) }
+        let [bound, gradient] = [(&all, &[bound, log_w][..]), (&few, &gradient[..])].map(|(rows, outputs)| {
+            let (g, outputs) = rows.pruned(outputs);
+            compile(&g, &outputs)
+        });
+        Programs { gradient, bound: Some((bound, m)), noise }
     }
 }
 
-fn compile<T: Real>(rows: &Rows, outputs: &[Var]) -> Program<T> {
-    let (g, outputs) = rows.pruned(outputs);
-    Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() })
+/// A program for one point, which holds a batch of rows.
+pub fn compile<T: Real>(g: &Graph, outputs: &[Var]) -> Program<T> {
+    Program::compile(g, outputs, &Options { lanes: 1, isa: Isa::detect() })
 }
 
 /// Rows that one task treats: so many places, of which some may be empty.
@@ -62,6 +75,8 @@ pub struct Chunk<T> {
     pub reads: Vec<T>,
     /// Data of the rows.
     pub data: Vec<T>,
+    /// What the encoders of rows inside see.
+    pub inner: Vec<T>,
     /// What all rows read of the shared values.
     pub common: Vec<T>,
     /// Weight of each row, 0 in empty places.
@@ -100,13 +115,14 @@ impl<T: Real> Chunk<T> {
     /// Buffers for `n` rows of a group with `k` draws each.
     pub fn fit(&mut self, at: usize, programs: &Programs<T>, group: &Group, guide: &Amortized, n: usize, k: usize) {
         self.group = at;
-        let (Some(row), d) = (group.rows.first(), guide.plan().dim) else { return };
-        self.normals.resize(n * k * d, 0.0);
+        let (Some(row), d) = (group.rows.first(), group.dim()) else { return };
+        self.normals.resize(n * programs.noise, 0.0);
         let to = |x: &mut Vec<T>, n: usize| x.resize(n, T::default());
         to(&mut self.seen, n * row.seen.len());
-        to(&mut self.noise, n * k * d);
+        to(&mut self.noise, n * programs.noise);
         to(&mut self.reads, n * row.reads.len());
         to(&mut self.data, n * row.data.len());
+        to(&mut self.inner, n * row.inner.len());
         to(&mut self.common, group.common.len());
         to(&mut self.weight, n);
         to(&mut self.bound, n);
@@ -123,15 +139,20 @@ impl<T: Real> Chunk<T> {
         }
     }
 
-    /// Bounds and derivatives of the rows, with noise from place `index` of the streams.
-    pub fn run(&mut self, programs: &Programs<T>, (theta, together, x, beta): Given<'_, T>, seed: u64, index: u64) {
-        let n = self.weight.len();
-        let at = (self.first * self.noise.len() / n) as u64;
+    /// Bounds and derivatives of the rows, with noise from place `index` of the streams, in which every row of the minibatch has
+    /// `stride` numbers.
+    pub fn run(
+        &mut self,
+        programs: &Programs<T>,
+        (theta, together, x, beta): Given<'_, T>,
+        (seed, index, stride): (u64, u64, usize),
+    ) {
+        let at = (self.first * stride) as u64;
         Stream::at(seed, "plate/rows", index, at).fill_normal(&mut self.normals);
         round(&self.normals, &mut self.noise);
         let (gradient, few, ws) = (&programs.gradient, &mut self.few, &mut self.ws);
-        let given =
-            [theta, together.unwrap_or(&self.common), &self.seen, x, &self.noise, &self.reads, &self.data, beta];
+        let common = together.unwrap_or(&self.common);
+        let given = [theta, common, &self.seen, x, &self.noise, &self.reads, &self.data, beta, &self.inner];
         let bars = [&mut self.guide_bar[..], &mut self.common_bar, &mut self.globals_bar, &mut self.reads_bar];
         let [guide_bar, common_bar, globals_bar, reads_bar] = bars;
         let mut run = |p: &Program<T>, inputs: &[&[T]], outputs: &mut [&mut [T]]| {
@@ -145,8 +166,8 @@ impl<T: Real> Chunk<T> {
         run(bound, &given, &mut [&mut self.bound, &mut few.log_w]);
         let uniforms = Stream::at(seed, "plate/survivors", index, self.first as u64);
         few.choose(uniforms, &self.noise, &self.weight);
-        let [theta, common, seen, x, _, reads, data, beta] = given;
-        let inputs = [theta, common, seen, x, &few.noise, reads, data, beta, &few.counts, &few.share];
+        let [theta, common, seen, x, _, reads, data, beta, inner] = given;
+        let inputs = [theta, common, seen, x, &few.noise, reads, data, beta, inner, &few.counts, &few.share];
         run(gradient, &inputs, &mut [guide_bar, common_bar, globals_bar, reads_bar]);
     }
 }

@@ -67,8 +67,15 @@ mod tests {
         let grown = globals.exp(part);
         let shared = globals.concat(&[part, grown, x, w], Shape::new(&[12]));
         let lp = globals.scalar(0.0);
-        let group =
-            Group { graph: Graph::new(), parts: vec![], common: (0..12).collect(), members: vec![], rows: vec![] };
+        let group = Group {
+            graph: Graph::new(),
+            parts: vec![],
+            elements: vec![],
+            inside: None,
+            common: (0..12).collect(),
+            members: vec![],
+            rows: vec![],
+        };
         let mut t = Target {
             plate: "n".into(),
             globals,
@@ -78,6 +85,7 @@ mod tests {
             params: vec![0.0; 7],
             coordinates: 2,
             dim: 1,
+            inner: vec![],
             inputs: vec![],
             sets: vec![],
             groups: vec![group],

@@ -183,7 +183,7 @@ impl<'a, T: Real> Engine<'a, T> {
             chunk.weight.fill(T::default());
             chunk.weight[..rows.len()].fill(T::from_f64(scale));
             let places = rows.iter().map(|r| self.places[*r].1);
-            self.numbers[group].gather(places, &mut chunk.seen, &mut chunk.data);
+            self.numbers[group].gather(places, [&mut chunk.seen, &mut chunk.data, &mut chunk.inner]);
             used += 1;
             first += rows.len();
         }
@@ -210,6 +210,7 @@ impl<'a, T: Real> Engine<'a, T> {
     fn rows(&mut self, theta: &[T], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
         let (common, params) = (&self.common, &self.params);
+        let stride = programs.iter().map(|p| p.noise).max().unwrap_or(0);
         let (own, theta) = theta.split_at(params.len());
         let x = if self.guide.plan().globals > 0 { x } else { &[] };
         let beta = [T::from_f64(s.beta)];
@@ -232,7 +233,7 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            c.run(&programs[c.group], (theta, together, &x, &beta), seed, index);
+            c.run(&programs[c.group], (theta, together, &x, &beta), (seed, index, stride));
         });
         let all = self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight));
         all.map(|(b, w)| (b.to_f64(), w.to_f64())).filter(|w| w.1 > 0.0).map(|(b, w)| b * w).sum()

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::globals::Globals;
-use super::graph::{Ask, Rows, Source};
+use super::graph::{Ask, Rows, Source, inputs};
 use super::target::{Group, Part, Target};
 use crate::base::simd::Isa;
 use crate::graph::program::{Options, Program};
 use crate::graph::reverse::grad;
-use crate::graph::{Graph, Shape, Spread};
+use crate::graph::{Graph, Index, Shape};
 use crate::guide::amortized::Amortized;
+use crate::guide::nested::RowVars;
 use crate::vi::objective::{Estimator, Objective};
 
 /// What a program computes.
@@ -30,6 +31,8 @@ enum Kind {
     Prior,
     /// log q at given points.
     Score,
+    /// The same of the row's own latents, those of rows inside aside.
+    FirstScore,
     /// What the encoder says.
     Encode,
 }
@@ -99,7 +102,7 @@ impl<'a> Evaluator<'a> {
         let source = if kind == Kind::Encode { Source::Encoder } else { Source::Free };
         let ask = Ask { source, draws, exact: matches!(kind, Kind::Elbo | Kind::ElboFull), score: false };
         let options = Options { lanes: 1, isa: Isa::detect() };
-        if matches!(kind, Kind::At | Kind::Density | Kind::Prior | Kind::Score) {
+        if matches!(kind, Kind::At | Kind::Density | Kind::Prior | Kind::Score | Kind::FirstScore) {
             let (g, outputs) = self.at_points(kind, group);
             return Program::compile(&g, &outputs, &options);
         }
@@ -126,21 +129,9 @@ impl<'a> Evaluator<'a> {
 
     /// Inputs as those of rows, with a point `[d]` in the place of noise.
     fn at_points(&self, kind: Kind, group: &Group) -> (Graph, Vec<crate::graph::Var>) {
-        let d = self.guide.plan().dim;
-        let count = |k: usize| group.graph.shape(group.graph.inputs()[k].var).count();
-        let sizes = [
-            ("guide", self.guide.len()),
-            ("common", count(1)),
-            ("encoded", self.guide.encoded_len()),
-            ("globals", self.guide.plan().globals),
-            ("z", d),
-            ("reads", count(2)),
-            ("data", count(3)),
-        ];
         let mut g = Graph::new();
-        let inputs: Vec<_> = sizes.iter().map(|(n, k)| g.input(n, Shape::new(&[*k]), Spread::Shared)).collect();
-        g.input("beta", Shape::SCALAR, Spread::Shared);
-        let [theta, common, e, _, z, reads, data] = inputs[..] else { unreachable!("seven inputs") };
+        let all = inputs(&mut g, self.guide, group, Source::Free, group.dim());
+        let [theta, common, encoded, globals, z, reads, data, _, inner] = all[..] else { unreachable!("nine inputs") };
         let wanted = group.parts.iter().filter(|p| kind != Kind::Prior || p.0 == Part::Prior);
         let wanted: Vec<_> = wanted.map(|p| p.1).collect();
         let parts = g.inline(&group.graph, &[z, common, reads, data], &wanted);
@@ -150,9 +141,14 @@ impl<'a> Evaluator<'a> {
             let back = grad(&mut g, &[lp], &[one], &[z]);
             return (g, vec![lp, back[0]]);
         }
-        let e = self.guide.split(&mut g, e);
-        let q = self.guide.score(&mut g, theta, &e, z);
-        let out = if kind == Kind::Score { q } else { g.sub(lp, q) };
+        if let (Kind::FirstScore, Some(nest)) = (kind, group.nest()) {
+            let places = nest.places(0);
+            let own = g.gather(z, Index::from_table(places.clone()), Shape::new(&[places.len()]));
+            let q = self.guide.first_level(&mut g, theta, encoded, own, false).1;
+            return (g, vec![q]);
+        }
+        let q = self.guide.log_q(&mut g, theta, &RowVars { encoded, inner, globals }, group.nest(), z);
+        let out = if kind == Kind::At { g.sub(lp, q) } else { q };
         (g, vec![out])
     }
 
@@ -162,20 +158,30 @@ impl<'a> Evaluator<'a> {
         let group = &self.target.groups[group];
         let take = |places: &[u32]| places.iter().map(|k| self.shared[*k as usize]).collect::<Vec<f64>>();
         let (common, reads) = (take(&group.common), take(&group.rows[at].reads));
-        let data = &group.rows[at].data;
+        let (data, inner) = (&group.rows[at].data, &group.rows[at].inner);
         // What the encoder reads stands alone; what it says may be followed by weights of the flow.
-        let (seen, flow) = seen.split_at(if kind == Kind::Encode { seen.len() } else { self.guide.encoded_len() });
+        let (seen, flow) = seen.split_at(if kind == Kind::Encode { seen.len() } else { self.encoded_len(row) });
         let own = (!flow.is_empty()).then(|| [&self.theta[..self.theta.len() - flow.len()], flow].concat());
         let theta = own.as_ref().unwrap_or(&self.theta);
-        let inputs: [&[f64]; 8] = [theta, &common, seen, &self.globals, noise, &reads, data, &[1.0]];
+        let inputs: [&[f64]; 9] = [theta, &common, seen, &self.globals, noise, &reads, data, &[1.0], inner];
         program.run(&inputs, outputs, &mut vec![0.0; program.scratch()]);
     }
 
-    /// What the encoder says of a row: location, log scale, context.
+    /// Latent coordinates of a row.
+    pub fn dim(&self, row: usize) -> usize {
+        self.target.groups[self.places[row].0].dim()
+    }
+
+    /// Numbers that the guide of a row hangs on: location, log scale and context, and of rows inside what is added to these.
+    fn encoded_len(&self, row: usize) -> usize {
+        self.guide.encoded_in(self.target.groups[self.places[row].0].nest())
+    }
+
+    /// What the encoder says of a row: location, log scale, context; then 0 for what is added to what it says of rows inside.
     pub fn encode(&self, row: usize) -> Vec<f64> {
         let (group, at) = self.places[row];
-        let mut out = vec![0.0; self.guide.encoded_len()];
-        let noise = vec![0.0; self.guide.plan().dim];
+        let mut out = vec![0.0; self.encoded_len(row)];
+        let noise = vec![0.0; self.dim(row)];
         self.run(Kind::Encode, row, 1, &self.target.groups[group].rows[at].seen, &noise, &mut [&mut out]);
         out
     }
@@ -188,7 +194,7 @@ impl<'a> Evaluator<'a> {
 
     /// Weights of as many draws as there is noise for (`[draws, d]`), base and context being `encoded`.
     pub fn weights(&self, row: usize, encoded: &[f64], noise: &[f64]) -> Weighted {
-        let d = self.guide.plan().dim;
+        let d = self.dim(row);
         let k = noise.len() / d;
         let mut w = Weighted { log_w: vec![0.0; k], log_ratio: vec![0.0; k], z: vec![0.0; k * d] };
         let outputs: &mut [&mut [f64]] = &mut [&mut w.log_w, &mut w.log_ratio, &mut w.z];
@@ -198,8 +204,8 @@ impl<'a> Evaluator<'a> {
 
     /// ELBO with this noise (`[draws, d]`): exact where guide and model allow, whatever the noise.
     pub fn elbo(&self, row: usize, encoded: &[f64], noise: &[f64]) -> Elbo {
-        let k = noise.len() / self.guide.plan().dim;
-        let (mut value, mut gradient) = ([0.0], vec![0.0; self.guide.encoded_len()]);
+        let k = noise.len() / self.dim(row);
+        let (mut value, mut gradient) = ([0.0], vec![0.0; self.encoded_len(row)]);
         if encoded.len() == gradient.len() {
             self.run(Kind::Elbo, row, k, encoded, noise, &mut [&mut value, &mut gradient]);
         } else {
@@ -220,7 +226,7 @@ impl<'a> Evaluator<'a> {
     /// log p(x, z) of a row and its gradient.
     pub fn density(&self, row: usize, z: &[f64], gradient: &mut [f64]) -> f64 {
         let mut lp = [0.0];
-        let encoded = vec![0.0; self.guide.encoded_len()];
+        let encoded = vec![0.0; self.encoded_len(row)];
         self.run(Kind::Density, row, 1, &encoded, z, &mut [&mut lp, gradient]);
         lp[0]
     }
@@ -232,16 +238,37 @@ impl<'a> Evaluator<'a> {
         q[0]
     }
 
+    /// log q of the row's own latents at z, those of rows inside aside; `encoded` may be that of another row.
+    pub fn first_score(&self, row: usize, encoded: &[f64], z: &[f64]) -> f64 {
+        let mut q = [0.0];
+        let mut own = encoded[..self.guide.encoded_len()].to_vec();
+        own.resize(self.encoded_len(row), 0.0);
+        self.run(Kind::FirstScore, row, 1, &own, z, &mut [&mut q]);
+        q[0]
+    }
+
+    /// Coordinates of a row that every row has: all, or its own where rows inside differ between rows.
+    pub fn common_latents(&self, row: usize) -> Vec<usize> {
+        let groups = &self.target.groups;
+        let group = &groups[self.places[row].0];
+        match group.nest() {
+            Some(nest) if groups.iter().any(|g| g.nest() != Some(nest)) => {
+                nest.places(0).into_iter().map(|k| k as usize).collect()
+            }
+            _ => (0..group.dim()).collect(),
+        }
+    }
+
     /// Mean and standard deviation of each coordinate under the row's p(z | globals), where that is a normal law of
     /// independent coordinates; none else.
     pub fn normal_prior(&self, row: usize) -> Option<Vec<(f64, f64)>> {
-        let (group, d) = (&self.target.groups[self.places[row].0], self.target.dim);
+        let (group, d) = (&self.target.groups[self.places[row].0], self.dim(row));
         let degree = super::degree::degrees(&group.graph, group.graph.inputs()[0].var, 2);
         let mut prior = group.parts.iter().filter(|p| p.0 == Part::Prior);
         if !prior.all(|p| degree[p.1.index()].is_some()) {
             return None;
         }
-        let encoded = vec![0.0; self.guide.encoded_len()];
+        let encoded = vec![0.0; self.encoded_len(row)];
         let gradient = |z: &[f64]| {
             let (mut lp, mut g) = ([0.0], vec![0.0; d]);
             self.run(Kind::Prior, row, 1, &encoded, z, &mut [&mut lp, &mut g]);

@@ -13,8 +13,9 @@ use super::target::{Group, Part};
 use crate::graph::batch::batch;
 use crate::graph::prune::prune;
 use crate::graph::reverse::grad;
-use crate::graph::{Fold, Graph, Shape, Spread, Var};
+use crate::graph::{Fold, Graph, Index, Shape, Spread, Var};
 use crate::guide::amortized::Amortized;
+use crate::guide::nested::RowVars;
 use crate::vi::objective::{Estimator, Objective};
 
 /// What gives the base and context of a row's flow.
@@ -39,7 +40,7 @@ pub struct Ask {
     pub score: bool,
 }
 
-/// Rows at once. The first eight inputs are those of [`INPUTS`].
+/// Rows at once. The first inputs are those of [`INPUTS`].
 pub struct Rows {
     /// The graph.
     pub g: Graph,
@@ -60,9 +61,9 @@ pub struct Rows {
 }
 
 /// Inputs: parameters of the guide; shared values; what the encoder sees (or its output, where it is free); coordinates
-/// of the globals; noise; shared values and data of the row; the weight of prior and log q (KL warm-up). Behind the
-/// number: whether rows differ in it.
-pub const INPUTS: [(&str, bool); 8] = [
+/// of the globals; noise; shared values and data of the row; the weight of prior and log q (KL warm-up); what the encoders of
+/// rows inside see. Behind the name: whether rows differ in it.
+pub const INPUTS: [(&str, bool); 9] = [
     ("guide", false),
     ("common", false),
     ("seen", true),
@@ -71,6 +72,7 @@ pub const INPUTS: [(&str, bool); 8] = [
     ("reads", true),
     ("data", true),
     ("beta", false),
+    ("inner", true),
 ];
 
 /// Adds the parts of a row's log density at `z`, those that `keep` names, to prior and likelihood.
@@ -89,6 +91,29 @@ fn sizes(group: &Group) -> [usize; 3] {
     [1, 2, 3].map(|k| group.graph.shape(group.graph.inputs()[k].var).count())
 }
 
+/// The inputs of [`INPUTS`] for one row with so many numbers of noise.
+pub fn inputs(g: &mut Graph, guide: &Amortized, group: &Group, source: Source, noise: usize) -> Vec<Var> {
+    let [common, reads, data] = sizes(group);
+    let seen = match source {
+        Source::Encoder => group.rows.first().map_or(0, |r| r.seen.len()),
+        Source::Free => guide.encoded_in(group.nest()),
+    };
+    let inner = guide.inner_inputs(group.nest());
+    let counts = [guide.len(), common, seen, guide.plan().globals, noise, reads, data, 1, inner];
+    let one = |((name, _), n): (&(&str, bool), usize)| match *name {
+        "beta" => g.input(name, Shape::SCALAR, Spread::Shared),
+        _ => flat(g, name, n),
+    };
+    INPUTS.iter().zip(counts).map(one).collect()
+}
+
+/// The transpose of a matrix.
+pub fn transposed(g: &mut Graph, a: Var) -> Var {
+    let [n, m] = [g.shape(a).dims()[0], g.shape(a).dims()[1]];
+    let table = (0..m * n).map(|k| (k % n * m + k / n) as u32).collect();
+    g.gather(a, Index::from_table(table), Shape::new(&[m, n]))
+}
+
 fn flat(g: &mut Graph, name: &str, n: usize) -> Var {
     g.input(name, Shape::new(&[n]), Spread::Shared)
 }
@@ -96,19 +121,18 @@ fn flat(g: &mut Graph, name: &str, n: usize) -> Var {
 impl Rows {
     /// `n` rows of `group` at once.
     pub fn new(guide: &Amortized, group: &Group, ask: Ask, n: usize) -> Rows {
-        let d = guide.plan().dim;
-        let [common, reads, data] = sizes(group);
-        let seen = match ask.source {
-            Source::Encoder => group.rows.first().map_or(0, |r| r.seen.len()),
-            Source::Free => guide.encoded_len(),
-        };
-        let counts = [guide.len(), common, seen, guide.plan().globals, ask.draws * d, reads, data];
+        let d = group.dim();
         let mut g = Graph::new();
-        let mut inputs: Vec<Var> = INPUTS.iter().zip(counts).map(|((name, _), n)| flat(&mut g, name, n)).collect();
-        inputs.push(g.input("beta", Shape::SCALAR, Spread::Shared));
-        let [theta, common, seen, globals, noise, reads, data] = inputs[..7] else { unreachable!("seven sizes") };
+        let all = inputs(&mut g, guide, group, ask.source, ask.draws * d);
+        let [theta, common, seen, globals, noise, reads, data, _, inner] = all[..] else { unreachable!("nine inputs") };
         let e = match ask.source {
-            Source::Encoder => guide.encode(&mut g, theta, seen, &group.members, Some(globals)),
+            Source::Encoder => {
+                let e = guide.encode(&mut g, theta, seen, &group.members, Some(globals));
+                // Nothing is added to what the encoders of rows inside say.
+                let none = guide.encoded_in(group.nest()) - guide.encoded_len();
+                let none = g.filled(0.0, Shape::new(&[none]));
+                g.concat(&[e, none], Shape::new(&[guide.encoded_in(group.nest())]))
+            }
             Source::Free => seen,
         };
         let degree = degrees(&group.graph, group.graph.inputs()[0].var, 2);
@@ -116,7 +140,8 @@ impl Rows {
         let quadratic = |k: usize| exact && degree[group.parts[k].1.index()].is_some();
         let draws = Draws { guide, group, score: ask.score, k: ask.draws };
         let noise = g.reshape(noise, Shape::new(&[ask.draws, d]));
-        let mut outputs = draws.write(&mut g, [e, theta, common, reads, data, noise], |k| !quadratic(k));
+        let mut outputs =
+            draws.write(&mut g, [e, theta, inner, globals, common, reads, data, noise], |k| !quadratic(k));
         outputs.push(e);
         if exact {
             outputs.extend(closed(&mut g, guide, group, [e, common, reads, data], quadratic));
@@ -257,20 +282,20 @@ struct Draws<'a> {
 
 impl Draws<'_> {
     /// Outputs z, log q, its score, prior, likelihood, each with an axis of draws in front.
-    fn write(&self, g: &mut Graph, inputs: [Var; 6], keep: impl Fn(usize) -> bool) -> Vec<Var> {
+    fn write(&self, g: &mut Graph, inputs: [Var; 8], keep: impl Fn(usize) -> bool) -> Vec<Var> {
         let mut p = Graph::new();
-        let names = ["encoded", "guide", "common", "reads", "data"];
+        let names = ["encoded", "guide", "inner", "globals", "common", "reads", "data"];
         let mut own: Vec<Var> = names.iter().zip(inputs).map(|(n, v)| flat(&mut p, n, g.shape(v).count())).collect();
-        own.push(flat(&mut p, "noise", self.guide.plan().dim));
-        let [e, theta, common, reads, data, eps] = own[..] else { unreachable!("six inputs") };
-        let e = self.guide.split(&mut p, e);
-        let (z, log_q) = self.guide.push(&mut p, theta, &e, eps);
+        own.push(flat(&mut p, "noise", self.group.dim()));
+        let [encoded, theta, inner, globals, common, reads, data, eps] = own[..] else { unreachable!("eight inputs") };
+        let (row, nest) = (RowVars { encoded, inner, globals }, self.group.nest());
+        let (z, log_q) = self.guide.draw(&mut p, theta, &row, nest, eps);
         // Nothing simplifies past this: whatever reads z reads this node, and its derivative is all of it.
         let one = p.scalar(1.0);
         let z = p.scale_grad(z, one);
-        let score = if self.score { self.guide.score(&mut p, theta, &e, z) } else { log_q };
+        let score = if self.score { self.guide.log_q(&mut p, theta, &row, nest, z) } else { log_q };
         let [prior, likelihood] = parts(&mut p, self.group, &[z, common, reads, data], keep);
-        let batched = [false, false, false, false, false, true];
+        let batched = [false, false, false, false, false, false, false, true];
         let (many, outputs) = batch(&p, &[z, log_q, score, prior, likelihood], &batched, self.k);
         g.inline(&many, &inputs, &outputs)
     }

@@ -22,7 +22,7 @@ impl NormalRow {
         if !ev.is_quadratic(row) {
             return None;
         }
-        let d = ev.target.dim;
+        let d = ev.dim(row);
         let gradient = |z: &[f64]| {
             let mut g = vec![0.0; d];
             ev.density(row, z, &mut g);

@@ -4,10 +4,11 @@ use super::target::Group;
 use crate::graph::program::Real;
 use crate::vi::convert::round;
 
-/// What the encoder reads of each row of a group, and the data of its density.
+/// What encoders read of each row of a group, and the data of its density.
 pub struct Numbers<T> {
     seen: Table<T>,
     data: Table<T>,
+    inner: Table<T>,
 }
 
 /// Rows of equal width, one after another.
@@ -22,14 +23,16 @@ impl<T: Real> Numbers<T> {
         Numbers {
             seen: Table::new(group.rows.iter().map(|r| &r.seen[..])),
             data: Table::new(group.rows.iter().map(|r| &r.data[..])),
+            inner: Table::new(group.rows.iter().map(|r| &r.inner[..])),
         }
     }
 
-    /// Writes what the encoder reads, and the data, of the rows at `places` of the group, to tables with room for `n` rows. Empty
-    /// places hold the first row, whose numbers are fine: a weight of 0 does not undo a NaN.
-    pub fn gather(&self, places: impl Iterator<Item = usize> + Clone, seen: &mut [T], data: &mut [T]) {
+    /// Writes what the encoder reads, the data, and what the encoders of rows inside read, of the rows at `places` of the group, to
+    /// tables with room for `n` rows. Empty places hold the first row, whose numbers are fine: a weight of 0 does not undo a NaN.
+    pub fn gather(&self, places: impl Iterator<Item = usize> + Clone, [seen, data, inner]: [&mut [T]; 3]) {
         self.seen.gather(places.clone(), seen);
-        self.data.gather(places, data);
+        self.data.gather(places.clone(), data);
+        self.inner.gather(places, inner);
     }
 }
 

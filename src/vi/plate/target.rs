@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::graph::{Graph, Var};
+use crate::guide::nested::Nest;
 
 /// Where an input of the graph of the globals comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +45,38 @@ pub struct Target {
     pub params: Vec<f64>,
     /// Coordinates of the globals.
     pub coordinates: usize,
-    /// Latent coordinates of a row.
+    /// Latent coordinates of a row, those of rows inside aside where these have a guide of their own (`inner`).
     pub dim: usize,
+    /// Plates with latents inside the rows, each with a guide of its own that depends on the latents around.
+    pub inner: Vec<Inner>,
     /// Names of the numbers that an encoder sees, as the first row has them, then of those of a member of each set.
     pub inputs: Vec<String>,
     /// Numbers of a member, for each set of members that an encoder sees.
     pub sets: Vec<usize>,
     /// Rows of equal structure.
     pub groups: Vec<Group>,
+}
+
+/// A plate with latents inside the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inner {
+    /// Its index variable.
+    pub plate: String,
+    /// The level in which it lies, 0 being the outer plate.
+    pub parent: usize,
+    /// Latent coordinates of a row, those of rows inside aside.
+    pub dim: usize,
+    /// Numbers that its encoder reads of a row.
+    pub inputs: usize,
+}
+
+/// How the rows of a group hold rows inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Where their latents are.
+    pub nest: Nest,
+    /// For each part and each of its elements 0, or 1 + the number of the innermost row whose latents it reads.
+    pub owners: Vec<Vec<u32>>,
 }
 
 /// The graph of a row. Its inputs, flat: coordinates, common, reads, data.
@@ -61,6 +86,10 @@ pub struct Group {
     pub graph: Graph,
     /// Addends of log p(x_n, z_n | g), each a scalar.
     pub parts: Vec<(Part, Var)>,
+    /// The elements of which each of them is the sum.
+    pub elements: Vec<Var>,
+    /// How its rows hold rows inside, where [`Target::inner`] has any.
+    pub inside: Option<Inside>,
     /// Places of what all rows read.
     pub common: Vec<u32>,
     /// How many members each set has in its rows.
@@ -80,6 +109,20 @@ pub struct Row {
     pub data: Vec<f64>,
     /// What an encoder sees of it: its numbers, then the members of each set, one after another.
     pub seen: Vec<f64>,
+    /// What the encoders of the rows inside see, level after level.
+    pub inner: Vec<f64>,
+}
+
+impl Group {
+    /// Latent coordinates of its rows, those of rows inside included.
+    pub fn dim(&self) -> usize {
+        self.graph.shape(self.graph.inputs()[0].var).count()
+    }
+
+    /// Where the latents of rows inside are.
+    pub fn nest(&self) -> Option<&Nest> {
+        self.inside.as_ref().map(|i| &i.nest)
+    }
 }
 
 impl Target {
@@ -91,6 +134,20 @@ impl Target {
     /// How many numbers an encoder sees of a row as a whole.
     pub fn own_inputs(&self) -> usize {
         self.inputs.len() - self.sets.iter().sum::<usize>()
+    }
+
+    /// What the encoder of a level inside (from 0) sees of each of its rows in the given rows.
+    pub fn inner_seen(&self, level: usize, rows: &[usize]) -> Vec<&[f64]> {
+        let places = self.places();
+        let mut out = vec![];
+        for (group, at) in rows.iter().map(|r| places[*r]) {
+            let Some(nest) = self.groups[group].nest() else { continue };
+            let before: usize = (0..level).map(|l| nest.rows(l + 1) * self.inner[l].inputs).sum();
+            let (n, width) = (nest.rows(level + 1), self.inner[level].inputs);
+            let own = &self.groups[group].rows[at].inner[before..before + n * width];
+            out.extend((0..n).map(|k| &own[k * width..(k + 1) * width]));
+        }
+        out
     }
 
     /// Group and place in it of every row.
