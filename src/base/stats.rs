@@ -94,20 +94,31 @@ pub fn sum_by(n: usize, term: impl Fn(usize) -> f64) -> f64 {
 /// `sum term(x)` over a slice, with the bits of [`sum_by`]; without checks of places, so that loops become vectors.
 #[inline(always)]
 pub fn sum_of<T>(x: &[T], term: impl Fn(&T) -> f64) -> f64 {
-    let tile = |x: &[T]| {
-        let mut acc = [0.0; LANES];
-        let whole = x.chunks_exact(LANES);
-        let rest = whole.remainder();
-        whole.for_each(|x| acc.iter_mut().zip(x).for_each(|(a, x)| *a += term(x)));
-        acc.iter_mut().zip(rest).for_each(|(a, x)| *a += term(x));
-        folded(acc)
-    };
     if x.len() <= TILE {
-        return tile(x);
+        return tile_of(x, &term);
     }
     let mut tree = TreeSum::default();
-    x.chunks(TILE).for_each(|x| tree.push(tile(x)));
+    for tile in x.chunks(TILE) {
+        tree.push(tile_of(tile, &term));
+    }
     tree.total()
+}
+
+/// The sum over a tile. (A closure that the compiler does not inline would be compiled without the caller's instruction set.)
+#[inline(always)]
+fn tile_of<T>(x: &[T], term: &impl Fn(&T) -> f64) -> f64 {
+    let mut acc = [0.0; LANES];
+    let whole = x.chunks_exact(LANES);
+    let rest = whole.remainder();
+    for x in whole {
+        for (a, x) in acc.iter_mut().zip(x) {
+            *a += term(x);
+        }
+    }
+    for (a, x) in acc.iter_mut().zip(rest) {
+        *a += term(x);
+    }
+    folded(acc)
 }
 
 /// Sum of a slice, see [`sum_by`].

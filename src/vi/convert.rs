@@ -70,6 +70,11 @@ impl Runs {
         }
     }
 
+    /// Whether the places are those of all params, in their order.
+    pub fn is_all(&self) -> bool {
+        self.runs == [(0, self.params)]
+    }
+
     /// Writes the numbers at the places to `to`, shared values rounded.
     pub fn read<T: Real>(&self, params: &[T], shared: &[f64], mut to: &mut [T]) {
         for &(start, len) in &self.runs {
@@ -105,6 +110,11 @@ mod tests {
         assert_eq!(runs.runs, [(4, 2), (6, 1), (0, 1), (9, 1), (9, 1)]);
         let mut to = [0f32; 6];
         assert_eq!(runs.one(&[0f32; 6]), None);
+        assert!(
+            Runs::new(&[0, 1, 2], 3).is_all()
+                && !Runs::new(&[0, 1], 3).is_all()
+                && !Runs::new(&[0, 1, 2, 3], 3).is_all()
+        );
         assert_eq!(Runs::new(&[2, 3], 6).one(&[0, 1, 2, 3, 4, 5]), Some(&[2, 3][..]));
         assert_eq!(Runs::new(&[6, 7], 6).one(&[0; 6]), None);
         runs.read(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0], &mut to);

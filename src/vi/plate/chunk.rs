@@ -108,6 +108,9 @@ struct Few<T> {
     selection: Selection,
 }
 
+/// Derivatives in all params, and in the guide's parameters.
+pub type Bars<'a, T> = (&'a mut [T], &'a mut [T]);
+
 /// Parameters of the guide; what all rows read, where it is one run of params; globals; weight of prior and log q.
 type Given<'a, T> = (&'a [T], Option<&'a [T]>, &'a [T], &'a [T]);
 
@@ -140,12 +143,13 @@ impl<T: Real> Chunk<T> {
     }
 
     /// Bounds and derivatives of the rows, with noise from place `index` of the streams, in which every row of the minibatch has
-    /// `stride` numbers.
+    /// `stride` numbers. Derivatives in what all rows read and in the guide's parameters go to `direct` where it is given.
     pub fn run(
         &mut self,
         programs: &Programs<T>,
         (theta, together, x, beta): Given<'_, T>,
         (seed, index, stride): (u64, u64, usize),
+        direct: Option<Bars<'_, T>>,
     ) {
         let at = (self.first * stride) as u64;
         Stream::at(seed, "plate/rows", index, at).fill_normal(&mut self.normals);
@@ -153,8 +157,8 @@ impl<T: Real> Chunk<T> {
         let (gradient, few, ws) = (&programs.gradient, &mut self.few, &mut self.ws);
         let common = together.unwrap_or(&self.common);
         let given = [theta, common, &self.seen, x, &self.noise, &self.reads, &self.data, beta, &self.inner];
-        let bars = [&mut self.guide_bar[..], &mut self.common_bar, &mut self.globals_bar, &mut self.reads_bar];
-        let [guide_bar, common_bar, globals_bar, reads_bar] = bars;
+        let (common_bar, guide_bar) = direct.unwrap_or((&mut self.common_bar, &mut self.guide_bar));
+        let [globals_bar, reads_bar] = [&mut self.globals_bar[..], &mut self.reads_bar];
         let mut run = |p: &Program<T>, inputs: &[&[T]], outputs: &mut [&mut [T]]| {
             ws.resize(p.scratch().max(ws.len()), T::default());
             p.run(inputs, outputs, ws);

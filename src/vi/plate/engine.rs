@@ -1,10 +1,10 @@
 //! Steps of amortized training: the bound of a minibatch and its gradient, rows shared out to threads in chunks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use super::chunk::{Chunk, Programs};
+use super::chunk::{Bars, Chunk, Programs};
 use super::globals::Globals;
 use super::numbers::{Numbers, repeat};
 use super::target::{Group, Target};
@@ -134,9 +134,11 @@ impl<'a, T: Real> Engine<'a, T> {
         widen(&theta[p + l..], &mut self.theta);
         self.share_out(s);
         let mut gradient = std::mem::take(&mut self.gradient);
-        // For the guide the first chunk of the first draw writes, and all others add.
+        // The first chunk of the first draw writes, and all others add.
         let added = if self.chunks.is_empty() { p } else { p + l };
-        gradient[..p].fill(T::default());
+        if !self.first_is_all() {
+            gradient[..p].fill(T::default());
+        }
         gradient[added..].fill(T::default());
         if self.globals.reads_params {
             self.params_bar.fill(0.0);
@@ -146,8 +148,11 @@ impl<'a, T: Real> Engine<'a, T> {
             let index = (s.step * self.outer + draw) as u64;
             let mut d = self.draw_globals(seed, index);
             let lp = self.globals.forward(&self.params, &d.x, &mut self.shared);
-            total += lp - d.log_q + self.rows(&theta[..p + l], s, &d.x, seed, index);
-            self.add(&mut gradient[..p + l], draw == 0, &mut d);
+            // Where the first chunk has derivatives of all params, it writes to their place at once.
+            let direct = (draw == 0 && self.first_is_all()).then(|| gradient[..p + l].split_at_mut(p));
+            let written = direct.is_some();
+            total += lp - d.log_q + self.rows(&theta[..p + l], s, &d.x, (seed, index), direct);
+            self.add(&mut gradient[..p + l], (draw == 0, written), &mut d);
             self.globals.backward(&self.params, &d.x, &self.shared_bar, &mut self.params_bar, &mut d.x_bar);
             self.add_globals(&mut d, &mut gradient[p + l..]);
         }
@@ -207,7 +212,14 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     /// Runs all chunks; the sum of the weighted bounds.
-    fn rows(&mut self, theta: &[T], s: &Step<'_>, x: &[f64], seed: u64, index: u64) -> f64 {
+    fn rows(
+        &mut self,
+        theta: &[T],
+        s: &Step<'_>,
+        x: &[f64],
+        (seed, index): (u64, u64),
+        direct: Option<Bars<'_, T>>,
+    ) -> f64 {
         let (programs, target, shared, places) = (&self.programs, self.target, &self.shared, &self.places);
         let (common, params) = (&self.common, &self.params);
         let stride = programs.iter().map(|p| p.noise).max().unwrap_or(0);
@@ -219,7 +231,9 @@ impl<'a, T: Real> Engine<'a, T> {
             Some(k) => T::from_f64(shared[k]),
         };
         let x: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
-        self.chunks.par_iter_mut().for_each(|c| {
+        let direct = Mutex::new(direct);
+        self.chunks.par_iter_mut().enumerate().for_each(|(k, c)| {
+            let direct = if k == 0 { direct.lock().ok().and_then(|mut d| d.take()) } else { None };
             let group = &target.groups[c.group];
             let together = common[c.group].one(own);
             if together.is_none() {
@@ -233,23 +247,31 @@ impl<'a, T: Real> Engine<'a, T> {
             }
             let used = c.rows.len();
             repeat(&mut c.reads, used, width);
-            c.run(&programs[c.group], (theta, together, &x, &beta), (seed, index, stride));
+            c.run(&programs[c.group], (theta, together, &x, &beta), (seed, index, stride), direct);
         });
         let all = self.chunks.iter().flat_map(|c| c.bound.iter().zip(&c.weight));
         all.map(|(b, w)| (b.to_f64(), w.to_f64())).filter(|w| w.1 > 0.0).map(|(b, w)| b * w).sum()
     }
 
-    /// Adds up what the chunks say of guide, shared values and globals.
-    fn add(&mut self, gradient: &mut [T], first: bool, d: &mut Draw) {
+    /// Whether the first chunk has derivatives of all params.
+    fn first_is_all(&self) -> bool {
+        self.chunks.first().is_some_and(|c| self.common[c.group].is_all())
+    }
+
+    /// Adds up what the chunks say of guide, shared values and globals; `first`: of the first draw; `written`: the first chunk has
+    /// left what it says of guide and params where it belongs.
+    fn add(&mut self, gradient: &mut [T], (first, written): (bool, bool), d: &mut Draw) {
         let (params_bar, guide_bar) = gradient.split_at_mut(self.params.len());
         self.shared_bar.fill(0.0);
         for (k, c) in self.chunks.iter().enumerate() {
             let group = &self.target.groups[c.group];
-            match first && k == 0 {
-                true => guide_bar.copy_from_slice(&c.guide_bar),
-                false => add(&c.guide_bar, guide_bar),
+            if !(written && k == 0) {
+                match first && k == 0 {
+                    true => guide_bar.copy_from_slice(&c.guide_bar),
+                    false => add(&c.guide_bar, guide_bar),
+                }
+                self.common[c.group].add(&c.common_bar, params_bar, &mut self.shared_bar);
             }
-            self.common[c.group].add(&c.common_bar, params_bar, &mut self.shared_bar);
             let width = c.reads.len() / c.weight.len();
             for (k, r) in c.rows.iter().enumerate() {
                 let reads = &group.rows[self.places[*r].1].reads;
