@@ -150,3 +150,42 @@ fn a_training_that_fails_is_repeated_with_another_seed() {
     assert_eq!(trainings(15_000).unwrap(), (2, true));
     assert!(trainings(usize::MAX).is_err());
 }
+
+/// x ~ N(0, 1), y ~ N(0.9 x + bend (x² - 1), 1/4): the best normal law loses log(1 + 8 bend²) / 2.
+struct Bent {
+    bend: f64,
+}
+
+impl LogDensity for Bent {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn logp(&self, x: &[f64], _: &mut [f64]) -> f64 {
+        let off = x[1] - 0.9 * x[0] - self.bend * (x[0] * x[0] - 1.0);
+        -0.5 * x[0] * x[0] - 2.0 * off * off
+    }
+}
+
+impl Gradient for Bent {
+    fn logp_grad(&self, x: &[f64], g: &mut [f64], ws: &mut [f64]) -> f64 {
+        let off = x[1] - 0.9 * x[0] - self.bend * (x[0] * x[0] - 1.0);
+        g[0] = -x[0] + 4.0 * off * (0.9 + 2.0 * self.bend * x[0]);
+        g[1] = -4.0 * off;
+        self.logp(x, ws)
+    }
+}
+
+/// Full rank gains over mean field either way; with k-hat below 0.5 it is the last rung where it leaves 0.004 nats, not
+/// where it leaves 0.08.
+#[test]
+fn a_rung_with_nothing_left_to_gain_is_the_last() {
+    for (bend, tried) in [(0.03f64, 2), (0.15, 3)] {
+        let left = 0.5 * (1.0 + 8.0 * bend * bend).ln();
+        assert!((0.002..0.1).contains(&left) && (left < 0.01) == (tried == 2));
+        let first = AtomicUsize::new(0);
+        let asked = |_: &[f64]| if first.fetch_add(1, Ordering::Relaxed) == 0 { 0.9 } else { 0.1 };
+        let c = climb(&Bent { bend }, &ladder(&asked, Start::isotropic(vec![0.1; 2], 1.0), small())).unwrap();
+        assert_eq!(c.reports.len(), tried, "{bend}: {:?}", c.reports);
+        assert!(c.reports[1].bound.value > c.reports[0].bound.value + 0.3);
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::objective::{Estimator, Objective};
 use super::step::{Bound, Engine};
 use super::train::{Control, Settings, TrainError, Trained, train};
+use crate::base::stats::{log_mean_exp, mean};
 use crate::density::Gradient;
 use crate::flow::{Airworthiness, airworthiness};
 use crate::guide::{Base, Family, Scale, Start};
@@ -16,6 +17,8 @@ use crate::guide::{Base, Family, Scale, Start};
 const GOOD: f64 = 0.5;
 /// Log weights closer together than this are equal: the effective sample is the whole sample to 4 digits.
 const EQUAL: f64 = 0.01;
+/// Nats below which a larger family has nothing to gain: about 2 % of the effective sample.
+const LITTLE: f64 = 0.01;
 /// Standard errors by which a rung has to raise the bound to count as a gain.
 const GAIN: f64 = 3.0;
 /// Coordinates above which factors of the covariance stay diagonal: a full one has dim² / 2 parameters.
@@ -125,20 +128,23 @@ struct Tried {
 }
 
 impl Tried {
-    /// Whether a next rung is worth its time: k-hat is not below 0.5 (a NaN is not), or there was a gain. Weights that are
-    /// all but equal leave nothing to gain, and no tail that a shape could be fitted to.
+    /// Whether a next rung is worth its time: k-hat is not below 0.5 (a NaN is not), or there was a gain and there is more to
+    /// gain. With k-hat below 0.5 the mean of the weights can be relied on, and what is left to gain is log mean w less the bound,
+    /// which is KL(q || p). Weights that are all but equal leave nothing, and no tail that a shape could be fitted to.
     fn asks_for_more(&self, last: Option<Bound>) -> bool {
         if !self.airworthiness.passed() {
             return true;
         }
         let least = self.log_weights.iter().copied().fold(f64::INFINITY, f64::min);
         let equal = self.log_weights.iter().all(|w| w - least < EQUAL);
-        !equal && (!(self.khat < GOOD) || last.is_some_and(|l| gains(self.trained.bound, l)))
+        let left = log_mean_exp(&self.log_weights) - mean(&self.log_weights);
+        let gained = last.is_some_and(|l| gains(self.trained.bound, l));
+        !equal && (!(self.khat < GOOD) || (gained && !(left < LITTLE)))
     }
 }
 
-/// Climbs while k-hat of fresh draws is at least 0.5, or the last rung raised the bound by more than 3 standard errors; not
-/// where the weights are all but equal. Each rung starts from the best affine layer so far, its flow near the identity.
+/// Climbs while k-hat of fresh draws is at least 0.5, or the last rung raised the bound by more than 3 standard errors and is
+/// more than 0.01 nats below log Z; not where the weights are all but equal. Each rung starts from the best affine layer so far, its flow near the identity.
 ///
 /// # Errors
 /// Where no rung could be trained (the last failure), or the layers of a rung cannot be built for this target.
