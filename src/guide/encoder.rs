@@ -177,7 +177,7 @@ pub fn column<'a>(rows: &[(&'a [f64], &[usize])], inputs: usize, sets: &[usize],
     rows.iter().flat_map(of_row).copied().collect()
 }
 
-/// Centre and scale of each column of `rows` ([`column`]): mean and standard deviation, 1 where a column does not vary.
+/// Centre and scale of each column of `rows` ([`column()`]): mean and standard deviation, 1 where a column does not vary.
 pub fn standardise(rows: &[(&[f64], &[usize])], inputs: usize, sets: &[usize]) -> Vec<(f64, f64)> {
     let of_column = |j: usize| {
         let x = column(rows, inputs, sets, j);
