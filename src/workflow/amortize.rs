@@ -192,26 +192,40 @@ pub fn split(rows: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
 fn build(t: &Target, o: &Options, rows: &[usize]) -> Result<(Arc<Amortized>, Option<Arc<Family>>), AmortizeError> {
     let (seen, inputs) = (t.seen(), t.own_inputs());
     let hidden = o.hidden.clone().unwrap_or_else(|| if inputs < 32 { vec![64, 64] } else { vec![128, 128] });
-    let (sets, flow) = (t.sets.clone(), o.flow.clone());
     let trained: Vec<_> = rows.iter().map(|r| seen[*r]).collect();
     let mut standard = standardise(&trained, inputs, &t.sets);
-    // What the rows of a level read of those around them.
-    let mut around = vec![t.coordinates + t.dim];
-    let mut inner = vec![];
     for (level, i) in t.inner.iter().enumerate() {
-        let values = t.inner_seen(level, rows);
-        standard.extend(standardise(&values.iter().map(|v| (*v, &[][..])).collect::<Vec<_>>(), i.inputs, &[]));
-        let (globals, hidden, flow) = (around[i.parent], hidden.clone(), flow.clone());
-        inner.push(Plan { dim: i.dim, inputs: i.inputs, sets: vec![], globals, hidden, flow, inner: vec![] });
-        around.push(globals + i.dim);
+        let values: Vec<(&[f64], &[usize])> = t.inner_seen(level, rows).iter().map(|v| (*v, &[][..])).collect();
+        standard.extend(standardise(&values, i.inputs, &[]));
     }
-    let plan = Plan { dim: t.dim, inputs, sets, globals: t.coordinates, hidden, flow, inner };
+    let plan = plan(t, &hidden, o.flow.as_ref());
     let guide = Amortized::new(plan, standard)?;
     let global = match t.coordinates {
         0 => None,
         d => Some(Arc::new(globals_family(d, o.globals.as_deref())?)),
     };
     Ok((Arc::new(guide), global))
+}
+
+/// What a guide of the plate is made of, its networks with these hidden layers, every level with this flow.
+pub fn plan(t: &Target, hidden: &[usize], flow: Option<&String>) -> Plan {
+    let one = |dim, inputs, globals| Plan {
+        dim,
+        inputs,
+        sets: vec![],
+        globals,
+        hidden: hidden.to_vec(),
+        flow: flow.cloned(),
+        inner: vec![],
+    };
+    // What the rows of a level read of those around them.
+    let mut around = vec![t.coordinates + t.dim];
+    let mut inner = vec![];
+    for i in &t.inner {
+        inner.push(one(i.dim, i.inputs, around[i.parent]));
+        around.push(around[i.parent] + i.dim);
+    }
+    Plan { sets: t.sets.clone(), inner, ..one(t.dim, t.own_inputs(), t.coordinates) }
 }
 
 /// The family of `d` globals: full rank up to 100 coordinates, else mean field; or what is asked for, where a flow ends in the

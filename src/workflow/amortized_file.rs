@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::amortize::{Bound, Options, Trained};
+use super::amortize::{Bound, Options, Trained, plan};
 use crate::base::file::replace;
 use crate::flow::{Flow, FlowError};
 use crate::guide::amortized::{Amortized, Plan};
@@ -163,14 +163,9 @@ pub fn load(path: &Path, b: &Bound) -> Result<Trained, AmortizedFileError> {
         return Err(AmortizedFileError::Model { difference });
     }
     let form = |message: String| AmortizedFileError::Form { path: path.into(), message };
-    let inner = b.target.inner.iter().map(|i| (i.dim, i.inputs)).collect::<Vec<_>>();
-    let own = d.plan.inner.iter().map(|p| (p.dim, p.columns())).collect::<Vec<_>>();
-    let columns = d.plan.columns() + own.iter().map(|p| p.1).sum::<usize>();
-    if d.standard.len() != columns
-        || own != inner
-        || d.plan.dim != b.target.dim
-        || d.plan.globals != b.target.coordinates
-    {
+    // Everything but hidden layers and flow follows from the model.
+    let columns = d.plan.columns() + d.plan.inner.iter().map(Plan::columns).sum::<usize>();
+    if d.plan != plan(&b.target, &d.plan.hidden, d.plan.flow.as_ref()) || d.standard.len() != columns {
         return Err(form("its sizes contradict each other".into()));
     }
     // Sizes that the weights belie are refused before anything of such sizes is built.
