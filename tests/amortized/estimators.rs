@@ -50,6 +50,22 @@ fn all(t: &Target) -> Vec<usize> {
     (0..t.rows()).collect()
 }
 
+/// Compares the gradient with central differences of the bound in about `n` of the parameters.
+pub fn derivatives_agree(engine: &mut Engine<'_>, theta: &[f64], step: &Step<'_>, n: usize, case: &str) {
+    let gradient = engine.gradient(theta, step, 4).unwrap().1.to_vec();
+    for k in (0..theta.len()).step_by(1 + theta.len() / n) {
+        let mut at = |h: f64| {
+            let mut x = theta.to_vec();
+            x[k] += h;
+            engine.gradient(&x, step, 4).unwrap().0
+        };
+        let h = 1e-5;
+        let numeric = (at(h) - at(-h)) / (2.0 * h);
+        let error = (gradient[k] - numeric).abs() / (1.0 + numeric.abs());
+        assert!(error < 2e-7, "{case} {k}: {} {numeric}", gradient[k]);
+    }
+}
+
 #[test]
 fn plain_gradients_are_the_derivatives_of_the_bound() {
     for global in [false, true] {
@@ -59,18 +75,7 @@ fn plain_gradients_are_the_derivatives_of_the_bound() {
             for objective in [Objective::Elbo(Estimator::Full), Objective::Iwae { k: 3, estimator: Estimator::Full }] {
                 let (mut engine, theta) = engine(&b.target, flow, objective);
                 let step = Step { rows: &rows, of: 12, beta: 0.7, step: 0 };
-                let gradient = engine.gradient(&theta, &step, 4).unwrap().1.to_vec();
-                for k in (0..theta.len()).step_by(1 + theta.len() / 25) {
-                    let mut at = |h: f64| {
-                        let mut x = theta.clone();
-                        x[k] += h;
-                        engine.gradient(&x, &step, 4).unwrap().0
-                    };
-                    let h = 1e-5;
-                    let numeric = (at(h) - at(-h)) / (2.0 * h);
-                    let error = (gradient[k] - numeric).abs() / (1.0 + numeric.abs());
-                    assert!(error < 2e-7, "{flow:?} {objective:?} {k}: {} {numeric}", gradient[k]);
-                }
+                derivatives_agree(&mut engine, &theta, &step, 25, &format!("{flow:?} {objective:?}"));
             }
         }
     }

@@ -12,7 +12,7 @@ use thalweg::vi::{Estimator, Objective};
 use thalweg::workflow::amortize::{Bound, Options, fit};
 use thalweg::workflow::gap::{Freed, gap};
 
-use super::estimators::replicated;
+use super::estimators::{derivatives_agree, replicated};
 use super::from_text;
 
 /// Groups of two persons, or of one to three, normal throughout: a_n ~ N(0, 1), u_nm ~ N(a_n, 1), y_nm ~ N(u_nm, 1).
@@ -127,18 +127,7 @@ fn plain_gradients_of_nested_bounds_are_their_derivatives() {
                 let (guide, family, theta) = guide(t, flow);
                 let mut engine: Engine<'_> = Engine::new(t, guide, family, objective, 3);
                 let step = Step { rows: &[0, 1, 2, 3, 4], of: 5, beta: 0.7, step: 0 };
-                let gradient = engine.gradient(&theta, &step, 4).unwrap().1.to_vec();
-                for k in (0..theta.len()).step_by(1 + theta.len() / 40) {
-                    let mut at = |h: f64| {
-                        let mut x = theta.clone();
-                        x[k] += h;
-                        engine.gradient(&x, &step, 4).unwrap().0
-                    };
-                    let h = 1e-5;
-                    let numeric = (at(h) - at(-h)) / (2.0 * h);
-                    let error = (gradient[k] - numeric).abs() / (1.0 + numeric.abs());
-                    assert!(error < 2e-7, "{flow:?} {objective:?} {k}: {} {numeric}", gradient[k]);
-                }
+                derivatives_agree(&mut engine, &theta, &step, 40, &format!("{flow:?} {objective:?}"));
             }
         }
     }
