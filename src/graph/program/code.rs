@@ -138,8 +138,8 @@ pub(super) struct Code {
     vector: usize,
     pub data: Vec<Arc<[f64]>>,
     pub tables: Vec<Arc<[u32]>>,
-    /// Data matrices in tiles, by their address and the rows of a tile.
-    pub packed: HashMap<(usize, usize), Loc>,
+    /// Data matrices in tiles, by their address, the rows of a tile, and whether they are in single precision.
+    pub packed: HashMap<(usize, usize, bool), Loc>,
     /// Data whose addresses stand for it: it must not go while code is made.
     pub pinned: Vec<Arc<[f64]>>,
     known_tables: HashMap<TableKey, u32>,

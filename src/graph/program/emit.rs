@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::code::{self, Base, Code, Cycle, Loc, Micro, Name, Step};
+use super::dataset;
 use super::kernels::arith::extent;
 use super::kernels::{Kernel, Target, arith, fold, moves};
 use super::lir::{Lir, Map, Op, V};
@@ -19,6 +20,8 @@ pub(super) struct Emitter<'a> {
     pub code: &'a mut Code,
     /// Where operations go instead of the program's steps: the body of a loop.
     pub sink: Option<Cycle>,
+    /// Whether data matrices fill the caches.
+    pub crowded: bool,
     /// Where each value is, once it has a place.
     pub loc: Vec<Option<Loc>>,
     pub readers: Vec<Vec<V>>,
@@ -54,6 +57,7 @@ impl<'a> Emitter<'a> {
             target,
             code,
             sink: None,
+            crowded: dataset::crowded(lir),
             expected: vec![],
             name: Name::Other("copy"),
             loc: vec![None; n],

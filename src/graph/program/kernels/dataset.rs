@@ -4,14 +4,20 @@ use super::arith::unpack;
 use super::param;
 use super::simd::Vector;
 
-/// `W` vectors of rows of `x b`.
+/// The vector `k` numbers behind `x`; where the data is narrow, the numbers there are of single precision.
 #[inline(always)]
-unsafe fn product<S: Vector, const W: usize>(
+unsafe fn data<S: Vector, const NARROW: bool>(x: *const S::Elem, k: usize) -> S {
+    // SAFETY: the caller vouches for a vector of such numbers.
+    unsafe { if NARROW { S::load_narrow(x.cast::<f32>().add(k)) } else { S::load(x.add(k)) } }
+}
+
+/// `W` vectors of rows of `x b`, from row `i` on.
+#[inline(always)]
+unsafe fn product<S: Vector, const W: usize, const NARROW: bool>(
     d: *mut S::Elem,
     x: *const S::Elem,
     b: *const S::Elem,
-    columns: usize,
-    e: usize,
+    (columns, e, i): (usize, usize, usize),
 ) {
     // SAFETY: the caller vouches for W vectors of rows in each column.
     unsafe {
@@ -19,11 +25,38 @@ unsafe fn product<S: Vector, const W: usize>(
         for k in 0..columns {
             let f = S::splat(*b.add(k));
             for w in 0..W {
-                acc[w] = S::load(x.add(k * e + w * S::N)).mul_add(f, acc[w]);
+                acc[w] = data::<S, NARROW>(x, k * e + i + w * S::N).mul_add(f, acc[w]);
             }
         }
         for w in 0..W {
-            acc[w].store(d.add(w * S::N));
+            acc[w].store(d.add(i + w * S::N));
+        }
+    }
+}
+
+/// `d = x b` for `n` rows of a tile of so many columns and rows.
+#[inline(always)]
+unsafe fn all_rows<S: Vector, const NARROW: bool>(
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    b: *const S::Elem,
+    (columns, e): (usize, usize),
+    n: usize,
+) {
+    // SAFETY: the caller vouches for the tile.
+    unsafe {
+        let mut i = 0;
+        while i + 8 * S::N <= n {
+            product::<S, 8, NARROW>(d, x, b, (columns, e, i));
+            i += 8 * S::N;
+        }
+        while i + S::N <= n {
+            product::<S, 1, NARROW>(d, x, b, (columns, e, i));
+            i += S::N;
+        }
+        while i < n {
+            product::<S::One, 1, NARROW>(d, x, b, (columns, e, i));
+            i += 1;
         }
     }
 }
@@ -32,43 +65,36 @@ kernel! {
     /// `d = x b` for n rows of a tile at `a`; parameters columns, rows of a tile.
     rows<S>(d, a, b, c, n) {
         // SAFETY: the parameters describe what is valid.
-        unsafe {
-            let (columns, e) = (param(c, 0), param(c, 1));
-            let mut i = 0;
-            while i + 8 * S::N <= n {
-                product::<S, 8>(d.add(i), a.add(i), b, columns, e);
-                i += 8 * S::N;
-            }
-            while i + S::N <= n {
-                product::<S, 1>(d.add(i), a.add(i), b, columns, e);
-                i += S::N;
-            }
-            while i < n {
-                product::<S::One, 1>(d.add(i), a.add(i), b, columns, e);
-                i += 1;
-            }
-        }
+        unsafe { all_rows::<S, false>(d, a, b, (param(c, 0), param(c, 1)), n) }
     }
 }
 
-/// Adds the products of `P` columns with `r` to their accumulators of a vector.
+kernel! {
+    /// [`rows`] with a tile in single precision.
+    rows_narrow<S>(d, a, b, c, n) {
+        // SAFETY: the parameters describe what is valid.
+        unsafe { all_rows::<S, true>(d, a, b, (param(c, 0), param(c, 1)), n) }
+    }
+}
+
+/// Adds the products of `P` columns, from the k-th on, with `r` to their accumulators of a vector.
 #[inline(always)]
-unsafe fn against<S: Vector, const P: usize>(
+unsafe fn against<S: Vector, const P: usize, const NARROW: bool>(
     d: *mut S::Elem,
     x: *const S::Elem,
     r: *const S::Elem,
-    e: usize,
-    n: usize,
+    (k, e, n): (usize, usize, usize),
 ) {
     // SAFETY: the caller vouches for n rows of P columns.
     unsafe {
+        let d = d.add(S::N * k);
         let mut acc: [[S; 2]; P] = std::array::from_fn(|p| [S::load(d.add(S::N * p)), S::all(0.0)]);
         let mut i = 0;
         while i + 2 * S::N <= n {
             for w in 0..2 {
                 let y = S::load(r.add(i + w * S::N));
                 for p in 0..P {
-                    acc[p][w] = S::load(x.add(p * e + i + w * S::N)).mul_add(y, acc[p][w]);
+                    acc[p][w] = data::<S, NARROW>(x, (k + p) * e + i + w * S::N).mul_add(y, acc[p][w]);
                 }
             }
             i += 2 * S::N;
@@ -76,7 +102,7 @@ unsafe fn against<S: Vector, const P: usize>(
         if i + S::N <= n {
             let y = S::load(r.add(i));
             for p in 0..P {
-                acc[p][0] = S::load(x.add(p * e + i)).mul_add(y, acc[p][0]);
+                acc[p][0] = data::<S, NARROW>(x, (k + p) * e + i).mul_add(y, acc[p][0]);
             }
             i += S::N;
         }
@@ -87,10 +113,33 @@ unsafe fn against<S: Vector, const P: usize>(
             let y = S::One::load(r.add(i));
             for p in 0..P {
                 let to = d.add(S::N * p);
-                let v = S::One::load(x.add(p * e + i)).mul_add(y, S::One::load(to));
+                let v = data::<S::One, NARROW>(x, (k + p) * e + i).mul_add(y, S::One::load(to));
                 v.store(to);
             }
             i += 1;
+        }
+    }
+}
+
+/// Adds `xᵀ r` over `n` rows of a tile of so many columns and rows to the accumulators at `d`.
+#[inline(always)]
+unsafe fn all_columns<S: Vector, const NARROW: bool>(
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    r: *const S::Elem,
+    (columns, e): (usize, usize),
+    n: usize,
+) {
+    // SAFETY: the caller vouches for the tile.
+    unsafe {
+        let mut k = 0;
+        while k + 4 <= columns {
+            against::<S, 4, NARROW>(d, x, r, (k, e, n));
+            k += 4;
+        }
+        while k < columns {
+            against::<S, 1, NARROW>(d, x, r, (k, e, n));
+            k += 1;
         }
     }
 }
@@ -100,18 +149,15 @@ kernel! {
     /// tile.
     columns<S>(d, a, b, c, n) {
         // SAFETY: the parameters describe what is valid.
-        unsafe {
-            let (columns, e) = (param(c, 0), param(c, 1));
-            let mut k = 0;
-            while k + 4 <= columns {
-                against::<S, 4>(d.add(S::N * k), a.add(k * e), b, e, n);
-                k += 4;
-            }
-            while k < columns {
-                against::<S, 1>(d.add(S::N * k), a.add(k * e), b, e, n);
-                k += 1;
-            }
-        }
+        unsafe { all_columns::<S, false>(d, a, b, (param(c, 0), param(c, 1)), n) }
+    }
+}
+
+kernel! {
+    /// [`columns`] with a tile in single precision.
+    columns_narrow<S>(d, a, b, c, n) {
+        // SAFETY: the parameters describe what is valid.
+        unsafe { all_columns::<S, true>(d, a, b, (param(c, 0), param(c, 1)), n) }
     }
 }
 

@@ -56,9 +56,18 @@ fn a_hierarchical_regression() {
 
 /// A logistic regression of `n` rows and `p` columns.
 fn logistic(n: usize, p: usize) -> (Graph, Vec<Var>) {
+    logistic_with(n, p, |x| x)
+}
+
+/// Its data rounded to single precision.
+fn rounded_logistic(n: usize, p: usize) -> (Graph, Vec<Var>) {
+    logistic_with(n, p, |x| f64::from(x as f32))
+}
+
+fn logistic_with(n: usize, p: usize, kept: fn(f64) -> f64) -> (Graph, Vec<Var>) {
     let mut g = Graph::new();
     let b = g.input("b", Shape::new(&[p]), Spread::Particle);
-    let x: Vec<f64> = (0..n * p).map(|i| ((i * i) as f64 * 0.1).sin()).collect();
+    let x: Vec<f64> = (0..n * p).map(|i| kept(((i * i) as f64 * 0.1).sin())).collect();
     let x = g.constant(x, Shape::new(&[n, p]));
     let y: Vec<f64> = (0..n).map(|i| (i % 2) as f64).collect();
     let y = g.constant(y, Shape::new(&[n]));
@@ -80,6 +89,40 @@ fn a_logistic_regression() {
         let (g, out) = logistic(n, p);
         agree_to(&g, &out, (-1.0, 1.0), 1e-11);
     }
+}
+
+/// What fills the caches and is exact in single precision is kept in it: half the room, the values of the reference in loops over rows and
+/// in products at once, and to the bit what programs with room for doubles give for half of the rows.
+#[test]
+fn data_in_single_precision() {
+    let net = |rows: &[f64], n: usize| {
+        let mut g = Graph::new();
+        let b = g.input("b", Shape::new(&[130]), Spread::Particle);
+        let x = g.constant(rows.to_vec(), Shape::new(&[n, 130]));
+        let y = g.matvec(x, b, false);
+        let t = g.unary(crate::graph::Unary::Tanh, y);
+        let one = g.scalar(1.0);
+        let d = grad(&mut g, &[t], &[one], &[b]);
+        (g, vec![t, d[0]])
+    };
+    let x: Vec<f64> = (0..262 * 130).map(|i| f64::from(((i * i) as f32 * 0.1).sin())).collect();
+    let mut wide = x.clone();
+    wide[7] += 1e-12;
+    let (g, out) = net(&x, 262);
+    agree_to(&g, &out, (-0.1, 0.1), 1e-11);
+    let (half, half_out) = net(&x[..131 * 130], 131);
+    let (other, other_out) = net(&wide, 262);
+    for isa in [Isa::Baseline, Isa::Avx2Fma] {
+        let compile = |g: &Graph, out: &[Var]| Program::<f64>::compile(g, out, &Options { lanes: 1, isa });
+        let [p, q, r] = [compile(&g, &out), compile(&half, &half_out), compile(&other, &other_out)];
+        let size = |p: &Program| p.code.data.iter().map(|d| d.len()).sum::<usize>();
+        assert!(size(&p) < 20_000 && size(&r) >= 262 * 130, "{} {}", size(&p), size(&r));
+        let given = inputs(&g, 1, (-0.1, 0.1), 3);
+        let (all, first) = (run(&g, &out, &p, &given), run(&half, &half_out, &q, &given));
+        assert_eq!(all[0][..131], first[0][..]);
+    }
+    let (g, out) = rounded_logistic(1400, 25);
+    agree_to(&g, &out, (-1.0, 1.0), 1e-11);
 }
 
 /// A Gaussian process on `n` points with a Cholesky factor of its covariance.

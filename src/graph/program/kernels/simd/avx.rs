@@ -18,10 +18,17 @@ macro_rules! method {
     };
 }
 
+/// Four numbers of single precision as doubles.
+#[inline(always)]
+unsafe fn widened(p: *const f32) -> __m256d {
+    // SAFETY: the caller vouches for four numbers and AVX2.
+    unsafe { _mm256_cvtps_pd(_mm_loadu_ps(p)) }
+}
+
 /// A vector of a kind of number, by the names of its instructions.
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty) of $n:literal $elem:ty, sums $acc:ty;
-     $load:ident $store:ident $all:ident $zero:ident $add:ident $sub:ident $mul:ident $div:ident
+     $load:ident $narrow:ident $store:ident $all:ident $zero:ident $add:ident $sub:ident $mul:ident $div:ident
      $fmadd:ident $fmsub:ident $fnmadd:ident $sqrt:ident $xor:ident $and:ident $andnot:ident
      $floor:ident $ceil:ident $min:ident $max:ident $cmp:ident $blend:ident) => {
         $(#[$doc])*
@@ -46,6 +53,11 @@ macro_rules! vector {
             unsafe fn load(p: *const $elem) -> Self {
                 // SAFETY: the caller vouches for a vector and AVX2.
                 Self(unsafe { $load(p) })
+            }
+            #[inline(always)]
+            unsafe fn load_narrow(p: *const f32) -> Self {
+                // SAFETY: the caller vouches for as many numbers of single precision, and AVX2.
+                Self(unsafe { $narrow(p) })
             }
             #[inline(always)]
             unsafe fn store(self, p: *mut $elem) {
@@ -114,7 +126,7 @@ macro_rules! vector {
 vector! {
     /// Four doubles in an AVX2 register.
     Avx(__m256d) of 4 f64, sums Avx;
-    _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd
+    _mm256_loadu_pd widened _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
     _mm256_fmadd_pd _mm256_fmsub_pd _mm256_fnmadd_pd _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd
     _mm256_floor_pd _mm256_ceil_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd
@@ -123,7 +135,7 @@ vector! {
 vector! {
     /// Eight numbers of single precision in an AVX2 register.
     AvxSingle(__m256) of 8 f32, sums [Avx; 2];
-    _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps
+    _mm256_loadu_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
     _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps
     _mm256_floor_ps _mm256_ceil_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps

@@ -23,6 +23,8 @@ pub(super) trait Vector: Copy {
     /// As many doubles, for sums.
     type Acc: Accumulator<Self>;
     unsafe fn load(p: *const Self::Elem) -> Self;
+    /// From `N` numbers of single precision.
+    unsafe fn load_narrow(p: *const f32) -> Self;
     unsafe fn store(self, p: *mut Self::Elem);
     unsafe fn splat(x: Self::Elem) -> Self;
     /// A constant in every place.
@@ -119,6 +121,11 @@ impl<T: Number, const W: usize, const F: bool> Vector for Array<T, W, F> {
     unsafe fn load(p: *const T) -> Self {
         // SAFETY: the caller vouches for N doubles.
         Array(unsafe { p.cast::<[T; W]>().read() })
+    }
+    #[inline(always)]
+    unsafe fn load_narrow(p: *const f32) -> Self {
+        // SAFETY: the caller vouches for N numbers.
+        Array(unsafe { p.cast::<[f32; W]>().read() }.map(|x| T::from_f64(x.into())))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut T) {
