@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use thalweg::base::rng::Stream;
 use thalweg::base::stats::{mean, variance};
 use thalweg::density::{Gradient, LogDensity};
-use thalweg::guide::{Base, Batch, Family, Guide, Scale, Start};
+use thalweg::guide::{Base, Batch, Drawn, Draws, Family, Guide, Scale, Start};
 use thalweg::testing::targets::{Banana, DenseNormal, DiagNormal, Exact};
 use thalweg::vi::{
     Control, Engine, Estimator, Objective, Refine, RefineError, Settings, State, TrainError, refine, train,
@@ -69,23 +69,53 @@ fn elbo_estimators_have_the_exact_gradient_as_their_mean() {
     }
 }
 
+/// Draws with log q and its score by way of the inverse, and gradients in full for given cotangents.
+struct Ways {
+    batch: Batch,
+    draws: Draws<f64>,
+    x: Vec<f64>,
+    log_q: Vec<f64>,
+    score: Vec<f64>,
+    kept: Vec<f64>,
+    ws: Vec<f64>,
+}
+
+impl Ways {
+    fn new(family: &Arc<Family>, n: usize) -> Ways {
+        let (batch, draws) = (Batch::new(family.clone(), n), Draws::new(family, n, false));
+        let zeros = vec![0.0; n * family.dim()];
+        Ways { batch, draws, x: zeros.clone(), log_q: vec![0.0; n], score: zeros, kept: vec![], ws: vec![] }
+    }
+
+    fn draw(&mut self, theta: &[f64], u: &[f64]) {
+        let to = Drawn { x: &mut self.x, log_q: &mut self.log_q, score: &mut self.score, kept: &mut self.kept };
+        self.draws.draw(theta, u, to, &mut self.ws);
+        self.batch.score(theta, &self.x, &mut self.log_q, &mut self.score, &mut self.ws);
+    }
+
+    fn back(&mut self, theta: &[f64], u: &[f64], x_bar: &[f64], log_q_bar: f64) -> Vec<f64> {
+        let mut out = vec![0.0; theta.len()];
+        let bars = [x_bar, &vec![log_q_bar; self.log_q.len()]];
+        self.draws.back(theta, u, bars, &self.kept, &mut out, &mut self.ws);
+        out
+    }
+}
+
 /// Gradients of the path estimator with its cotangents spoiled: what the test above would see of real faults.
 fn spoiled(p_factor: f64, q_factor: f64, log_q_bar: f64) -> Vec<Vec<f64>> {
     let (target, family, n) = (DiagNormal::standard(2), family(2, None, Scale::Full), 64);
     let theta = family.initial(&off_centre(), 1);
-    let (batch, mut ws) = (Batch::new(family, n), vec![]);
+    let mut ways = Ways::new(&family, n);
     let replicate = |r: usize| {
-        let (mut u, mut x, mut log_q) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; n]);
+        let (mut u, mut x_bar) = (vec![0.0; 2 * n], vec![0.0; 2 * n]);
         Stream::new(11, "spoiled", r as u64).fill_normal(&mut u);
-        batch.draw(&theta, &u, &mut x, &mut log_q, &mut ws);
-        let (mut score, mut x_bar, mut out) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; theta.len()]);
-        batch.score(&theta, &x, &mut log_q, &mut score, &mut ws);
-        for (i, point) in x.chunks_exact(2).enumerate() {
+        ways.draw(&theta, &u);
+        for (i, point) in ways.x.chunks_exact(2).enumerate() {
             let at = 2 * i..2 * i + 2;
             target.logp_grad(point, &mut x_bar[at.clone()], &mut []);
-            x_bar[at.clone()].iter_mut().zip(&score[at]).for_each(|(p, q)| *p = p_factor * *p - q_factor * q);
+            x_bar[at.clone()].iter_mut().zip(&ways.score[at]).for_each(|(p, q)| *p = p_factor * *p - q_factor * q);
         }
-        batch.draw_back(&theta, &u, &x_bar, &vec![log_q_bar; n], &mut out, &mut ws);
+        let out = ways.back(&theta, &u, &x_bar, log_q_bar);
         out.iter().map(|g| g / n as f64).collect()
     };
     (0..REPLICATES).map(replicate).collect()
@@ -130,9 +160,9 @@ fn squared_weights_of_dreg_matter() {
     assert!(worst_t(&dreg, &truth) > LIMIT, "eight draws are not one");
     // The mutant: shares in place of their squares, which is what stopping the parameters alone would give.
     let against = |power| {
-        let batch = Batch::new(family.clone(), 512);
+        let mut ways = Ways::new(&family, 512);
         let pair = |(r, a): (usize, &Vec<f64>)| {
-            let b = dreg_with_power(&batch, &theta, r, power);
+            let b = dreg_with_power(&mut ways, &theta, r, power);
             a.iter().zip(b).map(|(a, b)| a - b).collect()
         };
         worst_t(&plain.iter().enumerate().map(pair).collect::<Vec<_>>(), &zero)
@@ -142,13 +172,12 @@ fn squared_weights_of_dreg_matter() {
 }
 
 /// The doubly reparametrised gradient of the bound of 8 draws, written once more, with a power of the shares to choose.
-fn dreg_with_power(batch: &Batch, theta: &[f64], r: usize, power: i32) -> Vec<f64> {
-    let (n, k, target, mut ws) = (batch.len(), 8, DiagNormal::standard(2), vec![]);
-    let (mut u, mut x, mut log_q) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; n]);
-    let (mut score, mut x_bar, mut out) = (vec![0.0; 2 * n], vec![0.0; 2 * n], vec![0.0; theta.len()]);
+fn dreg_with_power(ways: &mut Ways, theta: &[f64], r: usize, power: i32) -> Vec<f64> {
+    let (n, k, target) = (ways.log_q.len(), 8, DiagNormal::standard(2));
+    let (mut u, mut x_bar) = (vec![0.0; 2 * n], vec![0.0; 2 * n]);
     Stream::new(31, "dreg", r as u64).fill_normal(&mut u);
-    batch.draw(theta, &u, &mut x, &mut log_q, &mut ws);
-    batch.score(theta, &x, &mut log_q, &mut score, &mut ws);
+    ways.draw(theta, &u);
+    let (x, log_q, score) = (&ways.x, &ways.log_q, &ways.score);
     for group in 0..n / k {
         let weight = |i: usize| (target.logp(&x[2 * i..2 * i + 2], &mut []) - log_q[i]).exp();
         let total: f64 = (group * k..(group + 1) * k).map(weight).sum();
@@ -158,7 +187,7 @@ fn dreg_with_power(batch: &Batch, theta: &[f64], r: usize, power: i32) -> Vec<f6
             (2 * i..2 * i + 2).for_each(|j| x_bar[j] = share * (-x[j] - score[j]));
         }
     }
-    batch.draw_back(theta, &u, &x_bar, &vec![0.0; n], &mut out, &mut ws);
+    let out = ways.back(theta, &u, &x_bar, 0.0);
     out.iter().map(|g| g * k as f64 / n as f64).collect()
 }
 

@@ -44,6 +44,14 @@ impl Layer for Diagonal {
         (g.add(y, shift), g.sum(log_scale))
     }
 
+    fn forward_scored(&self, g: &mut Graph, p: &Parameters, x: Var, score: Var, ctx: Option<Var>) -> Option<[Var; 3]> {
+        let (y, log_det) = self.forward(g, p, x, ctx);
+        let (_, log_scale) = self.head.write(g, p, ctx);
+        let narrow = g.neg(log_scale);
+        let scale = g.exp(narrow);
+        Some([y, log_det, g.mul(scale, score)])
+    }
+
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var) {
         let (shift, log_scale) = self.head.write(g, p, ctx);
         let narrow = g.neg(log_scale);
@@ -95,6 +103,14 @@ impl Layer for Triangular {
         let l = triangle(g, p.get("lower"), scale);
         let y = g.matvec(l, x, false);
         (g.add(y, shift), g.sum(log_scale))
+    }
+
+    fn forward_scored(&self, g: &mut Graph, p: &Parameters, x: Var, score: Var, ctx: Option<Var>) -> Option<[Var; 3]> {
+        let (y, log_det) = self.forward(g, p, x, ctx);
+        let (_, log_scale) = self.head.write(g, p, ctx);
+        let scale = g.exp(log_scale);
+        let l = triangle(g, p.get("lower"), scale);
+        Some([y, log_det, solve(g, l, score, true)])
     }
 
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var) {
@@ -162,6 +178,15 @@ impl Layer for Lu {
         let y = g.matvec(l, y, false);
         let y = permute(g, y, &self.order);
         (g.add(y, shift), g.sum(log_scale))
+    }
+
+    fn forward_scored(&self, g: &mut Graph, p: &Parameters, x: Var, score: Var, ctx: Option<Var>) -> Option<[Var; 3]> {
+        let (y, log_det) = self.forward(g, p, x, ctx);
+        let (_, log_scale) = self.head.write(g, p, ctx);
+        let (l, ut) = self.factors(g, p, log_scale);
+        let score = solve(g, ut, score, false);
+        let score = solve(g, l, score, true);
+        Some([y, log_det, permute(g, score, &self.order)])
     }
 
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var) {

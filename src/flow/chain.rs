@@ -119,6 +119,19 @@ impl Flow {
         (x, total)
     }
 
+    /// [`Flow::forward`] of a point whose law has the score `score` there, with the score of the law of z; none where a layer has no
+    /// recursion for it.
+    pub fn forward_scored(&self, g: &mut Graph, theta: Var, u: Var, score: Var, ctx: Option<Var>) -> Option<[Var; 3]> {
+        let (mut x, mut total, mut score) = (u, g.scalar(0.0), score);
+        for (k, layer) in self.layers.iter().enumerate() {
+            let p = Parameters::slices(g, theta, self.starts[k], &layer.parameters());
+            let [y, log_det, pushed] = layer.forward_scored(g, &p, x, score, ctx)?;
+            total = g.add(total, log_det);
+            (x, score) = (y, pushed);
+        }
+        Some([x, total, score])
+    }
+
     /// Writes u = T⁻¹(z) and log |det du/dz|.
     pub fn inverse(&self, g: &mut Graph, theta: Var, z: Var, ctx: Option<Var>) -> (Var, Var) {
         let (mut y, mut total) = (z, g.scalar(0.0));

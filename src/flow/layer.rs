@@ -42,6 +42,11 @@ impl Parameters {
         Parameters { named: parameters.iter().map(&mut slice).collect() }
     }
 
+    /// The same names for what `f` makes of the parameters.
+    pub fn map(&self, mut f: impl FnMut(Var) -> Var) -> Parameters {
+        Parameters { named: self.named.iter().map(|(name, v)| (name.clone(), f(*v))).collect() }
+    }
+
     /// The parameter of a name.
     ///
     /// # Panics
@@ -74,6 +79,20 @@ pub trait Layer: Debug + Send + Sync {
 
     /// Value and log |det dy/dx| at `x`.
     fn forward(&self, g: &mut Graph, p: &Parameters, x: Var, ctx: Option<Var>) -> (Var, Var);
+
+    /// [`forward`](Layer::forward) of a point whose law has the score `score` there (the gradient of its log density): value, log |det|, and
+    /// the score of the value's law, `J⁻ᵀ (score − ∇ log |det J|)` (Vaitl, Nicoli, Nakajima & Kessel 2022, proposition 2; for couplings
+    /// Vaitl, Winkler, Richter & Kessel 2024, section 4). None where that is no cheaper than the derivative of the inverse.
+    fn forward_scored(
+        &self,
+        _: &mut Graph,
+        _: &Parameters,
+        _x: Var,
+        _score: Var,
+        _ctx: Option<Var>,
+    ) -> Option<[Var; 3]> {
+        None
+    }
 
     /// The x that `forward` maps to `y`, and log |det dx/dy| there.
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var);

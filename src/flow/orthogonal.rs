@@ -59,6 +59,10 @@ impl Layer for Permutation {
         (permute(g, x, &self.order), g.scalar(0.0))
     }
 
+    fn forward_scored(&self, g: &mut Graph, _: &Parameters, x: Var, score: Var, _: Option<Var>) -> Option<[Var; 3]> {
+        Some([permute(g, x, &self.order), g.scalar(0.0), permute(g, score, &self.order)])
+    }
+
     fn inverse(&self, g: &mut Graph, _: &Parameters, y: Var, _: Option<Var>) -> (Var, Var) {
         (permute(g, y, &inverse_order(&self.order)), g.scalar(0.0))
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::simd::Isa;
 use crate::flow::{Flow, FlowError};
 use crate::graph::program::{Options, Program, Real};
+use crate::graph::reverse::gradient;
 use crate::graph::{Graph, Shape, Spread, Var};
 use crate::guide::base::Base;
 use crate::guide::start::Start;
@@ -119,6 +120,14 @@ impl Family {
         let (x, log_det) = self.flow.forward(g, theta, u, None);
         let base = self.base.log_density(g, u);
         (x, g.sub(base, log_det))
+    }
+
+    /// [`Family::push`] with the gradient of log q in x, parameters fixed; none where a layer has no recursion for it.
+    pub(super) fn push_scored(&self, g: &mut Graph, theta: Var, u: Var) -> Option<[Var; 3]> {
+        let base = self.base.log_density(g, u);
+        let score = gradient(g, base, &[u])[0];
+        let [x, log_det, score] = self.flow.forward_scored(g, theta, u, score, None)?;
+        Some([x, g.sub(base, log_det), score])
     }
 
     /// Writes log q(x) for one point.

@@ -12,7 +12,7 @@ pub mod pathfinder;
 mod start;
 
 pub use base::Base;
-pub use batch::{Batch, Draws};
+pub use batch::{Batch, Drawn, Draws};
 pub use family::{Family, Scale};
 pub use file::{GuideFileError, Origin, Stored};
 pub use member::Guide;

@@ -81,8 +81,11 @@ fn derivatives_are_differences() {
         let (u, x_bar, q_bar) = (normals(3 * n), normals(3 * n), normals(n));
         let (mut x, mut log_q) = (vec![0.0; 3 * n], vec![0.0; n]);
         let mut drawn = vec![0.0; guide.theta.len()];
-        batch.draw_back(&guide.theta, &u, &x_bar, &q_bar, &mut drawn, &mut ws);
-        batch.draw(&guide.theta, &u, &mut x, &mut log_q, &mut ws);
+        let (draws, mut kept, mut score) = (Draws::new(&guide.family, n, false), vec![], vec![0.0; 3 * n]);
+        let to = Drawn { x: &mut x, log_q: &mut log_q, score: &mut score, kept: &mut kept };
+        draws.draw(&guide.theta, &u, to, &mut ws);
+        draws.back(&guide.theta, &u, [&x_bar, &q_bar], &kept, &mut drawn, &mut ws);
+        assert!(score.iter().all(|s| *s == 0.0), "nothing along the path");
         let points = x.clone();
         let mut scored = vec![0.0; guide.theta.len()];
         batch.score_back(&guide.theta, &points, &q_bar, &mut log_q, &mut scored, &mut ws);

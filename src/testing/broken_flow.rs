@@ -3,6 +3,7 @@
 //! | mutant | what is wrong | killed by |
 //! |---|---|---|
 //! | [`WrongSign`] | the log-determinant has the other sign | log-determinant of the Jacobian |
+//! | [`LostBend`] | the score that comes along forgets what the network hands back | the score comes along |
 //! | [`SwappedMask`] | the inverse has the mask of the other half, or of the reversed order | round trip |
 //! | [`missing_permutation`] | every coupling moves the same half | every coordinate is transformed |
 //! | [`DroppedContext`] | the context is accepted and not used | the context counts |
@@ -13,6 +14,7 @@ use crate::flow::coupling::Coupling;
 use crate::flow::elementwise::Elementwise;
 use crate::flow::mlp::{Activation, Network};
 use crate::flow::{Flow, Layer, Parameters};
+use crate::graph::reverse::grad;
 use crate::graph::{Graph, Shape, Var};
 
 const MAP: Elementwise = Elementwise::Affine { bound: 3.0 };
@@ -50,6 +52,44 @@ impl Layer for WrongSign {
     fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var) {
         let (x, log_det) = self.0.inverse(g, p, y, ctx);
         (x, g.neg(log_det))
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+/// A coupling whose score is pushed as if its network were constant.
+#[derive(Debug)]
+pub struct LostBend(pub Box<dyn Layer>);
+
+impl Layer for LostBend {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        self.0.parameters()
+    }
+
+    fn initial(&self, rng: &mut Stream, out: &mut [f64]) {
+        self.0.initial(rng, out);
+    }
+
+    fn forward(&self, g: &mut Graph, p: &Parameters, x: Var, ctx: Option<Var>) -> (Var, Var) {
+        self.0.forward(g, p, x, ctx)
+    }
+
+    fn forward_scored(&self, g: &mut Graph, p: &Parameters, x: Var, score: Var, ctx: Option<Var>) -> Option<[Var; 3]> {
+        let (y, log_det) = self.0.forward(g, p, x, ctx);
+        // By the diagonal of the Jacobian alone.
+        let one = g.scalar(1.0);
+        let slope = grad(g, &[y], &[one], &[x])[0];
+        Some([y, log_det, g.div(score, slope)])
+    }
+
+    fn inverse(&self, g: &mut Graph, p: &Parameters, y: Var, ctx: Option<Var>) -> (Var, Var) {
+        self.0.inverse(g, p, y, ctx)
     }
 
     fn describe(&self) -> String {

@@ -3,11 +3,11 @@
 mod adam;
 mod convert;
 pub mod ladder;
-mod large;
 pub mod objective;
 pub mod plate;
 pub mod refine;
 pub mod step;
+mod steps;
 pub mod train;
 
 pub use ladder::{Climb, Ladder, Report, Rung, climb, rungs};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::convert::widen;
-use super::large::{self, Steps};
-use super::objective::{Draws, Estimator, Objective};
+use super::objective::Objective;
+use super::steps::{Step, Steps};
 use crate::base::rng::Stream;
 use crate::density::Gradient;
 use crate::graph::program::Real;
@@ -59,9 +58,7 @@ pub struct Engine<'a, T: ?Sized, R: Real = f64> {
     batch: Batch,
     objective: Objective,
     chunks: Vec<Chunk>,
-    large: bool,
     steps: Option<Steps<R>>,
-    theta: Vec<f64>,
     gradient: Vec<R>,
 }
 
@@ -77,7 +74,6 @@ pub(super) struct Chunk {
     pub(super) q_bar: Vec<f64>,
     columns: Vec<f64>,
     column_grad: Vec<f64>,
-    gradient: Vec<f64>,
     pub(super) total: f64,
     pub(super) noise: Vec<f64>,
     ws: Vec<f64>,
@@ -109,7 +105,6 @@ impl<'a, T: Gradient + ?Sized, R: Real> Engine<'a, T, R> {
             q_bar: vec![0.0; n],
             columns: vec![0.0; n * dim],
             column_grad: vec![0.0; n * dim],
-            gradient: if large { vec![] } else { vec![0.0; len] },
             total: 0.0,
             noise: vec![0.0; n * family.base.noise(dim)],
             ws: vec![],
@@ -118,7 +113,12 @@ impl<'a, T: Gradient + ?Sized, R: Real> Engine<'a, T, R> {
         };
         let chunks = (0..tasks).map(chunk).collect();
         let (batch, gradient) = (Batch::new(family, n), vec![R::default(); len]);
-        Engine { target, batch, objective, chunks, large, steps: None, theta: vec![0.0; len], gradient }
+        Engine { target, batch, objective, chunks, steps: None, gradient }
+    }
+
+    /// The family.
+    pub fn family(&self) -> &Family {
+        self.batch.family()
     }
 
     /// Draws of a step.
@@ -130,33 +130,18 @@ impl<'a, T: Gradient + ?Sized, R: Real> Engine<'a, T, R> {
     pub fn gradient(&mut self, theta: &[R], seed: u64, step: usize) -> Result<(f64, &[R]), Trouble> {
         let (target, batch, objective) = (self.target, &self.batch, self.objective);
         let noise = |c: usize, len: usize| noise_stream(seed, "vi/step", step, c, len);
-        if self.large {
-            let new = || Steps::new(batch.family(), batch.len(), self.chunks.len());
-            let step = large::Step { target, family: batch.family(), theta, objective, noise: &noise };
-            self.steps.get_or_insert_with(new).step(&mut self.chunks, &step);
-        } else {
-            widen(theta, &mut self.theta);
-            let theta = &self.theta;
-            self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
-                chunk.draw(batch, theta, &mut noise(c, chunk.noise.len()));
-                chunk.evaluate(target, batch.family().dim());
-                chunk.back(batch, theta, objective);
-            });
-        }
+        let new = || Steps::new(batch.family(), objective, batch.len(), self.chunks.len());
+        let s = Step { target, theta, objective, noise: &noise };
+        let steps = self.steps.get_or_insert_with(new);
+        steps.step(&mut self.chunks, &s);
         if let Some(trouble) = self.trouble(step) {
             return Err(trouble);
         }
         let groups = (self.draws() / self.objective.particles()) as f64;
         let mut total = 0.0;
         self.chunks.iter().for_each(|c| total += c.total);
-        match &self.steps {
-            Some(steps) => steps.mean(&mut self.gradient, groups),
-            None => {
-                self.gradient.fill(R::default());
-                for chunk in &self.chunks {
-                    self.gradient.iter_mut().zip(&chunk.gradient).for_each(|(a, b)| *a += R::from_f64(b / groups));
-                }
-            }
+        if let Some(steps) = &self.steps {
+            steps.mean(&mut self.gradient, groups);
         }
         Ok((total / groups, &self.gradient))
     }
@@ -246,21 +231,5 @@ impl Chunk {
                 .or(in_gradient.map(|v| (v, "the gradient of log p")))
                 .map(|(v, what)| (i, what, v))
         });
-    }
-
-    fn back(&mut self, batch: &Batch, theta: &[f64], objective: Objective) {
-        if self.trouble.is_some() {
-            return;
-        }
-        if objective.estimator() == Estimator::Path {
-            batch.score(theta, &self.x, &mut self.log_q, &mut self.score, &mut self.ws);
-        }
-        let draws =
-            Draws { log_p: &self.log_p, log_p_grad: &self.log_p_grad, log_q: &self.log_q, log_q_grad: &self.score };
-        self.total = objective.cotangents(&draws, &mut self.x_bar, &mut self.q_bar);
-        batch.draw_back(theta, &self.u, &self.x_bar, &self.q_bar, &mut self.gradient, &mut self.ws);
-        if let Some(v) = self.gradient.iter().find(|v| !v.is_finite()) {
-            self.trouble = Some((0, "the gradient of the bound", *v));
-        }
     }
 }

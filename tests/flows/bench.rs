@@ -15,6 +15,8 @@ pub struct Bench {
     pub c: usize,
     forward: Direction,
     inverse: Direction,
+    /// Value, log-determinant and pushed score of a point with a score (the seed), where the layers have a recursion for it.
+    scored: Option<Program>,
 }
 
 struct Direction {
@@ -40,7 +42,8 @@ impl Bench {
     pub fn new(flow: Flow) -> Bench {
         let (d, c) = (flow.dim(), flow.context());
         let (forward, inverse) = (Direction::new(&flow, true), Direction::new(&flow, false));
-        Bench { flow, d, c, forward, inverse }
+        let scored = scored(&flow);
+        Bench { flow, d, c, forward, inverse, scored }
     }
 
     /// The context at which the flow is tried, scaled.
@@ -74,6 +77,14 @@ impl Bench {
         let program = &self.direction(forward).value;
         run(program, &[theta, x, ctx, &seed, &[0.0]], &mut [&mut value, &mut log_det]);
         (value, log_det[0])
+    }
+
+    /// Value, log-determinant and score of the law of the value, where x has the score `score`; none without a recursion.
+    pub fn scored(&self, theta: &[f64], x: &[f64], ctx: &[f64], score: &[f64]) -> Option<(Vec<f64>, f64, Vec<f64>)> {
+        let (mut value, mut log_det, mut pushed) = (vec![0.0; self.d], [0.0], vec![0.0; self.d]);
+        let outputs: &mut [&mut [f64]] = &mut [&mut value, &mut log_det, &mut pushed];
+        run(self.scored.as_ref()?, &[theta, x, ctx, score, &[0.0]], outputs);
+        Some((value, log_det[0], pushed))
     }
 
     /// The Jacobian at `x`, row by row.
@@ -129,6 +140,14 @@ impl Direction {
             all: compile(&[&[y, log_det], &grads[..]].concat()),
         }
     }
+}
+
+fn scored(flow: &Flow) -> Option<Program> {
+    let (mut g, [theta, x, ctx, seed, _]) = inputs(flow);
+    let given = (flow.context() > 0).then_some(ctx);
+    let outputs = flow.forward_scored(&mut g, theta, x, seed, given)?;
+    thalweg::graph::check::check(&g).expect("a flow writes a correct graph");
+    Some(Program::compile(&g, &outputs, &Options { lanes: 1, isa: Isa::detect() }))
 }
 
 fn run(program: &Program, inputs: &[&[f64]], outputs: &mut [&mut [f64]]) {

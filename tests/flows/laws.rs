@@ -7,6 +7,7 @@ pub type Law = fn(&Bench, &[f64]) -> Result<(), String>;
 pub const LAWS: &[(&str, Law)] = &[
     ("inverse of forward is the identity", round_trip),
     ("log-determinant is that of the Jacobian", log_determinant),
+    ("the score comes along", score_comes_along),
     ("gradients are finite", finite_gradients),
     ("the context counts", context_counts),
 ];
@@ -55,6 +56,31 @@ fn log_determinant(b: &Bench, theta: &[f64]) -> Result<(), String> {
             if !((log_det - expected).abs() <= 1e-8 * (1.0 + expected.abs())) {
                 return Err(format!("{log_det}, not {expected} at {x:?} (forward: {forward})"));
             }
+        }
+    }
+    Ok(())
+}
+
+/// The score that the recursion pushes forward is the derivative by way of the inverse, `J⁻ᵀ s + ∇ log |det J⁻¹|`; value and
+/// log-determinant are those of `forward`.
+fn score_comes_along(b: &Bench, theta: &[f64]) -> Result<(), String> {
+    let score: Vec<f64> = (0..b.d).map(|k| 0.4 - 0.3 * k as f64).collect();
+    for x in b.points() {
+        let ctx = b.context(1.0);
+        let Some((y, log_det, pushed)) = b.scored(theta, &x, &ctx, &score) else { return Ok(()) };
+        let back = b.run(false, theta, &y, &ctx, &score, 1.0);
+        // Both ways multiply rounding errors of the image by second derivatives, which the score's own size bounds.
+        let size = 1.0 + largest(&back.point) + largest(&y);
+        let (there, log_there) = b.map(true, theta, &x, &ctx);
+        let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let steep = b.jacobian(false, theta, &y, &ctx).abs().row_sum().max();
+        if !(apart(&pushed, &back.point) <= 1e-11 * size * (1.0 + steep)) {
+            return Err(format!("{pushed:?}, not {:?} at {x:?}", back.point));
+        }
+        if !(apart(&y, &there) <= ROUNDING * (1.0 + largest(&there))
+            && (log_det - log_there).abs() <= ROUNDING * (1.0 + log_det.abs()))
+        {
+            return Err(format!("value or log-determinant differ from those of the way there at {x:?}"));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::bench::{Bench, spread};
 use super::laws::{LAWS, Law, all_transformed};
 use thalweg::flow::{Flow, Layer, airworthiness, registry};
-use thalweg::testing::broken_flow::{DroppedContext, SwappedMask, WrongSign, missing_permutation};
+use thalweg::testing::broken_flow::{DroppedContext, LostBend, SwappedMask, WrongSign, missing_permutation};
 
 fn layer(name: &str, d: usize, context: usize) -> Box<dyn Layer> {
     let entry = registry().into_iter().find(|e| e.name == name).expect("a layer of the registry");
@@ -30,6 +30,8 @@ fn mutants_are_killed() {
         let killed = breaks(Flow::new(vec![Box::new(mutant)]));
         assert!(killed.contains(&"inverse of forward is the identity"), "{killed:?}");
     }
+    let killed = breaks(Flow::new(vec![Box::new(LostBend(layer("coupling", 4, 0)))]));
+    assert_eq!(killed, ["the score comes along", "every coordinate is transformed"]);
     let killed = breaks(missing_permutation(5, 4));
     assert_eq!(killed, ["every coordinate is transformed"]);
 }

@@ -11,7 +11,7 @@ use super::target::{Group, Target};
 use crate::base::rng::Stream;
 use crate::graph::program::Real;
 use crate::guide::amortized::Amortized;
-use crate::guide::{Batch, Family};
+use crate::guide::{Drawn, Draws, Family};
 use crate::vi::convert::{Runs, add, widen};
 use crate::vi::objective::{Estimator, Objective};
 use crate::vi::step::Trouble;
@@ -37,7 +37,7 @@ pub struct Step<'a> {
 pub struct Engine<'a, T: Real = f64> {
     target: &'a Target,
     guide: Arc<Amortized>,
-    global: Option<Batch>,
+    global: Option<Draws<f64>>,
     objective: Objective,
     /// Draws of the globals in a step.
     outer: usize,
@@ -60,11 +60,14 @@ pub struct Engine<'a, T: Real = f64> {
 }
 
 /// A draw of the globals.
+#[derive(Default)]
 struct Draw {
     u: Vec<f64>,
     x: Vec<f64>,
     x_bar: Vec<f64>,
     log_q: f64,
+    score: Vec<f64>,
+    kept: Vec<f64>,
     ws: Vec<f64>,
 }
 
@@ -96,7 +99,10 @@ impl<'a, T: Real> Engine<'a, T> {
             params: vec![0.0; target.params.len()],
             theta: vec![0.0; global.as_ref().map_or(0, |f| f.flow.len())],
             outer: if global.is_some() { 4 } else { 1 },
-            global: global.map(|f| Batch::new(f, 1)),
+            global: global.map(|f| {
+                let path = objective.estimator() == Estimator::Path && !f.is_autoregressive();
+                Draws::new(&f, 1, path)
+            }),
             shared: vec![0.0; globals.shared],
             shared_bar: vec![0.0; globals.shared],
             globals,
@@ -196,17 +202,16 @@ impl<'a, T: Real> Engine<'a, T> {
     }
 
     fn draw_globals(&self, seed: u64, index: u64) -> Draw {
-        let Some(batch) = &self.global else {
-            return Draw { u: vec![], x: vec![], x_bar: vec![], log_q: 0.0, ws: vec![] };
-        };
-        let family = batch.family();
-        let dim = family.dim();
-        let mut noise = vec![0.0; family.base.noise(dim)];
+        let Some(draws) = &self.global else { return Draw::default() };
+        let (base, dim) = (draws.family().base, draws.family().dim());
+        let mut noise = vec![0.0; base.noise(dim)];
         Stream::new(seed, "plate/globals", index).fill_normal(&mut noise);
-        let mut d = Draw { u: vec![0.0; dim], x: vec![0.0; dim], x_bar: vec![0.0; dim], log_q: 0.0, ws: vec![] };
-        family.base.draw(&noise, &mut d.u);
+        let zeros = || vec![0.0; dim];
+        let mut d = Draw { u: zeros(), x: zeros(), x_bar: zeros(), score: zeros(), ..Draw::default() };
+        base.draw(&noise, &mut d.u);
         let mut log_q = [0.0];
-        batch.draw(&self.theta, &d.u, &mut d.x, &mut log_q, &mut d.ws);
+        let to = Drawn { x: &mut d.x, log_q: &mut log_q, score: &mut d.score, kept: &mut d.kept };
+        draws.draw(&self.theta, &d.u, to, &mut d.ws);
         d.log_q = log_q[0];
         d
     }
@@ -289,16 +294,11 @@ impl<'a, T: Real> Engine<'a, T> {
 
     /// Hands the derivative in the globals on to the parameters of their guide.
     fn add_globals(&self, d: &mut Draw, out: &mut [T]) {
-        let Some(batch) = &self.global else { return };
-        let mut log_q_bar = -1.0;
-        if self.objective.estimator() == Estimator::Path && !batch.family().is_autoregressive() {
-            let (mut log_q, mut score) = ([0.0], vec![0.0; d.x.len()]);
-            batch.score(&self.theta, &d.x, &mut log_q, &mut score, &mut d.ws);
-            d.x_bar.iter_mut().zip(&score).for_each(|(x, s)| *x -= s);
-            log_q_bar = 0.0;
-        }
+        let Some(draws) = &self.global else { return };
+        // Zero where log q is differentiated in full.
+        d.x_bar.iter_mut().zip(&d.score).for_each(|(x, s)| *x -= s);
         let mut own = vec![0.0; out.len()];
-        batch.draw_back(&self.theta, &d.u, &d.x_bar, &[log_q_bar], &mut own, &mut d.ws);
+        draws.back(&self.theta, &d.u, [&d.x_bar, &[-1.0]], &d.kept, &mut own, &mut d.ws);
         add(&own, out);
     }
 

@@ -1,4 +1,4 @@
-//! Steps of large networks: in single or double precision, the way back reading what the way there has computed.
+//! Steps in single or double precision, the way back reading what the way there has computed.
 
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -9,12 +9,11 @@ use super::step::Chunk;
 use crate::base::rng::Stream;
 use crate::density::Gradient;
 use crate::graph::program::Real;
-use crate::guide::{self, Batch, Family};
+use crate::guide::{self, Drawn, Family};
 
 /// Programs of a family, and what each task computes.
 pub(super) struct Steps<R: Real> {
     draws: guide::Draws<R>,
-    score: Batch<R>,
     parts: Vec<Part<R>>,
 }
 
@@ -34,7 +33,6 @@ struct Part<R> {
 /// What a step is about.
 pub(super) struct Step<'a, T: ?Sized, R> {
     pub target: &'a T,
-    pub family: &'a Family,
     pub theta: &'a [R],
     pub objective: Objective,
     /// The noise of a task, by its number and the count of its normals.
@@ -43,7 +41,7 @@ pub(super) struct Step<'a, T: ?Sized, R> {
 
 impl<R: Real> Steps<R> {
     /// For `tasks` tasks of `n` draws.
-    pub fn new(family: &Arc<Family>, n: usize, tasks: usize) -> Steps<R> {
+    pub fn new(family: &Arc<Family>, objective: Objective, n: usize, tasks: usize) -> Steps<R> {
         let (dim, len) = (family.dim(), family.flow.len());
         let zeros = |n: usize| vec![R::default(); n];
         let part = |_| Part {
@@ -57,30 +55,24 @@ impl<R: Real> Steps<R> {
             kept: vec![],
             ws: vec![],
         };
-        Steps {
-            draws: guide::Draws::new(family, n),
-            score: Batch::new(family.clone(), n),
-            parts: (0..tasks).map(part).collect(),
-        }
+        let draws = guide::Draws::new(family, n, objective.estimator() == Estimator::Path);
+        Steps { draws, parts: (0..tasks).map(part).collect() }
     }
 
     /// Draws, evaluates and goes back in every task.
     pub fn step<T: Gradient + ?Sized>(&mut self, chunks: &mut [Chunk], s: &Step<'_, T, R>) {
-        let (draws, score, theta, objective) = (&self.draws, &self.score, s.theta, s.objective);
+        let (draws, theta, objective) = (&self.draws, s.theta, s.objective);
         chunks.par_iter_mut().zip(&mut self.parts).enumerate().for_each(|(c, (chunk, p))| {
-            chunk.start(s.family, &mut (s.noise)(c, chunk.noise.len()));
+            chunk.start(draws.family(), &mut (s.noise)(c, chunk.noise.len()));
             round(&chunk.u, &mut p.u);
-            draws.draw(theta, &p.u, &mut p.x, &mut p.log_q, &mut p.kept, &mut p.ws);
+            let to = Drawn { x: &mut p.x, log_q: &mut p.log_q, score: &mut p.score, kept: &mut p.kept };
+            draws.draw(theta, &p.u, to, &mut p.ws);
             widen(&p.x, &mut chunk.x);
             widen(&p.log_q, &mut chunk.log_q);
-            chunk.evaluate(s.target, s.family.dim());
+            widen(&p.score, &mut chunk.score);
+            chunk.evaluate(s.target, draws.family().dim());
             if chunk.trouble.is_some() {
                 return;
-            }
-            if objective.estimator() == Estimator::Path {
-                score.score(theta, &p.x, &mut p.log_q, &mut p.score, &mut p.ws);
-                widen(&p.log_q, &mut chunk.log_q);
-                widen(&p.score, &mut chunk.score);
             }
             let (log_p, log_p_grad) = (&chunk.log_p[..], &chunk.log_p_grad[..]);
             let all = Draws { log_p, log_p_grad, log_q: &chunk.log_q, log_q_grad: &chunk.score };
