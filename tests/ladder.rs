@@ -104,12 +104,12 @@ fn a_ladder_without_a_rung_that_holds_says_why() {
 
 #[test]
 fn rungs_exist_for_every_dimension() {
-    for dim in [1, 2, 10, 201] {
+    for dim in [1, 2, 14, 15, 201] {
         let built = rungs(dim)
             .iter()
             .map(|r| Family::new(dim, Base::Normal, r.nonlinear.as_deref(), r.scale).unwrap().flow.len())
             .collect::<Vec<_>>();
-        assert!(built.len() >= 3 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
+        assert!(built.len() >= 2 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
     }
 }
 

@@ -23,6 +23,8 @@ const LITTLE: f64 = 0.01;
 const GAIN: f64 = 3.0;
 /// Coordinates above which factors of the covariance stay diagonal: a full one has dim² / 2 parameters.
 const LARGE: usize = 200;
+/// Coordinates that 4 coupling layers tell apart: subsets of them but for none and all.
+const SHORT: usize = 14;
 /// Fresh draws behind k-hat.
 const FRESH: usize = 8192;
 /// Fresh draws that choose between two affine starts.
@@ -43,9 +45,14 @@ pub struct Rung {
 }
 
 /// Mean field, full rank, flows of 4 and of 8 coupling layers (for one coordinate: of splines); above 200 coordinates
-/// without full factors.
+/// without full factors. Above 14 there is no flow of 4 layers: it could not tell all coordinates apart, so some would never decide about
+/// others, and it was no last rung on any posterior of this size that we have.
 pub fn rungs(dim: usize) -> Vec<Rung> {
-    let flows = if dim == 1 { ["nsf(2)", "nsf(4)"] } else { ["realnvp(4)", "realnvp(8)"] };
+    let flows: &[&str] = match dim {
+        1 => &["nsf(2)", "nsf(4)"],
+        2..=SHORT => &["realnvp(4)", "realnvp(8)"],
+        _ => &["realnvp(8)"],
+    };
     let scale = if dim > LARGE { Scale::Diagonal } else { Scale::Full };
     let rung = |name: &str, nonlinear: Option<&str>, scale| Rung {
         name: name.into(),
@@ -56,7 +63,7 @@ pub fn rungs(dim: usize) -> Vec<Rung> {
     if dim > 1 && dim <= LARGE {
         rungs.push(rung("full rank", None, scale));
     }
-    rungs.extend(flows.map(|text| rung(text, Some(text), scale)));
+    rungs.extend(flows.iter().map(|text| rung(text, Some(text), scale)));
     rungs
 }
 

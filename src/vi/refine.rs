@@ -15,6 +15,8 @@ const CHUNK: usize = 32;
 const ASIDE: usize = 5;
 /// Steps between two looks at the draws set aside.
 const LOOK: usize = 25;
+/// Looks without a gain that end the fit.
+const PATIENCE: usize = 4;
 /// Standard errors by which the gain has to exceed zero.
 const GAIN: f64 = 2.0;
 /// Learning rate at the end, relative to its start.
@@ -23,7 +25,7 @@ const FLOOR: f64 = 0.01;
 /// Settings of a refinement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refine {
-    /// Steps.
+    /// Steps at most: the fit ends where 4 looks of 25 steps at the draws set aside bring nothing.
     pub steps: usize,
     /// Draws of a step, rounded up to whole chunks of 32.
     pub draws: usize,
@@ -152,7 +154,7 @@ impl Scorer {
     /// Adam on minibatches; the parameters with the best mean over the draws set aside, and the steps left out.
     fn climb(&mut self, start: &[f64], fit: &[f64], aside: &[f64], settings: &Refine) -> (Vec<f64>, usize) {
         let (mut theta, mut adam, mut skipped) = (start.to_vec(), Adam::new(self.len), 0);
-        let mut best = (mean(&self.log_q(&theta, aside)), theta.clone());
+        let (mut best, mut since) = ((mean(&self.log_q(&theta, aside)), theta.clone()), 0);
         let draws = settings.draws.div_ceil(CHUNK).max(1) * CHUNK;
         for step in 0..settings.steps {
             let mut rng = Stream::new(settings.seed, "vi/refine", step as u64);
@@ -163,8 +165,12 @@ impl Scorer {
             skipped += usize::from(adam.step(&mut theta, &gradient, rate).is_err());
             if (step + 1).is_multiple_of(LOOK) || step + 1 == settings.steps {
                 let now = mean(&self.log_q(&theta, aside));
+                since += 1;
                 if now > best.0 || best.0.is_nan() {
-                    best = (now, theta.clone());
+                    (best, since) = ((now, theta.clone()), 0);
+                }
+                if since >= PATIENCE {
+                    break;
                 }
             }
         }

@@ -21,19 +21,32 @@ const RATES: [f64; 4] = [0.05, 0.02, 0.005, 0.001];
 const RACE: usize = 40;
 /// Steps between two looks at the bound, which is the mean over them: each has fresh draws, so it costs nothing.
 const LOOK: usize = 50;
-/// Looks without a gain that end the plateau.
-const PATIENCE: usize = 8;
 /// Standard errors by which a look has to gain.
 const GAIN: f64 = 1.0;
 /// Nats below which a gain is none: the path gradient of a normal near a normal target gains without end.
 const LEAST: f64 = 1e-4;
-/// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
-const DECAY: f64 = 0.25;
+/// Learning rate at the end of its decay, relative to its start.
 const FLOOR: f64 = 0.01;
 /// Standard errors by which the best look has to be above the end to be taken instead.
 const BACK: f64 = 3.0;
 /// Troubles that are kept for the report.
 const KEPT: usize = 5;
+
+/// When the learning rate begins to fall, and for how long.
+struct Schedule {
+    /// Looks without a gain that end the plateau.
+    patience: usize,
+    /// Share of all steps spent on the decay.
+    decay: f64,
+}
+
+impl Schedule {
+    /// Where nothing bends, the best point is found in a few hundred steps, and the path gradient has little noise there. Flows go
+    /// on to gain at a falling rate for as long as they did at a constant one.
+    fn of(family: &Family) -> Schedule {
+        if family.is_affine() { Schedule { patience: 4, decay: 0.25 } } else { Schedule { patience: 4, decay: 0.5 } }
+    }
+}
 
 /// Settings of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,8 +64,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What serves a family well: path gradients unless its inverse is sequential, more draws for flows. Few trainings use
-    /// all steps.
+    /// What serves a family well: path gradients unless its inverse is sequential. Few trainings use all steps.
     pub fn of(family: &Family, seed: u64) -> Settings {
         let path = if family.is_autoregressive() { Estimator::Full } else { Estimator::Path };
         let draws = if family.is_affine() { 64 } else { 128 };
@@ -254,6 +266,7 @@ impl State {
         settings: &Settings,
     ) -> Result<(), TrainError> {
         let rate = self.rate_now();
+        let schedule = Schedule::of(engine.family());
         match engine.gradient(&now.theta, settings.seed, self.step) {
             Ok((bound, gradient)) => match now.step(gradient, rate) {
                 Ok(()) => self.recent.push(bound),
@@ -262,12 +275,12 @@ impl State {
             Err(trouble) => self.skip(trouble)?,
         }
         self.step += 1;
-        let last = settings.steps - (DECAY * settings.steps as f64) as usize;
+        let last = settings.steps - (schedule.decay * settings.steps as f64) as usize;
         if self.decay.is_none() && self.step >= last {
             self.decay = Some((self.step, settings.steps - last));
         }
         if self.step.is_multiple_of(LOOK) {
-            self.look(&now.theta);
+            self.look(&now.theta, &schedule);
         }
         Ok(())
     }
@@ -304,7 +317,7 @@ impl State {
     }
 
     /// Looks at the bound; a plateau starts the decay.
-    fn look<R: Real>(&mut self, theta: &[R]) {
+    fn look<R: Real>(&mut self, theta: &[R], schedule: &Schedule) {
         let (look, n) = (self.step / LOOK, self.recent.len() as f64);
         let bound = Bound { value: mean(&self.recent), se: (variance(&self.recent) / n).sqrt() };
         self.recent.clear();
@@ -318,8 +331,8 @@ impl State {
             widen(theta, &mut self.best_theta);
         }
         let since = self.best.as_ref().map_or(0, |b| look - b.1);
-        if self.decay.is_none() && since >= PATIENCE {
-            let len = ((self.step as f64) * DECAY / (1.0 - DECAY)).ceil() as usize;
+        if self.decay.is_none() && since >= schedule.patience {
+            let len = ((self.step as f64) * schedule.decay / (1.0 - schedule.decay)).ceil() as usize;
             self.decay = Some((self.step, len.max(2 * LOOK)));
         }
     }

@@ -51,9 +51,10 @@ pub(super) fn draw(
     let mut fit = if switched {
         plain(job, compiled, predict, control)
     } else {
-        let map = &guided.fitted.guide;
-        starts.behind(compiled, map, |init| behind(job, compiled, guided, &nuts, init, predict, control))
+        let (map, rest) = (&guided.fitted.guide, Nuts { warmup: nuts.warmup - stage.iterations, ..nuts });
+        starts.behind(compiled, map, |init| behind(job, compiled, guided, &rest, init, predict, control))
     }?;
+    fit.warmup = job.nuts.warmup;
     before.iter_mut().zip(&stage.gradients).for_each(|(g, more)| *g += more);
     fit.runs.iter_mut().zip(&before).for_each(|(r, g)| r.warmup_gradients += g);
     Ok(fit)

@@ -64,6 +64,8 @@ pub struct Short {
     pub gradients: Vec<u64>,
     /// What they showed.
     pub trial: Trial,
+    /// Iterations of each chain.
+    pub iterations: usize,
 }
 
 /// Half the warm-up as a run of its own: half of it adapts, the other half are its draws. Behind `map` where there is one.
@@ -101,7 +103,8 @@ pub fn short_chains(
         divergent: runs.iter().map(|r| r.divergent).sum(),
         draws: runs.iter().map(|r| r.iterations).sum(),
     };
-    Ok(Short { chains, gradients: runs.iter().map(|r| r.warmup_gradients + r.gradients).collect(), trial })
+    let gradients = runs.iter().map(|r| r.warmup_gradients + r.gradients).collect();
+    Ok(Short { chains, gradients, trial, iterations: 2 * quarter })
 }
 
 /// Where chains behind a map start, in the model's coordinates.
@@ -175,6 +178,8 @@ pub struct Stage {
     pub gradients: Vec<u64>,
     /// What the chains showed.
     pub trial: Option<Trial>,
+    /// Iterations of each chain, which the warm-up behind the map is shorter by.
+    pub iterations: usize,
 }
 
 /// Draws behind the guide's map, and fits the guide to the first halves of the chains (forward KL); `fitted` has the result, as a
@@ -194,7 +199,7 @@ pub fn refine_before_warm_up(
         return Ok(Stage::default());
     }
     let map = &fitted.guide;
-    let Short { chains, gradients, trial } =
+    let Short { chains, gradients, trial, iterations } =
         starts.behind(compiled, map, |init| short_chains(compiled, Some(map), nuts, init, control))?;
     let remark = match refined(fitted, &chains, nuts.seed) {
         Some((guide, remark)) => {
@@ -211,7 +216,7 @@ pub fn refine_before_warm_up(
         }
         None => "a refinement of the guide before the warm-up was no better on draws held out, and was not kept".into(),
     };
-    Ok(Stage { remark: Some(remark), gradients, trial: Some(trial) })
+    Ok(Stage { remark: Some(remark), gradients, trial: Some(trial), iterations })
 }
 
 #[cfg(test)]
