@@ -198,6 +198,12 @@ fn amortized_fits_name_their_objective() {
         let wanted = serde_json::json!({ "bound": bound, "particles": particles, "gradient": gradient, "gradient_draws": draws });
         assert_eq!(*objective, wanted);
     }
+    // A guide of what is not there is not passed over in silence, and a wrong one is refused.
+    let fitted = json(&[&train[..], &["--globals", "mean-field"]].concat());
+    let told = |r: &serde_json::Value| r.as_str().is_some_and(|r| r.contains("no latent lies outside the plate"));
+    assert!(fitted["remarks"].as_array().unwrap().iter().any(told), "{}", fitted["remarks"]);
+    let refused = thalweg(&[&train[..], &["--globals", "realnpv(2)"]].concat());
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("realnpv"));
 }
 
 /// A flow of one coordinate that cannot bend is named, splines are not; values of `--init` are where chains behind a map begin too.

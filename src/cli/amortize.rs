@@ -263,6 +263,9 @@ fn remarks(b: &Bound, t: &Trained) -> Vec<String> {
              of splines (--guide 'nsf(2)'), or leave --guide out"
         ));
     }
+    if let Some(asked) = t.options.globals.as_ref().filter(|_| b.target.coordinates == 0) {
+        all.push(format!("no latent lies outside the plate: --globals {asked} has nothing to be a guide of"));
+    }
     if t.guide.is_autoregressive() {
         all.push("gradients are plain: log q of an inverse autoregressive flow has no cheap path gradient".into());
     }

@@ -201,7 +201,11 @@ fn build(t: &Target, o: &Options, rows: &[usize]) -> Result<(Arc<Amortized>, Opt
     let plan = plan(t, &hidden, o.flow.as_ref());
     let guide = Amortized::new(plan, standard)?;
     let global = match t.coordinates {
-        0 => None,
+        0 => {
+            // A wrong text is wrong even where there is nothing to be a guide of.
+            o.globals.as_deref().map(|text| globals_family(1, Some(text))).transpose()?;
+            None
+        }
         d => Some(Arc::new(globals_family(d, o.globals.as_deref())?)),
     };
     Ok((Arc::new(guide), global))

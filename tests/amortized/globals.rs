@@ -14,7 +14,7 @@ fn parabola() -> Bound {
 
 fn trained(b: &Bound, globals: Option<&str>) -> Trained {
     let globals = globals.map(str::to_string);
-    let options = Options { globals, steps: 2500, rate: Some(0.01), ..Options::default() };
+    let options = Options { globals, steps: 3000, rate: Some(0.01), ..Options::default() };
     fit(&b.target, &options, &Control::default(), None).unwrap()
 }
 

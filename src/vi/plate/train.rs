@@ -15,6 +15,9 @@ use crate::vi::step::Trouble;
 /// Share of all steps spent on the decay of the learning rate, and its end relative to its start.
 const DECAY: f64 = 0.3;
 const FLOOR: f64 = 0.01;
+/// Trainings of fewer steps end where networks still gain: they keep the rate, and settle over this share alone.
+const SHORT: usize = 3000;
+const SETTLING: f64 = 0.05;
 /// Learning rates that race, the steps of each racer, and those at its end that count.
 const RATES: [f64; 5] = [0.1, 0.03, 0.01, 0.003, 0.001];
 const RACE: usize = 60;
@@ -105,7 +108,8 @@ pub enum TrainError {
 impl Settings {
     /// Learning rate of a step: constant, then down a half cosine.
     fn rate_at(&self, rate: f64, step: usize) -> f64 {
-        let len = (DECAY * self.steps as f64).max(1.0);
+        let share = if self.steps < SHORT { SETTLING } else { DECAY };
+        let len = (share * self.steps as f64).max(1.0);
         let done = ((step as f64 - (self.steps as f64 - len)) / len).clamp(0.0, 1.0);
         rate * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
     }
