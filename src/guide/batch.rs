@@ -112,7 +112,7 @@ enum Way<T: Real> {
     /// The draws alone; their score comes along on the way there.
     Path,
     /// The same, the score by way of the inverse.
-    Inverse(Batch<T>),
+    Inverse(Box<Batch<T>>),
 }
 
 /// What a batch of draws gives, point after point.
@@ -136,7 +136,7 @@ impl<T: Real> Draws<T> {
             Some(scored) => (scored.to_vec(), Way::Path),
             None => {
                 let (x, log_q) = family.push(&mut g, theta, u);
-                let way = if path { Way::Inverse(Batch::new(family.clone(), n)) } else { Way::Full };
+                let way = if path { Way::Inverse(Box::new(Batch::new(family.clone(), n))) } else { Way::Full };
                 (vec![x, log_q], way)
             }
         };

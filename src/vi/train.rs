@@ -44,7 +44,7 @@ impl Schedule {
     /// Where nothing bends, the best point is found in a few hundred steps, and the path gradient has little noise there. Flows go
     /// on to gain at a falling rate for as long as they did at a constant one.
     fn of(family: &Family) -> Schedule {
-        if family.is_affine() { Schedule { patience: 4, decay: 0.25 } } else { Schedule { patience: 4, decay: 0.5 } }
+        if family.is_affine() { Schedule { patience: 4, decay: 0.25 } } else { Schedule { patience: 6, decay: 0.5 } }
     }
 }
 

@@ -183,7 +183,7 @@ pub struct Stage {
 }
 
 /// Draws behind the guide's map, and fits the guide to the first halves of the chains (forward KL); `fitted` has the result, as a
-/// further rung, where the second halves show that it is better and its flow passes the test of flows. Nothing is done for guides without
+/// further rung, where the chains are sound, the second halves show that it is better and its flow passes the test of flows. Nothing is done for guides without
 /// a nonlinear layer, and before short warm-ups.
 ///
 /// # Errors
@@ -201,7 +201,9 @@ pub fn refine_before_warm_up(
     let map = &fitted.guide;
     let Short { chains, gradients, trial, iterations } =
         starts.behind(compiled, map, |init| short_chains(compiled, Some(map), nuts, init, control))?;
-    let remark = match refined(fitted, &chains, nuts.seed) {
+    // Where a chain is stuck, its draws are none of the posterior, and a guide that learned them would be worse.
+    let refinement = if trial.is_sound() { refined(fitted, &chains, nuts.seed) } else { None };
+    let remark = match refinement {
         Some((guide, remark)) => {
             let test = airworthiness(&guide.family.flow, &guide.theta);
             if test.passed() {
@@ -214,6 +216,10 @@ pub fn refine_before_warm_up(
                 "a refinement of the guide before the warm-up failed the test of flows, and was not kept".into()
             }
         }
+        None if !trial.is_sound() => format!(
+            "the guide was not refined before the warm-up: the short chains behind it ended with R-hat {:.2} and {} divergences in {} draws",
+            trial.rhat, trial.divergent, trial.draws
+        ),
         None => "a refinement of the guide before the warm-up was no better on draws held out, and was not kept".into(),
     };
     Ok(Stage { remark: Some(remark), gradients, trial: Some(trial), iterations })
