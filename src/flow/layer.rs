@@ -81,8 +81,8 @@ pub trait Layer: Debug + Send + Sync {
     fn forward(&self, g: &mut Graph, p: &Parameters, x: Var, ctx: Option<Var>) -> (Var, Var);
 
     /// [`forward`](Layer::forward) of a point whose law has the score `score` there (the gradient of its log density): value, log |det|, and
-    /// the score of the value's law, `J⁻ᵀ (score − ∇ log |det J|)` (Vaitl, Nicoli, Nakajima & Kessel 2022, proposition 2; for couplings
-    /// Vaitl, Winkler, Richter & Kessel 2024, section 4). None where that is no cheaper than the derivative of the inverse.
+    /// the score of the value's law, `J⁻ᵀ (score − ∇ log |det J|)` (the recursion of path gradients of Vaitl, Nicoli, Nakajima &
+    /// Kessel 2022, and for couplings of Vaitl, Winkler, Richter & Kessel 2024). None where that is no cheaper than the derivative of the inverse.
     fn forward_scored(
         &self,
         _: &mut Graph,

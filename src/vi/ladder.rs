@@ -46,7 +46,7 @@ pub struct Rung {
 
 /// Mean field, full rank, flows of 4 and of 8 coupling layers (for one coordinate: of splines); above 200 coordinates
 /// without full factors. Above 14 there is no flow of 4 layers: it could not tell all coordinates apart, so some would never decide about
-/// others, and it was no last rung on any posterior of this size that we have.
+/// others.
 pub fn rungs(dim: usize) -> Vec<Rung> {
     let flows: &[&str] = match dim {
         1 => &["nsf(2)", "nsf(4)"],

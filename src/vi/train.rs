@@ -64,7 +64,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What serves a family well: path gradients unless its inverse is sequential. Few trainings use all steps.
+    /// What serves a family well: path gradients unless its inverse is sequential, more draws for flows. Few trainings
+    /// use all steps.
     pub fn of(family: &Family, seed: u64) -> Settings {
         let path = if family.is_autoregressive() { Estimator::Full } else { Estimator::Path };
         let draws = if family.is_affine() { 64 } else { 128 };
