@@ -269,6 +269,25 @@ mod tests {
         assert!(fitted.rung().elbo.value > elbo.value + 0.08, "{:?} {elbo:?}", fitted.rung().elbo);
     }
 
+    /// Behind the map of a funnel a normal is a funnel upside down: its short chains are unsound, and their draws change no guide.
+    #[test]
+    fn chains_that_disagree_teach_a_guide_nothing() {
+        let compiled = |scale: &str| {
+            let text = format!("latent v ~ normal(0, 3)\nlatent x: vector[6] ~ normal(0, {scale})\n");
+            Compiled::new(Model::from_text("funnel", &text).unwrap().bind(&DataFile::default()).unwrap())
+        };
+        let flow = Options { choice: Choice::Flow("realnvp(2)".into()), ..Options::default() };
+        let mut fitted = fit(&compiled("exp(v / 2)"), &flow, None).unwrap();
+        let (count, theta) = (fitted.rungs.len(), fitted.guide.theta.clone());
+        let (target, starts) = (compiled("1"), Starts::Among(vec![]));
+        let stage =
+            refine_before_warm_up(&target, &mut fitted, &Nuts::default(), &starts, &Control::default()).unwrap();
+        assert!(!stage.trial.unwrap().is_sound());
+        let remark = stage.remark.unwrap();
+        assert!(remark.starts_with("the guide was not refined before the warm-up: the short chains"), "{remark}");
+        assert!(fitted.rungs.len() == count && fitted.guide.theta == theta);
+    }
+
     #[test]
     fn sound_chains_beat_unsound_ones_and_nothing_beats_sound_ones() {
         let trial = |rhat, divergent| Trial { rhat, divergent, draws: 1000 };
