@@ -66,7 +66,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         None => (&fitted.guide, Draws::All),
     };
     let settings = Settings { seed, particles: 1 << 14, ..Settings::default() };
-    let found = estimate(&target, guide, Some(Posterior { chains: &chains, draws }), &settings)?;
+    let found = estimate(&target, guide, Some(Posterior { chains: &chains, draws, fault: None }), &settings)?;
     let e = found.importance.estimate;
     println!(
         "importance sampling: log Z = {:.4} (MCSE {:.4}), ESS {:.0} of {}, k-hat {:.2}",

@@ -10,7 +10,7 @@ use thalweg::evidence::estimate::{Estimate, Standing};
 use thalweg::evidence::importance::{importance, replicated};
 use thalweg::evidence::mixture::Mixture;
 use thalweg::evidence::run::{Evidence, Posterior, Settings, evidence};
-use thalweg::evidence::sandwich::Verdict;
+use thalweg::evidence::sandwich::{Sandwich, Verdict};
 use thalweg::evidence::student::StudentT;
 use thalweg::evidence::weights::{PosteriorWeights, drawn};
 use thalweg::guide::{Base, Family, Guide, Scale, Start};
@@ -236,7 +236,13 @@ fn eight_schools_with_the_guide_fitted_anew_each_time() {
         let (guide, safe) = (Guide::new(family, theta), StudentT::around(&start).unwrap());
         let q = Mixture::defensive(&guide, &safe).unwrap();
         let settings = Settings { particles: 2048, replicates: 1, seed };
-        evidence(&EightSchools, &q, Some(Posterior { chains: &chains, draws: Draws::SecondHalf }), &settings).unwrap()
+        evidence(
+            &EightSchools,
+            &q,
+            Some(Posterior { chains: &chains, draws: Draws::SecondHalf, fault: None }),
+            &settings,
+        )
+        .unwrap()
     };
     let all: Vec<Evidence> = (0..REPLICATES as u64).map(run).collect();
     let bridged = |seed: u64| all[seed as usize].bridge.as_ref().unwrap().estimate;
@@ -275,7 +281,7 @@ fn the_sandwich_holds_the_truth() {
     for seed in 0..REPLICATES as u64 {
         let chains = n.chains(seed, 4, 250, 0.5);
         let settings = Settings { particles: 1024, replicates: 2, seed };
-        let posterior = Posterior { chains: &chains, draws: Draws::All };
+        let posterior = Posterior { chains: &chains, draws: Draws::All, fault: None };
         let s = evidence(&n.target, &q, Some(posterior), &settings).unwrap().sandwich;
         outside += usize::from(!(s.lower..s.upper).contains(&n.log_z));
         assert!(s.verdict == Verdict::Agree || s.verdict == Verdict::Contradiction, "{s:?}");
@@ -283,6 +289,20 @@ fn the_sandwich_holds_the_truth() {
     }
     // At most 1 % each: P(more than 6 of 64) < 1e-6.
     assert!(outside <= 6, "{outside} of {REPLICATES}");
+}
+
+#[test]
+fn chains_that_have_not_mixed_give_no_limits() {
+    let n = Normals::new();
+    let (q, chains) = (n.mixture(), n.chains(3, 4, 250, 0.5));
+    let found = |posterior| evidence(&n.target, &q, posterior, &Settings::default()).unwrap().sandwich;
+    let with = |fault| found(Some(Posterior { chains: &chains, draws: Draws::All, fault }));
+    let (without, sound, unmixed) = (found(None), with(None), with(Some("R-hat 1.020")));
+    let all = |s: &Sandwich| [s.log_z, s.mcse, s.lower, s.upper].map(f64::to_bits);
+    assert_eq!(all(&unmixed), all(&without));
+    assert_ne!(all(&unmixed), all(&sound));
+    let unused = unmixed.table.iter().filter(|r| r.standing == Standing::Untrusted("R-hat 1.020".into()));
+    assert_eq!(unused.count(), sound.table.len() - without.table.len());
 }
 
 #[test]
@@ -308,7 +328,9 @@ fn a_missed_mode_is_a_contradiction() {
     // Nothing shows without posterior draws: hence the words of the verdict.
     assert!(blind.sandwich.verdict == Verdict::Agree && blind.sandwich.reason.contains("no mode was missed"));
     let seen = |chains: &[Vec<f64>]| {
-        evidence(&target, &flow, Some(Posterior { chains, draws: Draws::All }), &settings).unwrap().sandwich
+        evidence(&target, &flow, Some(Posterior { chains, draws: Draws::All, fault: None }), &settings)
+            .unwrap()
+            .sandwich
     };
     let (mixed, stuck) = (seen(&mixed), seen(&stuck));
     assert_eq!(mixed.verdict, Verdict::Contradiction, "{}", mixed.reason);

@@ -31,11 +31,11 @@ impl Gradient for Failing {
 }
 
 fn ladder<'a>(khat: &'a (dyn Fn(&[f64]) -> f64 + Sync), start: Start, rungs: Vec<Rung>) -> Ladder<'a> {
-    Ladder { asked: false, rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
+    Ladder { asked: false, rungs, base: Base::Normal, map: false, start, khat, seed: 7, progress: None, cancel: None }
 }
 
 fn small() -> Vec<Rung> {
-    let mut all = rungs(2);
+    let mut all = rungs(2, false);
     all[2].nonlinear = Some("realnvp(4, hidden=[8])".into());
     all.truncate(3);
     all
@@ -78,7 +78,7 @@ fn the_ladder_climbs_to_a_flow_where_normals_fail() {
 fn the_ladder_goes_by_the_k_hat_it_is_given() {
     let target = DiagNormal::standard(2);
     let start = || Start::isotropic(vec![1.0; 2], 0.5);
-    let affine = || rungs(2)[..2].to_vec();
+    let affine = || rungs(2, false)[..2].to_vec();
     // A good k-hat ends the climb at once, one that is no number does not; equal weights end it whatever k-hat says.
     let c = climb(&target, &ladder(&|_| 0.1, start(), affine())).unwrap();
     assert_eq!(c.reports.len(), 1);
@@ -94,22 +94,23 @@ fn a_ladder_without_a_rung_that_holds_says_why() {
     let target = Failing { dim: 2 };
     let reports = Mutex::new(vec![]);
     let progress = |r: &Report| reports.lock().unwrap().push(r.to_string());
-    let l = Ladder { progress: Some(&progress), ..ladder(&khat, start, rungs(2)[..2].to_vec()) };
+    let l = Ladder { progress: Some(&progress), ..ladder(&khat, start, rungs(2, false)[..2].to_vec()) };
     let failed = climb(&target, &l).err().unwrap();
     assert!(failed.to_string().contains("log p is NaN"), "{failed}");
     assert!(reports.lock().unwrap().iter().all(|r| r.contains("training stopped")));
-    let nothing = climb(&Failing { dim: 0 }, &ladder(&khat, Start::isotropic(vec![], 1.0), rungs(2))).err().unwrap();
+    let nothing =
+        climb(&Failing { dim: 0 }, &ladder(&khat, Start::isotropic(vec![], 1.0), rungs(2, false))).err().unwrap();
     assert!(nothing.to_string().contains("nothing to transform"), "{nothing}");
 }
 
 #[test]
 fn rungs_exist_for_every_dimension() {
-    for dim in [1, 2, 14, 15, 201] {
-        let built = rungs(dim)
+    for (dim, map) in [1, 2, 14, 15, 201].into_iter().flat_map(|dim| [(dim, false), (dim, true)]) {
+        let built = rungs(dim, map)
             .iter()
             .map(|r| Family::new(dim, Base::Normal, r.nonlinear.as_deref(), r.scale).unwrap().flow.len())
             .collect::<Vec<_>>();
-        assert!(built.len() >= 2 && built.windows(2).all(|w| w[0] < w[1]), "{dim}: {built:?}");
+        assert!(built.len() >= 2 && built.windows(2).all(|w| w[0] < w[1]), "{dim} {map}: {built:?}");
     }
 }
 
@@ -141,7 +142,7 @@ impl Gradient for Late {
 fn a_training_that_fails_is_repeated_with_another_seed() {
     let trainings = |left: usize| {
         let target = Late { left: AtomicUsize::new(left) };
-        let only = rungs(2)[1..2].to_vec();
+        let only = rungs(2, false)[1..2].to_vec();
         let c = climb(&target, &ladder(&khat, Start::isotropic(vec![0.1; 2], 1.0), only));
         c.map(|c| (c.reports[0].trainings, c.reports[0].failure.is_none()))
     };

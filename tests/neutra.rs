@@ -52,7 +52,7 @@ fn is_right(v: &[Vec<f64>]) -> bool {
 
 /// The first flow that the ladder trains for `target`, from a standard normal.
 fn trained(target: &Funnel, seed: u64) -> Guide {
-    let rung = rungs(target.dim).into_iter().find(|r| r.nonlinear.is_some()).unwrap();
+    let rung = rungs(target.dim, true).into_iter().find(|r| r.nonlinear.is_some()).unwrap();
     let family = Arc::new(Family::new(target.dim, Base::Normal, rung.nonlinear.as_deref(), rung.scale).unwrap());
     let theta = family.initial(&Start::isotropic(vec![0.0; target.dim], 1.0), seed);
     train(target, &family, theta, &Settings::of(&family, seed), &Default::default()).unwrap().guide

@@ -4,9 +4,9 @@ use crate::density::{LogDensity, Proposal};
 use crate::evidence::bounds::{Bound, lower, upper};
 use crate::evidence::bridge::{Bridge, Draws, bridge};
 use crate::evidence::error::EvidenceError;
-use crate::evidence::estimate::ROUNDING;
+use crate::evidence::estimate::{ROUNDING, Standing};
 use crate::evidence::importance::{Importance, importance, replicated};
-use crate::evidence::sandwich::{Row, Sandwich, sandwich};
+use crate::evidence::sandwich::{Row, Sandwich, Verdict, sandwich};
 use crate::evidence::weights::{PosteriorWeights, Weights, at, drawn};
 use serde::Serialize;
 
@@ -35,6 +35,8 @@ pub struct Posterior<'a> {
     pub chains: &'a [Vec<f64>],
     /// Which of them the proposal has not seen.
     pub draws: Draws,
+    /// Why they are no draws of one distribution, where their R-hat says so.
+    pub fault: Option<&'a str>,
 }
 
 /// The sandwich and everything in it.
@@ -73,6 +75,7 @@ where
     let lower_bounds = lower(&weights)?;
     let mut table = vec![Row::importance(&importance, replicates)];
     table.extend(lower_bounds.iter().map(|b| Row::lower(b, weights.fault())));
+    let own = table.len();
     let (mut upper_bounds, mut bridged, mut doubt) = (vec![], None, None);
     if let Some(posterior) = posterior {
         let log: Vec<Vec<f64>> = posterior.chains.iter().map(|c| at(target, proposal, c)).collect::<Result<_, _>>()?;
@@ -86,7 +89,16 @@ where
         table.extend(upper_bounds.iter().map(|b| Row::upper(b, fault.clone())));
         doubt = unreached(&fresh, &weights);
     }
-    Ok(Evidence { sandwich: sandwich(table, doubt), importance, lower_bounds, upper_bounds, bridge: bridged })
+    let mut joined = sandwich(table, doubt);
+    // Chains that have not mixed may still show that the proposal misses a mode; they give no limits.
+    if let Some(fault) = posterior.and_then(|p| p.fault)
+        && matches!(joined.verdict, Verdict::Agree | Verdict::Wide)
+    {
+        let mut table = joined.table;
+        table[own..].iter_mut().for_each(|row| row.standing = Standing::Untrusted(fault.into()));
+        joined = sandwich(table, None);
+    }
+    Ok(Evidence { sandwich: joined, importance, lower_bounds, upper_bounds, bridge: bridged })
 }
 
 /// Largest share of posterior draws that may weigh more than every particle. Under a proposal whose weights have a

@@ -45,7 +45,8 @@ fn check_exact<T: Exact>(target: &T, proposal: &dyn Proposal, log_z: f64) {
     assert!(weights.log().iter().all(|w| (w - log_z).abs() < 1e-10));
     let chains = posterior(target, 4, 200);
     let settings = Settings { particles: 2048, replicates: 2, seed: 3 };
-    let result = evidence(target, proposal, Some(Posterior { chains: &chains, draws: Draws::All }), &settings);
+    let result =
+        evidence(target, proposal, Some(Posterior { chains: &chains, draws: Draws::All, fault: None }), &settings);
     let Evidence { sandwich: s, importance: i, lower_bounds, upper_bounds, bridge } = result.expect("enough draws");
     let bridge = bridge.expect("posterior draws were given");
     let bounds = lower_bounds.iter().chain(&upper_bounds).map(|b| b.estimate);

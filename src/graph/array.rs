@@ -57,6 +57,12 @@ impl Graph {
                     return self.gather(part, index, shape);
                 }
             }
+            Op::ScatterAdd(inner) => {
+                if let Some(index) = sources(inner, &index, self.shape(a).count()) {
+                    let src = self.node(a).args[0];
+                    return self.gather(src, index, shape);
+                }
+            }
             _ => {}
         }
         self.push(Op::Gather(index), vec![a], shape)
@@ -297,4 +303,18 @@ impl Graph {
         let index = Index::from_table(table.collect());
         self.gather(a, index, Shape::new(&d[..d.len() - 1]))
     }
+}
+
+/// Where the elements that `read` reads come from, if each of them is one of those that were scattered to `count` places.
+fn sources(scattered: &Index, read: &Index, count: usize) -> Option<Index> {
+    const NONE: u32 = u32::MAX;
+    let mut from = vec![NONE; count];
+    let mut several = vec![false; count];
+    for j in 0..scattered.len() {
+        let to = scattered.at(j);
+        several[to] |= from[to] != NONE;
+        from[to] = j as u32;
+    }
+    let one = |j: usize| Some(read.at(j)).filter(|k| from[*k] != NONE && !several[*k]).map(|k| from[k]);
+    (0..read.len()).map(one).collect::<Option<Vec<u32>>>().map(Index::from_table)
 }

@@ -15,6 +15,7 @@ pub struct Batch<T: Real = f64> {
     family: Arc<Family>,
     n: usize,
     draw: OnceLock<Program<T>>,
+    density: OnceLock<Program<T>>,
     score: OnceLock<Program<T>>,
     score_back: OnceLock<Program<T>>,
 }
@@ -23,7 +24,7 @@ impl<T: Real> Batch<T> {
     /// Batches of `n` points.
     pub fn new(family: Arc<Family>, n: usize) -> Batch<T> {
         let unset = OnceLock::new;
-        Batch { family, n, draw: unset(), score: unset(), score_back: unset() }
+        Batch { family, n, draw: unset(), density: unset(), score: unset(), score_back: unset() }
     }
 
     /// The family.
@@ -50,6 +51,15 @@ impl<T: Real> Batch<T> {
         run(program, &[theta, u], &mut [x, log_q], ws);
     }
 
+    /// log q(x; theta) at given points.
+    pub fn density(&self, theta: &[T], x: &[T], log_q: &mut [T], ws: &mut Vec<T>) {
+        let program = self.density.get_or_init(|| {
+            let (g, outputs) = self.scored();
+            compile(&g, &outputs, 1)
+        });
+        run(program, &[theta, x], &mut [log_q], ws);
+    }
+
     /// log q(x; theta) at given points, and its gradient in x.
     pub fn score(&self, theta: &[T], x: &[T], log_q: &mut [T], gradient: &mut [T], ws: &mut Vec<T>) {
         let program = self.score.get_or_init(|| {
@@ -62,16 +72,16 @@ impl<T: Real> Batch<T> {
         run(program, &[theta, x], &mut [log_q, gradient], ws);
     }
 
-    /// log q(x; theta) at given points into `log_q`, and the gradient in theta of `sum log_q_bar · log q(x; theta)`.
-    pub fn score_back(&self, theta: &[T], x: &[T], log_q_bar: &[T], log_q: &mut [T], out: &mut [T], ws: &mut Vec<T>) {
+    /// The gradient in theta of `sum log_q_bar · log q(x; theta)` at given points.
+    pub fn score_back(&self, theta: &[T], x: &[T], log_q_bar: &[T], out: &mut [T], ws: &mut Vec<T>) {
         let program = self.score_back.get_or_init(|| {
-            let (mut g, mut outputs) = self.scored();
+            let (mut g, outputs) = self.scored();
             let log_q_bar = g.input("log_q_bar", Shape::new(&[self.n]), Spread::Shared);
             let theta = g.inputs()[0].var;
-            outputs.extend(grad(&mut g, &outputs.clone(), &[log_q_bar], &[theta]));
+            let outputs = grad(&mut g, &outputs, &[log_q_bar], &[theta]);
             compile(&g, &outputs, 1)
         });
-        run(program, &[theta, x, log_q_bar], &mut [log_q, out], ws);
+        run(program, &[theta, x, log_q_bar], &mut [out], ws);
     }
 
     /// Inputs theta and u; outputs x and log q.

@@ -88,7 +88,7 @@ fn derivatives_are_differences() {
         assert!(score.iter().all(|s| *s == 0.0), "nothing along the path");
         let points = x.clone();
         let mut scored = vec![0.0; guide.theta.len()];
-        batch.score_back(&guide.theta, &points, &q_bar, &mut log_q, &mut scored, &mut ws);
+        batch.score_back(&guide.theta, &points, &q_bar, &mut scored, &mut ws);
         let mut sum = |theta: &[f64], back: bool| {
             let (mut x, mut q, mut s) = (vec![0.0; 3 * n], vec![0.0; n], vec![0.0; 3 * n]);
             batch.draw(theta, &u, &mut x, &mut q, &mut ws);
@@ -96,7 +96,12 @@ fn derivatives_are_differences() {
             if !back {
                 return dot(&x, &x_bar) + dot(&q, &q_bar);
             }
+            let alone = {
+                batch.density(theta, &points, &mut q, &mut ws);
+                q.clone()
+            };
             batch.score(theta, &points, &mut q, &mut s, &mut ws);
+            assert!(q.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + a.abs())));
             dot(&q, &q_bar)
         };
         let h = 1e-5;

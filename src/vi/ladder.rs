@@ -45,13 +45,13 @@ pub struct Rung {
 }
 
 /// Mean field, full rank, flows of 4 and of 8 coupling layers (for one coordinate: of splines); above 200 coordinates
-/// without full factors. Above 14 there is no flow of 4 layers: it could not tell all coordinates apart, so some would never decide about
-/// others.
-pub fn rungs(dim: usize) -> Vec<Rung> {
+/// without full factors. For a `map` that chains move behind, 4 layers are left out above 14 coordinates: they cannot tell all apart,
+/// so some would never decide about others. Weights often need no more than what they can do.
+pub fn rungs(dim: usize, map: bool) -> Vec<Rung> {
     let flows: &[&str] = match dim {
         1 => &["nsf(2)", "nsf(4)"],
-        2..=SHORT => &["realnvp(4)", "realnvp(8)"],
-        _ => &["realnvp(8)"],
+        _ if map && dim > SHORT => &["realnvp(8)"],
+        _ => &["realnvp(4)", "realnvp(8)"],
     };
     let scale = if dim > LARGE { Scale::Diagonal } else { Scale::Full };
     let rung = |name: &str, nonlinear: Option<&str>, scale| Rung {
@@ -75,6 +75,8 @@ pub struct Ladder<'a> {
     pub rungs: Vec<Rung>,
     /// Base of all of them.
     pub base: Base,
+    /// Whether chains are to move behind the best one.
+    pub map: bool,
     /// Where the affine layers begin.
     pub start: Start,
     /// k-hat of log weights.
@@ -234,7 +236,7 @@ fn attempt<T: Gradient + ?Sized>(
     ladder: &Ladder<'_>,
     seed: u64,
 ) -> Result<Tried, TrainError> {
-    let settings = Settings::of(family, seed);
+    let settings = if ladder.map { Settings::of_map(family, seed) } else { Settings::of(family, seed) };
     let mut engine: Engine<'_, T> =
         Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
     let mut chosen: Option<(f64, Vec<f64>)> = None;

@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::adam::Adam;
-use super::step::Bound;
+use super::adam::{Adam, Moving};
+use super::convert::{add, round, widen};
+use super::step::{Bound, serves_single};
 use crate::base::rng::Stream;
 use crate::base::stats::{mean, variance};
+use crate::graph::program::Real;
 use crate::guide::{Batch, Guide};
 
 /// Draws that one task treats.
@@ -98,8 +100,15 @@ pub fn refine(guide: &Guide, draws: &[f64], held_out: &[f64], settings: &Refine)
     let each = || draws.chunks_exact(dim).enumerate();
     let part = |aside: bool| each().filter(|(k, _)| (k % ASIDE == 0) == aside).flat_map(|(_, x)| x).copied().collect();
     let (fit, aside): (Vec<f64>, Vec<f64>) = (part(false), part(true));
-    let mut scorer = Scorer::new(guide, settings.draws);
-    let (theta, skipped) = scorer.climb(&guide.theta, &fit, &aside, settings);
+    let scorer = Scorer::new(guide, settings.draws);
+    // From outside its threads, every step would have to wake one up.
+    let (theta, skipped) = rayon::scope(|_| {
+        if serves_single(&guide.family) {
+            scorer.climb::<f32>(&guide.theta, &fit, &aside, settings)
+        } else {
+            scorer.climb::<f64>(&guide.theta, &fit, &aside, settings)
+        }
+    });
     let before = scorer.log_q(&guide.theta, held_out);
     let after = scorer.log_q(&theta, held_out);
     let gains: Vec<f64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
@@ -123,47 +132,50 @@ fn check(what: &'static str, draws: &[f64], dim: usize, least: usize) -> Result<
     }
 }
 
-/// log q at many points and the gradient of its mean, in chunks of a fixed size.
-struct Scorer {
-    batch: Batch,
+/// log q at many points, and steps that raise its mean, in chunks of a fixed size.
+struct Scorer<'a> {
+    guide: &'a Guide,
     dim: usize,
-    len: usize,
-    /// Buffers of chunks that are treated side by side.
-    work: Vec<Work>,
+    batch: Batch,
+    /// Chunks that are treated side by side. How many changes no bit.
+    at_once: usize,
 }
 
 /// Buffers of one chunk.
 #[derive(Default)]
-struct Work {
-    ws: Vec<f64>,
-    points: Vec<f64>,
-    log_q: Vec<f64>,
-    gradient: Vec<f64>,
+struct Work<T> {
+    ws: Vec<T>,
+    points: Vec<T>,
+    gradient: Vec<T>,
 }
 
-impl Scorer {
-    /// For steps of `draws` points. How many chunks are treated at once changes no bit.
-    fn new(guide: &Guide, draws: usize) -> Scorer {
+impl Scorer<'_> {
+    /// For steps of `draws` points.
+    fn new(guide: &Guide, draws: usize) -> Scorer<'_> {
         let family = guide.family.clone();
-        let (dim, len) = (family.dim(), family.flow.len());
-        let work = |_| Work { log_q: vec![0.0; CHUNK], gradient: vec![0.0; len], ..Work::default() };
         let at_once = draws.div_ceil(CHUNK).max(rayon::current_num_threads());
-        Scorer { dim, len, batch: Batch::new(family, CHUNK), work: (0..at_once).map(work).collect() }
+        Scorer { guide, dim: family.dim(), batch: Batch::new(family, CHUNK), at_once }
     }
 
-    /// Adam on minibatches; the parameters with the best mean over the draws set aside, and the steps left out.
-    fn climb(&mut self, start: &[f64], fit: &[f64], aside: &[f64], settings: &Refine) -> (Vec<f64>, usize) {
-        let (mut theta, mut adam, mut skipped) = (start.to_vec(), Adam::new(self.len), 0);
+    /// Adam on minibatches, in numbers of type `R`; the parameters with the best mean over the draws set aside, and the steps left
+    /// out.
+    fn climb<R: Real>(&self, start: &[f64], fit: &[f64], aside: &[f64], settings: &Refine) -> (Vec<f64>, usize) {
+        let mut now: Moving<R> = Moving::new(start, &Adam::new(start.len()));
+        let batch: Batch<R> = Batch::new(self.guide.family.clone(), CHUNK);
+        let tasks = settings.draws.div_ceil(CHUNK).max(1);
+        let work = |_| Work { gradient: vec![R::default(); start.len()], ..Work::default() };
+        let mut work: Vec<Work<R>> = (0..tasks).map(work).collect();
+        let (mut theta, mut skipped) = (start.to_vec(), 0);
         let (mut best, mut since) = ((mean(&self.log_q(&theta, aside)), theta.clone()), 0);
-        let draws = settings.draws.div_ceil(CHUNK).max(1) * CHUNK;
         for step in 0..settings.steps {
             let mut rng = Stream::new(settings.seed, "vi/refine", step as u64);
-            let points = self.choose(fit, draws, &mut rng);
-            let gradient = self.gradient(&theta, &points);
+            let points = self.choose(fit, tasks * CHUNK, &mut rng);
+            let gradient = self.gradient(&batch, &now.theta, &points, &mut work);
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / settings.steps as f64).cos());
             let rate = settings.rate * (FLOOR + (1.0 - FLOOR) * cosine);
-            skipped += usize::from(adam.step(&mut theta, &gradient, rate).is_err());
+            skipped += usize::from(now.step(gradient, rate).is_err());
             if (step + 1).is_multiple_of(LOOK) || step + 1 == settings.steps {
+                widen(&now.theta, &mut theta);
                 let now = mean(&self.log_q(&theta, aside));
                 since += 1;
                 if now > best.0 || best.0.is_nan() {
@@ -188,35 +200,37 @@ impl Scorer {
         out
     }
 
-    /// Gradient of the mean of log q over the points, a whole number of chunks. Partial sums are added in order.
-    fn gradient(&mut self, theta: &[f64], points: &[f64]) -> Vec<f64> {
-        let share = [self.dim as f64 / points.len() as f64; CHUNK];
-        let mut total = vec![0.0; self.len];
-        self.each(theta, points, &share, |_, work| {
-            total.iter_mut().zip(&work.gradient).for_each(|(t, g)| *t += g);
+    /// Gradient of the mean of log q over the points, a chunk for each buffer. Partial sums are added in order.
+    fn gradient<'w, R: Real>(&self, batch: &Batch<R>, theta: &[R], points: &[f64], work: &'w mut [Work<R>]) -> &'w [R] {
+        let share = [R::from_f64(self.dim as f64 / points.len() as f64); CHUNK];
+        points.par_chunks(CHUNK * self.dim).zip(work.par_iter_mut()).for_each(|(x, w)| {
+            w.points.resize(x.len(), R::default());
+            round(x, &mut w.points);
+            batch.score_back(theta, &w.points, &share, &mut w.gradient, &mut w.ws);
         });
-        total
+        let Some((total, others)) = work.split_first_mut() else { return &[] };
+        others.iter().for_each(|w| add(&w.gradient, &mut total.gradient));
+        &total.gradient
     }
 
-    /// log q at any number of points.
-    fn log_q(&mut self, theta: &[f64], points: &[f64]) -> Vec<f64> {
-        let mut out = Vec::with_capacity(points.len() / self.dim);
-        self.each(theta, points, &[0.0; CHUNK], |n, work| out.extend_from_slice(&work.log_q[..n]));
-        out
-    }
-
-    /// Scores the points and hands on each chunk with its number of points, in order. The last chunk is filled up with copies
-    /// of its last point.
-    fn each(&mut self, theta: &[f64], points: &[f64], share: &[f64], mut take: impl FnMut(usize, &Work)) {
+    /// log q at any number of points. The last chunk is filled up with copies of its last point.
+    fn log_q(&self, theta: &[f64], points: &[f64]) -> Vec<f64> {
         let (batch, dim) = (&self.batch, self.dim);
-        for round in points.chunks(CHUNK * dim * self.work.len()) {
-            round.par_chunks(CHUNK * dim).zip(self.work.par_iter_mut()).for_each(|(x, w)| {
+        let mut out = Vec::with_capacity(points.len() / dim);
+        let mut work: Vec<(Work<f64>, [f64; CHUNK])> =
+            (0..self.at_once).map(|_| (Work::default(), [0.0; CHUNK])).collect();
+        for round in points.chunks(CHUNK * dim * work.len()) {
+            round.par_chunks(CHUNK * dim).zip(work.par_iter_mut()).for_each(|(x, (w, log_q))| {
                 w.points.clear();
                 w.points.extend_from_slice(x);
                 (x.len() / dim..CHUNK).for_each(|_| w.points.extend_from_slice(&x[x.len() - dim..]));
-                batch.score_back(theta, &w.points, share, &mut w.log_q, &mut w.gradient, &mut w.ws);
+                batch.density(theta, &w.points, log_q, &mut w.ws);
             });
-            round.chunks(CHUNK * dim).zip(&self.work).for_each(|(x, w)| take(x.len() / dim, w));
+            round
+                .chunks(CHUNK * dim)
+                .zip(&work)
+                .for_each(|(x, (_, log_q))| out.extend_from_slice(&log_q[..x.len() / dim]));
         }
+        out
     }
 }

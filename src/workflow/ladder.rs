@@ -54,11 +54,13 @@ pub struct Options {
     pub base: Base,
     /// Seed.
     pub seed: u64,
+    /// Whether chains are to move behind the guide whatever its weights say.
+    pub map: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { choice: Choice::Auto, base: Base::Normal, seed: 0 }
+        Options { choice: Choice::Auto, base: Base::Normal, seed: 0, map: false }
     }
 }
 
@@ -126,7 +128,7 @@ pub fn fit<T: Gradient + ?Sized>(
     if dim == 0 {
         return Err(GuideError::NoCoordinates);
     }
-    let all = rungs(dim);
+    let all = rungs(dim, options.map);
     let affine = all.iter().rposition(|r| r.nonlinear.is_none()).unwrap_or(0);
     let rungs = match &options.choice {
         Choice::Auto => all[affine..].to_vec(),
@@ -144,6 +146,7 @@ pub fn fit<T: Gradient + ?Sized>(
             asked: !matches!(options.choice, Choice::Auto),
             rungs,
             base: options.base,
+            map: options.map,
             start: Pathfinder { seed: options.seed, ..Pathfinder::default() }.start(target),
             khat: &|w| psis(w).khat,
             seed: options.seed,

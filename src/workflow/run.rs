@@ -25,7 +25,7 @@ use crate::workflow::method::{Method, choose};
 use crate::workflow::predict::{Drawable, Predict};
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::start::Start;
-use crate::workflow::verdict::{Finding, Verdict, findings};
+use crate::workflow::verdict::{Finding, Verdict, findings, unmixed};
 
 /// A model with its data, and how to draw from its posterior.
 pub struct Job<'a> {
@@ -161,7 +161,8 @@ impl<'a> Job<'a> {
         if compiled.posterior.dim == 0 || (self.method == Method::Nuts && !evidence) {
             return Ok((None, notes));
         }
-        let options = ladder::Options { seed: self.nuts.seed, ..self.guide.clone() };
+        let map = self.method == Method::Transport;
+        let options = ladder::Options { seed: self.nuts.seed, map, ..self.guide.clone() };
         let fitted = match &self.guide_file {
             Some(path) => Ok(guide_file::load(path, compiled, self.data, self.nuts.seed)?),
             None => ladder::fit(compiled, &options, control.cancel),
@@ -255,7 +256,9 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
                 Some((guide, _)) => (guide, Draws::SecondHalf),
                 None => (&g.fitted().guide, Draws::All),
             };
-            let posterior = (!chains.is_empty()).then_some(Posterior { chains: &chains, draws });
+            let fault = unmixed(&fit);
+            let posterior =
+                (!chains.is_empty()).then_some(Posterior { chains: &chains, draws, fault: fault.as_deref() });
             match estimate(&compiled, guide, posterior, &settings) {
                 Ok(found) => Some(found),
                 Err(e) => {

@@ -112,6 +112,13 @@ fn not_finite(fit: &Fit) -> Option<Finding> {
     })
 }
 
+/// Why the chains are no draws of one distribution.
+pub fn unmixed(fit: &Fit) -> Option<String> {
+    let all = fit.summaries.iter().map(|s| s.rhat).chain(fit.base_rhat);
+    let worst = all.filter(|r| *r > RHAT).fold(None, |worst: Option<f64>, r| Some(worst.map_or(r, |w| w.max(r))))?;
+    Some(format!("R-hat {}: the chains have not mixed", fixed(worst, 3)))
+}
+
 fn disagreement(fit: &Fit) -> Option<Finding> {
     let score = |j: usize| Some(fit.summaries[j].rhat).filter(|r| *r > RHAT);
     let (at, names) = worst(fit, score)?;

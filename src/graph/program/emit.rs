@@ -282,12 +282,7 @@ impl<'a> Emitter<'a> {
             Op::Gather(index) => {
                 let table = self.code.table(index);
                 let (d, a) = (self.dest(v), self.value(node.args[0]));
-                self.push(
-                    moves::gather_kernel(self.target, width, moves::is_regular(index)),
-                    d,
-                    [a, table, a],
-                    n * width,
-                );
+                self.push(moves::gather_kernel(self.target, width, index), d, [a, table, a], n * width);
             }
             Op::Assemble { .. } => {
                 self.target(v);
@@ -346,7 +341,7 @@ impl<'a> Emitter<'a> {
             }
             _ => {
                 let table = self.code.table(index);
-                let kernel = moves::scatter_kernel(self.target, width, moves::is_regular(index));
+                let kernel = moves::scatter_kernel(self.target, width, index);
                 self.push(kernel, to, [from, table, from], n * width);
             }
         }

@@ -164,10 +164,7 @@ impl Lowering<'_> {
                 Rep { repeated: n != 1 && self.out.node(rep.v).n == 1, ..rep }
             }
             op::Op::Gather(index) => self.gather(args[0], index, n),
-            op::Op::ScatterAdd(index) => {
-                let source = self.full(args[0]);
-                self.assemble(vec![(source, index.clone())], n)
-            }
+            op::Op::ScatterAdd(index) => self.scatter_add(args[0], index, n),
             op::Op::Concat => self.concat(args, n),
             op::Op::Fold { fold, outer, n, inner } => self.fold(*fold, args[0], (*outer, *n, *inner)),
             op::Op::CumSum { reverse } => {
@@ -238,6 +235,28 @@ impl Lowering<'_> {
             .map(|(source, index)| self.out.push(Op::Deposit { index, add: true }, vec![source], n))
             .collect();
         self.array(Op::Assemble { base: false }, deposits, n)
+    }
+
+    /// Parts of a concatenation that stay together go to their places one by one.
+    fn scatter_add(&mut self, a: Var, index: &Index, n: usize) -> Rep {
+        let node = self.g.node(a);
+        let mut start = 0;
+        let place = |p: &Var| {
+            let len = self.g.shape(*p).count();
+            let table = (start..start + len).map(|j| index.at(j) as u32).collect();
+            start += len;
+            match Index::from_table(table) {
+                run @ Index::Stride { stride: 1, .. } => Some((*p, run)),
+                _ => None,
+            }
+        };
+        let placed = match node.op {
+            op::Op::Concat => node.args.iter().map(place).collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        let parts = placed.unwrap_or_else(|| vec![(a, index.clone())]);
+        let parts = parts.into_iter().map(|(a, index)| (self.full(a), index)).collect();
+        self.assemble(parts, n)
     }
 
     fn concat(&mut self, args: &[Var], n: usize) -> Rep {

@@ -40,6 +40,12 @@ impl Runs {
         good.then(|| Runs { len, follow, starts: starts() })
     }
 
+    /// Where all rows begin, if they are one row again and again.
+    fn one(&self) -> Option<usize> {
+        let first = *self.starts.first()?;
+        (self.follow && self.starts.iter().all(|s| *s == first)).then_some(first as usize)
+    }
+
     /// True where no two rows begin at one position.
     fn apart(&self) -> bool {
         let mut starts = self.starts.clone();
@@ -93,6 +99,9 @@ impl Emitter<'_> {
             return self.pattern(f, v, source, *period);
         }
         if let Some(runs) = f.rows(v) {
+            if let Some(first) = runs.one() {
+                return self.pattern(f, v, source.plus(first), runs.len);
+            }
             let (table, c) = self.table_of(f, &runs, 0);
             let kernel = if runs.follow { rows::copy(self.target) } else { rows::fill(self.target) };
             let d = self.fused_dest(f, v);
@@ -100,7 +109,7 @@ impl Emitter<'_> {
         }
         let table = self.code.table(index).stepping(f.elements as isize);
         let d = self.fused_dest(f, v);
-        let kernel = moves::gather_kernel(self.target, f.lanes, moves::is_regular(index));
+        let kernel = moves::gather_kernel(self.target, f.lanes, index);
         f.plain(kernel, d, [source, table, source]);
     }
 
@@ -176,7 +185,7 @@ impl Emitter<'_> {
             f.plain(moves::scatter_to_doubles, acc, [from, table, from]);
         } else {
             let table = self.code.table(index).stepping(f.elements as isize);
-            let kernel = moves::scatter_kernel(self.target, f.lanes, moves::is_regular(index));
+            let kernel = moves::scatter_kernel(self.target, f.lanes, index);
             f.plain(kernel, to, [from, table, from]);
         }
     }

@@ -6,7 +6,7 @@ use crate::graph::jvp::jvp;
 use crate::graph::op::{Fold, Op};
 use crate::graph::prune::prune;
 use crate::graph::reverse::{grad, gradient};
-use crate::graph::{Graph, Scan, Shape, Spread, Var};
+use crate::graph::{Graph, Index, Scan, Shape, Spread, Var};
 
 #[test]
 fn empty_arrays_have_empty_gradients() {
@@ -121,4 +121,18 @@ fn pruning_drops_carries_and_outputs_that_nobody_reads() {
     let Op::Scan(s) = &p.nodes()[2].op else { panic!("{p}") };
     assert_eq!((s.next.len(), s.ys.len(), s.body.nodes().len()), (1, 1, 4));
     assert_eq!(evaluate(&p, &[&[3.0], &[0.0]], &kept), [[9.0, 36.0]]);
+}
+
+#[test]
+fn what_was_scattered_is_read_where_it_came_from() {
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::new(&[5]), Spread::Particle);
+    // Place 1 has two numbers, place 3 none.
+    let all = g.scatter_add(x, Index::from_table(vec![4, 1, 0, 1, 2]), Shape::new(&[5]));
+    let of_one = g.gather(all, Index::from_table(vec![2, 0, 4, 0]), Shape::new(&[4]));
+    let of_two = g.gather(all, Index::from_table(vec![2, 1]), Shape::new(&[2]));
+    let of_none = g.gather(all, Index::from_table(vec![0, 3]), Shape::new(&[2]));
+    assert!(g.node(of_one).args == [x] && g.node(of_two).args == [all] && g.node(of_none).args == [all]);
+    let v = evaluate(&g, &[&[1.0, 2.0, 3.0, 4.0, 5.0]], &[of_one, of_two, of_none]);
+    assert_eq!(v, [vec![5.0, 3.0, 1.0, 3.0], vec![5.0, 6.0], vec![3.0, 0.0]]);
 }

@@ -3,12 +3,14 @@
 //! With w_k = p(x, z_k | g) / q(z_k | x, g): ELBO = E log w, IWAE-K = E log (1/K) Σ_k w_k (Burda, Grosse & Salakhutdinov
 //! 2016, eq. 8). For the ELBO of a normal guide, addends that are polynomials of degree up to 2 in z are integrated
 //! exactly: E f(z) = (1/2d) Σ_i f(μ + √d σ_i e_i) + f(μ - √d σ_i e_i), a rule exact up to degree 3 (the spherical-radial
-//! cubature, Arasaratnam & Haykin 2009, eq. 38). That covers the KL divergence of normal laws and linear decoders with
-//! normal noise; the entropy is known anyway.
+//! cubature, Arasaratnam & Haykin 2009, eq. 38). Where no addend mixes coordinates, as with independent priors, two points serve, for
+//! all coordinates at once: E f(z) = 1/2 (f(μ + σ) + f(μ - σ)). That covers the KL divergence of normal laws and linear decoders
+//! with normal noise; the entropy is known anyway.
 
 use std::f64::consts::PI;
 
 use super::degree::degrees;
+use super::separable::separable;
 use super::target::{Group, Part};
 use crate::graph::batch::batch;
 use crate::graph::prune::prune;
@@ -311,32 +313,56 @@ fn closed(
 ) -> [Var; 2] {
     let d = guide.plan().dim;
     let e = guide.split(g, e);
-    let n = Shape::new(&[2 * d, d]);
-    let signs = (0..2 * d * d).map(|k| match (k / d, k % d) {
-        (i, j) if i == j => (d as f64).sqrt(),
-        (i, j) if i == d + j => -(d as f64).sqrt(),
+    let apart = separable(&group.graph, group.graph.inputs()[0].var);
+    let apart = |k: usize| apart[group.parts[k].1.index()];
+    let root = (d as f64).sqrt();
+    let together = [vec![1.0; d], vec![-1.0; d]].concat();
+    let one_by_one = (0..2 * d * d).map(|k| match (k / d, k % d) {
+        (i, j) if i == j => root,
+        (i, j) if i == d + j => -root,
         _ => 0.0,
     });
-    let signs = g.constant(signs.collect::<Vec<f64>>(), n);
-    let scale = g.exp(e.log_scale);
-    let (scale, centre) = (g.broadcast(scale, n), g.broadcast(e.location, n));
-    let off = g.mul(signs, scale);
-    let points = g.add(centre, off);
-    let mut p = Graph::new();
-    let names = ["z", "common", "reads", "data"];
-    let given = [points, common, reads, data];
-    let counts = [d, g.shape(common).count(), g.shape(reads).count(), g.shape(data).count()];
-    let own: Vec<Var> = names.iter().zip(counts).map(|(name, n)| flat(&mut p, name, n)).collect();
-    let wanted = parts(&mut p, group, &own, keep);
-    let (many, outputs) = batch(&p, &wanted, &[true, false, false, false], 2 * d);
-    let values = g.inline(&many, &given, &outputs);
-    let mean = |g: &mut Graph, v: Var| {
-        let sum = g.sum(v);
-        g.scale(0.5 / d as f64, sum)
-    };
-    let (prior, likelihood) = (mean(g, values[0]), mean(g, values[1]));
+    let law = [e.location, e.log_scale];
+    let given = [common, reads, data];
+    let sums = expectation(g, group, law, given, together, |k| keep(k) && apart(k));
+    let rest = expectation(g, group, law, given, one_by_one.collect(), |k| keep(k) && !apart(k));
+    let [prior, likelihood] = [0, 1].map(|k| g.add(sums[k], rest[k]));
     // The entropy of a normal law: Σ log σ + d/2 (1 + log 2π).
     let scales = g.sum(e.log_scale);
     let entropy = g.shift(scales, 0.5 * d as f64 * (1.0 + (2.0 * PI).ln()));
     [g.add(prior, entropy), likelihood]
+}
+
+/// The means of prior and likelihood, of the parts that `keep` names, over the points that lie `steps` (point after point) scales away
+/// from the location.
+fn expectation(
+    g: &mut Graph,
+    group: &Group,
+    [location, log_scale]: [Var; 2],
+    [common, reads, data]: [Var; 3],
+    steps: Vec<f64>,
+    keep: impl Fn(usize) -> bool,
+) -> [Var; 2] {
+    if !(0..group.parts.len()).any(&keep) {
+        return [g.scalar(0.0), g.scalar(0.0)];
+    }
+    let d = g.shape(location).count();
+    let points = steps.len() / d;
+    let n = Shape::new(&[points, d]);
+    let steps = g.constant(steps, n);
+    let scale = g.exp(log_scale);
+    let (scale, centre) = (g.broadcast(scale, n), g.broadcast(location, n));
+    let off = g.mul(steps, scale);
+    let given = [g.add(centre, off), common, reads, data];
+    let mut p = Graph::new();
+    let counts = [d, g.shape(common).count(), g.shape(reads).count(), g.shape(data).count()];
+    let names = ["z", "common", "reads", "data"];
+    let own: Vec<Var> = names.iter().zip(counts).map(|(name, n)| flat(&mut p, name, n)).collect();
+    let wanted = parts(&mut p, group, &own, keep);
+    let (many, outputs) = batch(&p, &wanted, &[true, false, false, false], points);
+    let values = g.inline(&many, &given, &outputs);
+    [0, 1].map(|k| {
+        let sum = g.sum(values[k]);
+        g.scale(1.0 / points as f64, sum)
+    })
 }

@@ -13,6 +13,7 @@ mod nested;
 pub mod normal;
 mod numbers;
 pub mod refine;
+mod separable;
 mod survivors;
 pub mod target;
 pub mod train;

@@ -258,6 +258,17 @@ pub fn train<T: Real>(
     if rows.is_empty() {
         return Err(TrainError::NoRows);
     }
+    // From outside its threads, every step would have to wake one up.
+    rayon::scope(|_| steps(engine, theta, rows, settings, control))
+}
+
+fn steps<T: Real>(
+    engine: &mut Engine<'_, T>,
+    theta: Vec<f64>,
+    rows: &[usize],
+    settings: &Settings,
+    control: &Control<'_>,
+) -> Result<State, TrainError> {
     let wanted = engine.len();
     let mut state = match &control.resume {
         Some(state) => state.clone(),

@@ -11,26 +11,67 @@ unsafe fn data<S: Vector, const NARROW: bool>(x: *const S::Elem, k: usize) -> S 
     unsafe { if NARROW { S::load_narrow(x.cast::<f32>().add(k)) } else { S::load(x.add(k)) } }
 }
 
-/// `W` vectors of rows of `x b`, from row `i` on.
+/// `n` rows of `x b` in `W` vectors, the last of which ends with row n and may repeat rows of the one before.
 #[inline(always)]
 unsafe fn product<S: Vector, const W: usize, const NARROW: bool>(
     d: *mut S::Elem,
     x: *const S::Elem,
     b: *const S::Elem,
-    (columns, e, i): (usize, usize, usize),
+    (columns, e): (usize, usize),
+    n: usize,
 ) {
-    // SAFETY: the caller vouches for W vectors of rows in each column.
+    let last = n - S::N;
+    // SAFETY: the caller vouches for n rows in each column, at least a vector.
     unsafe {
         let mut acc = [S::all(0.0); W];
         for k in 0..columns {
             let f = S::splat(*b.add(k));
             for w in 0..W {
-                acc[w] = data::<S, NARROW>(x, k * e + i + w * S::N).mul_add(f, acc[w]);
+                let at = if w + 1 == W { last } else { w * S::N };
+                acc[w] = data::<S, NARROW>(x, k * e + at).mul_add(f, acc[w]);
             }
         }
         for w in 0..W {
-            acc[w].store(d.add(i + w * S::N));
+            let at = if w + 1 == W { last } else { w * S::N };
+            acc[w].store(d.add(at));
         }
+    }
+}
+
+/// Vectors of rows that stay in registers: of 16, one holds the number that multiplies, one what is loaded.
+const MOST: usize = 13;
+
+/// `d = x b` for `n` rows of a tile of so many columns and rows, at least a vector of them: in equal blocks, so that none is so
+/// short that every product waits for the one before. The last block may repeat rows of the one before.
+#[inline(always)]
+unsafe fn blocks<S: Vector, const NARROW: bool>(
+    d: *mut S::Elem,
+    x: *const S::Elem,
+    b: *const S::Elem,
+    p: (usize, usize),
+    n: usize,
+) {
+    let vectors = n.div_ceil(S::N);
+    let size = vectors.div_ceil(vectors.div_ceil(MOST));
+    let rows = n.min(size * S::N);
+    let mut start = 0;
+    while start < n {
+        let i = start.min(n - rows);
+        // SAFETY: the caller vouches for the tile, of which rows i to i + rows are part.
+        unsafe {
+            let d = d.add(i);
+            let x: *const S::Elem = if NARROW { x.cast::<f32>().add(i).cast() } else { x.add(i) };
+            macro_rules! of {
+                ($($w:literal)*) => {
+                    match size {
+                        $($w => product::<S, $w, NARROW>(d, x, b, p, rows),)*
+                        _ => product::<S, MOST, NARROW>(d, x, b, p, rows),
+                    }
+                };
+            }
+            of!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+        start += rows;
     }
 }
 
@@ -40,23 +81,15 @@ unsafe fn all_rows<S: Vector, const NARROW: bool>(
     d: *mut S::Elem,
     x: *const S::Elem,
     b: *const S::Elem,
-    (columns, e): (usize, usize),
+    p: (usize, usize),
     n: usize,
 ) {
     // SAFETY: the caller vouches for the tile.
     unsafe {
-        let mut i = 0;
-        while i + 8 * S::N <= n {
-            product::<S, 8, NARROW>(d, x, b, (columns, e, i));
-            i += 8 * S::N;
-        }
-        while i + S::N <= n {
-            product::<S, 1, NARROW>(d, x, b, (columns, e, i));
-            i += S::N;
-        }
-        while i < n {
-            product::<S::One, 1, NARROW>(d, x, b, (columns, e, i));
-            i += 1;
+        if n >= S::N {
+            blocks::<S, NARROW>(d, x, b, p, n);
+        } else {
+            blocks::<S::One, NARROW>(d, x, b, p, n);
         }
     }
 }

@@ -172,32 +172,48 @@ unsafe fn pack<S: Vector, const W: usize>(p: &Layout, to: *mut S::Elem, r: *cons
     }
 }
 
-/// Columns in pieces of `W` vectors; the last piece begins earlier and repeats columns that are there.
+/// Columns in pieces of two vectors where there are as many, the rest in one: the last piece begins earlier and repeats columns
+/// that are there.
 #[inline(always)]
-unsafe fn pieces<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
+unsafe fn pieces<S: Vector>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
+    let mut start = 0;
+    // SAFETY: the caller vouches for at least one vector of columns, and for an inner axis that fits into the room where the
+    // right factor's columns are apart.
+    unsafe {
+        while start < p.n {
+            if p.n - start > S::N && p.n >= 2 * S::N {
+                let j = start.min(p.n - 2 * S::N);
+                piece::<S, 2>(p, d.add(j), l, r.add(j * p.r.1));
+                start += 2 * S::N;
+            } else {
+                let j = start.min(p.n - S::N);
+                piece::<S, 1>(p, d.add(j), l, r.add(j * p.r.1));
+                start += S::N;
+            }
+        }
+    }
+}
+
+/// `W` vectors of columns.
+#[inline(always)]
+unsafe fn piece<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
     let width = W * S::N;
     const { assert!(W * S::N <= WIDEST) };
     let mut room = Room::<[S::Elem; WIDEST], DEEPEST>::new();
-    let packed = p.r.1 != 1 || (p.m >= PACKED && p.k <= DEEPEST);
-    for start in (0..p.n).step_by(width) {
-        let j = start.min(p.n - width);
-        // SAFETY: the caller vouches for at least one piece, and for an inner axis that fits into the room where the
-        // right factor's columns are apart.
-        unsafe {
-            let (d, r) = (d.add(j), r.add(j * p.r.1));
-            if !packed {
-                columns::<S, W>(p, d, l, r);
-                continue;
-            }
-            let copy = room.at().cast::<S::Elem>();
-            pack::<S, W>(p, copy, r);
-            // Distances that are known when this is compiled cost no instructions in the inner loop.
-            let r = (width, 1);
-            match p.l {
-                (row, 1) => columns::<S, W>(&Layout { l: (row, 1), r, ..*p }, d, l, copy),
-                (1, column) => columns::<S, W>(&Layout { l: (1, column), r, ..*p }, d, l, copy),
-                _ => columns::<S, W>(&Layout { r, ..*p }, d, l, copy),
-            }
+    // SAFETY: as for `pieces`, of which this is one.
+    unsafe {
+        if p.r.1 == 1 && (p.m < PACKED || p.k > DEEPEST) {
+            columns::<S, W>(p, d, l, r);
+            return;
+        }
+        let copy = room.at().cast::<S::Elem>();
+        pack::<S, W>(p, copy, r);
+        // Distances that are known when this is compiled cost no instructions in the inner loop.
+        let r = (width, 1);
+        match p.l {
+            (row, 1) => columns::<S, W>(&Layout { l: (row, 1), r, ..*p }, d, l, copy),
+            (1, column) => columns::<S, W>(&Layout { l: (1, column), r, ..*p }, d, l, copy),
+            _ => columns::<S, W>(&Layout { r, ..*p }, d, l, copy),
         }
     }
 }
@@ -212,10 +228,10 @@ kernel! {
             for o in 0..p.outer {
                 for i in 0..p.inner {
                     let (d, a, b) = p.at(o, i, (d, a, b));
-                    match p.n {
-                        n if n >= 2 * S::N => pieces::<S, 2>(&p, d, a, b),
-                        n if n >= S::N => pieces::<S, 1>(&p, d, a, b),
-                        _ => pieces::<S::One, 1>(&p, d, a, b),
+                    if p.n >= S::N {
+                        pieces::<S>(&p, d, a, b);
+                    } else {
+                        pieces::<S::One>(&p, d, a, b);
                     }
                 }
             }

@@ -16,6 +16,33 @@ unsafe fn gather<T: Number, const L: usize>(d: *mut f64, a: *const f64, b: *cons
     }
 }
 
+/// Gather at one lane, eight elements at a time: they are read in any order, and written at once.
+unsafe fn gather_each<T: Number>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
+    let (d, a) = (d.cast::<T>(), a.cast::<T>());
+    let index = b.cast::<u32>();
+    let mut i = 0;
+    while i + 8 <= n {
+        // SAFETY: eight entries and elements from i on are valid; the plan checked the table. A load of two entries is half
+        // as many loads.
+        unsafe {
+            let pairs = index.add(i).cast::<[u64; 4]>().read_unaligned();
+            let mut out = [T::default(); 8];
+            for (j, pair) in pairs.into_iter().enumerate() {
+                let [first, second] = if cfg!(target_endian = "little") { [0, 32] } else { [32, 0] };
+                out[2 * j] = *a.add((pair >> first) as u32 as usize);
+                out[2 * j + 1] = *a.add((pair >> second) as u32 as usize);
+            }
+            d.add(i).cast::<[T; 8]>().write(out);
+        }
+        i += 8;
+    }
+    while i < n {
+        // SAFETY: entry and element i are valid.
+        unsafe { *d.add(i) = *a.add(*index.add(i) as usize) };
+        i += 1;
+    }
+}
+
 /// `d[index[i]] += a[i]` for elements of `L` lanes; `b` points to the index table, `n` counts doubles.
 unsafe fn scatter<T: Number, const L: usize>(d: *mut f64, a: *const f64, b: *const f64, _: *const f64, n: usize) {
     let (d, a) = (d.cast::<T>(), a.cast::<T>());
@@ -153,18 +180,19 @@ macro_rules! by_lanes {
 }
 
 /// `d[i] = a[index[i]]`, the table at `b`.
-pub(in super::super) fn gather_kernel(target: Target, lanes: usize, regular: bool) -> Kernel {
-    match (target.single, lanes == 1 && regular) {
-        (true, true) => gather_one::<f32>,
-        (true, false) => gather::<f32, 1>,
-        (false, true) => gather_one::<f64>,
-        (false, false) => by_lanes!(lanes, gather),
+pub(in super::super) fn gather_kernel(target: Target, lanes: usize, index: &Index) -> Kernel {
+    match (target.single, lanes) {
+        (true, _) if in_fours(index) => gather_one::<f32>,
+        (true, _) => gather_each::<f32>,
+        (false, 1) if in_fours(index) => gather_one::<f64>,
+        (false, 1) => gather_each::<f64>,
+        (false, _) => by_lanes!(lanes, gather),
     }
 }
 
 /// `d[index[i]] += a[i]`, the table at `b`.
-pub(in super::super) fn scatter_kernel(target: Target, lanes: usize, regular: bool) -> Kernel {
-    match (target.single, lanes == 1 && regular) {
+pub(in super::super) fn scatter_kernel(target: Target, lanes: usize, index: &Index) -> Kernel {
+    match (target.single, lanes == 1 && is_regular(index)) {
         (true, true) => scatter_one::<f32>,
         (true, false) => scatter::<f32, 1>,
         (false, true) => scatter_one::<f64>,
@@ -172,8 +200,17 @@ pub(in super::super) fn scatter_kernel(target: Target, lanes: usize, regular: bo
     }
 }
 
+/// True where most of a table's groups of four are equal or follow one another: a branch that goes this way and that costs more
+/// than it saves.
+fn in_fours(index: &Index) -> bool {
+    let Index::Table(t) = index else { return is_regular(index) };
+    let (groups, _) = t.as_chunks::<4>();
+    let found = groups.iter().filter(|k| **k == [k[0]; 4] || follows(**k)).count();
+    found > 0 && 4 * found >= 3 * groups.len()
+}
+
 /// True where half of a table's neighbours are equal or follow one another.
-pub(in super::super) fn is_regular(index: &Index) -> bool {
+fn is_regular(index: &Index) -> bool {
     match index {
         Index::Stride { stride, .. } => *stride == 0 || *stride == 1,
         Index::Repeat { each, .. } => *each >= 4,

@@ -71,7 +71,14 @@ fn pieces_put_together() {
         let with_base = g.add(d, base);
         let twice = g.sin(joined);
         let piece = g.gather(abc, part(n, n), shape);
-        let out = [joined, abc, with_base, twice, piece];
+        // Parts that stay together, in another order and apart, and one that is turned round.
+        let starts = [2 * n + 2, 0, n + 1];
+        let places = |turned: bool| {
+            let place = |k: usize| (k / n, if turned && k < n { n - 1 - k } else { k % n });
+            Index::from_table((0..3 * n).map(|k| (starts[place(k).0] + place(k).1) as u32).collect())
+        };
+        let [apart, turned] = [false, true].map(|t| g.scatter_add(joined, places(t), long));
+        let out = [joined, abc, with_base, twice, piece, apart, turned];
         agree(&g, &out, (-1.0, 1.0));
     }
 }
