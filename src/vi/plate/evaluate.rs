@@ -49,6 +49,8 @@ pub struct Evaluator<'a> {
     theta: Vec<f64>,
     globals: Vec<f64>,
     shared: Vec<f64>,
+    /// What all rows of each group read of them.
+    common: Vec<Vec<f64>>,
     places: Vec<(usize, usize)>,
     programs: Mutex<HashMap<Key, Arc<Program>>>,
 }
@@ -73,6 +75,10 @@ pub struct Weighted {
     pub z: Vec<f64>,
 }
 
+fn read(shared: &[f64], places: &[u32]) -> Vec<f64> {
+    places.iter().map(|k| shared[*k as usize]).collect()
+}
+
 impl<'a> Evaluator<'a> {
     /// At `theta` (params, then the amortized guide) and globals `x` (unconstrained).
     pub fn new(target: &'a Target, guide: &'a Amortized, theta: &[f64], x: &[f64]) -> Evaluator<'a> {
@@ -81,9 +87,11 @@ impl<'a> Evaluator<'a> {
         let mut shared = params.to_vec();
         shared.resize(params.len() + globals.shared, 0.0);
         globals.forward(params, x, &mut shared[params.len()..]);
+        let common = target.groups.iter().map(|g| read(&shared, &g.common)).collect();
         Evaluator {
             target,
             guide,
+            common,
             theta: rest[..guide.len()].to_vec(),
             globals: if guide.plan().globals > 0 { x.to_vec() } else { vec![] },
             shared,
@@ -154,16 +162,15 @@ impl<'a> Evaluator<'a> {
 
     fn run(&self, kind: Kind, row: usize, draws: usize, seen: &[f64], noise: &[f64], outputs: &mut [&mut [f64]]) {
         let (group, at) = self.places[row];
-        let program = self.program(kind, group, draws);
-        let group = &self.target.groups[group];
-        let take = |places: &[u32]| places.iter().map(|k| self.shared[*k as usize]).collect::<Vec<f64>>();
-        let (common, reads) = (take(&group.common), take(&group.rows[at].reads));
-        let (data, inner) = (&group.rows[at].data, &group.rows[at].inner);
+        let (program, common) = (self.program(kind, group, draws), &self.common[group]);
+        let row_of = &self.target.groups[group].rows[at];
+        let reads = read(&self.shared, &row_of.reads);
         // What the encoder reads stands alone; what it says may be followed by weights of the flow.
         let (seen, flow) = seen.split_at(if kind == Kind::Encode { seen.len() } else { self.encoded_len(row) });
         let own = (!flow.is_empty()).then(|| [&self.theta[..self.theta.len() - flow.len()], flow].concat());
         let theta = own.as_ref().unwrap_or(&self.theta);
-        let inputs: [&[f64]; 9] = [theta, &common, seen, &self.globals, noise, &reads, data, &[1.0], inner];
+        let inputs: [&[f64]; 9] =
+            [theta, common, seen, &self.globals, noise, &reads, &row_of.data, &[1.0], &row_of.inner];
         program.run(&inputs, outputs, &mut vec![0.0; program.scratch()]);
     }
 
