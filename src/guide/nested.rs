@@ -210,8 +210,7 @@ impl Amortized {
             let places = nest.places(level);
             let (n, d) = (nest.rows(level), places.len() / nest.rows(level).max(1));
             if n == 0 {
-                let none = g.constant(vec![], Shape::new(&[0, 0]));
-                paths.add_none(none);
+                paths.add_none(g);
                 continue;
             }
             let own = g.gather(x, Index::from_table(places), Shape::new(&[n, d]));
@@ -234,8 +233,8 @@ impl Amortized {
 
 impl Paths {
     /// A level without rows.
-    pub fn add_none(&mut self, none: Var) {
-        self.0.push(none);
+    pub fn add_none(&mut self, g: &mut Graph) {
+        self.0.push(g.constant(vec![], Shape::new(&[0, 0])));
     }
 }
 

@@ -17,6 +17,7 @@ mod separable;
 mod survivors;
 pub mod target;
 pub mod train;
+mod walk;
 
 pub use direct::name_params;
 pub use engine::Engine;
