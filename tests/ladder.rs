@@ -31,7 +31,7 @@ impl Gradient for Failing {
 }
 
 fn ladder<'a>(khat: &'a (dyn Fn(&[f64]) -> f64 + Sync), start: Start, rungs: Vec<Rung>) -> Ladder<'a> {
-    Ladder { asked: false, rungs, base: Base::Normal, map: false, start, khat, seed: 7, progress: None, cancel: None }
+    Ladder { asked: false, rungs, base: Base::Normal, start, khat, seed: 7, progress: None, cancel: None }
 }
 
 fn small() -> Vec<Rung> {

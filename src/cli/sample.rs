@@ -14,7 +14,7 @@ use crate::mcmc::config::{Control, Nuts};
 use crate::mcmc::metric::MetricKind;
 use crate::workflow::ladder::{Choice, Options};
 use crate::workflow::method::Method;
-use crate::workflow::run::{ACCEPT_BEHIND, Check, Job, Run, run};
+use crate::workflow::run::{Check, Job, Run, run};
 use crate::workflow::sample::WorkflowError;
 use crate::workflow::start::Start;
 
@@ -60,7 +60,7 @@ pub struct SampleArgs {
     /// Iterations per chain after warm-up
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub draws: usize,
-    /// Mean acceptance statistic that warm-up aims at [default: 0.8, behind a map 0.95]
+    /// Mean acceptance statistic that warm-up aims at [default: 0.8; behind a map 0.9, or 0.95 where short chains diverge]
     #[arg(long)]
     pub target_accept: Option<f64>,
     /// Largest number of trajectory doublings
@@ -154,7 +154,7 @@ impl SampleArgs {
         let job = Job {
             settings: self.model.settings(self.seed)?,
             nuts: self.nuts(),
-            accept_behind: self.target_accept.unwrap_or(ACCEPT_BEHIND),
+            accept_behind: self.target_accept,
             start: Start::read(&self.init).map_err(WorkflowError::from)?,
             method,
             guide: Options { choice: Choice::read(&self.guide), ..Options::default() },

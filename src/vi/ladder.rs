@@ -75,8 +75,6 @@ pub struct Ladder<'a> {
     pub rungs: Vec<Rung>,
     /// Base of all of them.
     pub base: Base,
-    /// Whether chains are to move behind the best one.
-    pub map: bool,
     /// Where the affine layers begin.
     pub start: Start,
     /// k-hat of log weights.
@@ -236,7 +234,7 @@ fn attempt<T: Gradient + ?Sized>(
     ladder: &Ladder<'_>,
     seed: u64,
 ) -> Result<Tried, TrainError> {
-    let settings = if ladder.map { Settings::of_map(family, seed) } else { Settings::of(family, seed) };
+    let settings = Settings::of(family, seed);
     let mut engine: Engine<'_, T> =
         Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
     let mut chosen: Option<(f64, Vec<f64>)> = None;

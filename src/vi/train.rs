@@ -60,11 +60,6 @@ impl Settings {
         let (draws, patience, decay) = if family.is_affine() { (64, 4, 0.25) } else { (128, 6, 0.5) };
         Settings { objective: Objective::Elbo(path), draws, steps: 6000, rate: None, patience, decay, seed }
     }
-
-    /// For a map that chains move behind: they make up for what is left, which weights cannot.
-    pub fn of_map(family: &Family, seed: u64) -> Settings {
-        Settings { patience: 4, ..Settings::of(family, seed) }
-    }
 }
 
 /// Where a training is: everything that its rest depends on, so that a stored state goes on to the same bits.

@@ -9,10 +9,14 @@ use crate::workflow::method::{Method, prior_points};
 use crate::workflow::predict::Predict;
 use crate::workflow::run::{Guided, Job};
 use crate::workflow::sample::{Output, Way, WorkflowError, sample};
-use crate::workflow::warm::{Stage, Starts, refine_before_warm_up, settled, short_chains};
+use crate::workflow::warm::{Stage, Starts, Trial, refine_before_warm_up, settled, short_chains};
 
-/// Mean acceptance statistic behind a map: what a map leaves uneven is narrow, and steps are few anyway.
-pub const ACCEPT_BEHIND: f64 = 0.95;
+/// Mean acceptance statistic that short chains behind a map aim at, and all others where these hardly diverge: steps are then long
+/// enough for trajectories of 15 where the map leaves little uneven.
+const ACCEPT_BEHIND: f64 = 0.9;
+/// The same where they diverge more often than once in so many draws, or where there are none: what a map leaves uneven is narrow.
+const ACCEPT_NARROW: f64 = 0.95;
+const NARROW_DRAWS: usize = 500;
 /// Prior draws among which chains behind a map choose their starts.
 const PRIOR_POINTS: usize = 100;
 
@@ -32,7 +36,7 @@ pub(super) fn draw(
     if guided.method == Method::Importance {
         return importance(compiled, &job.nuts, &guided.fitted.guide, predict, &output(job, guided.method));
     }
-    let nuts = Nuts { target_accept: job.accept_behind, ..job.nuts.clone() };
+    let nuts = Nuts { target_accept: job.accept_behind.unwrap_or(ACCEPT_BEHIND), ..job.nuts.clone() };
     let (starts, mut before) = match job.start.given(compiled, nuts.chains, nuts.seed)? {
         Some(given) => (Starts::Given(given), vec![0; nuts.chains]),
         None => {
@@ -51,13 +55,21 @@ pub(super) fn draw(
     let mut fit = if switched {
         plain(job, compiled, predict, control)
     } else {
-        let (map, rest) = (&guided.fitted.guide, Nuts { warmup: nuts.warmup - stage.iterations, ..nuts });
+        let target_accept = job.accept_behind.unwrap_or(accept(stage.trial));
+        let rest = Nuts { warmup: nuts.warmup - stage.iterations, target_accept, ..nuts };
+        let map = &guided.fitted.guide;
         starts.behind(compiled, map, |init| behind(job, compiled, guided, &rest, init, predict, control))
     }?;
     fit.warmup = job.nuts.warmup;
     before.iter_mut().zip(&stage.gradients).for_each(|(g, more)| *g += more);
     fit.runs.iter_mut().zip(&before).for_each(|(r, g)| r.warmup_gradients += g);
     Ok(fit)
+}
+
+/// What chains behind a map aim at, by what short ones showed.
+fn accept(short: Option<Trial>) -> f64 {
+    let smooth = short.is_some_and(|t| t.divergent * NARROW_DRAWS <= t.draws);
+    if smooth { ACCEPT_BEHIND } else { ACCEPT_NARROW }
 }
 
 fn output(job: &Job<'_>, method: Method) -> Output {
@@ -127,6 +139,13 @@ mod tests {
     use crate::model::data::DataFile;
     use crate::model::posterior::Model;
     use crate::workflow::ladder::{self, Choice, Options};
+
+    #[test]
+    fn short_chains_that_diverge_ask_for_shorter_steps() {
+        let trial = |divergent| Some(Trial { rhat: 1.0, divergent, draws: 1000 });
+        assert_eq!([accept(trial(0)), accept(trial(2))], [ACCEPT_BEHIND; 2]);
+        assert_eq!([accept(trial(3)), accept(None)], [ACCEPT_NARROW; 2]);
+    }
 
     const FUNNEL: &str = "latent v ~ normal(0, 3)\nlatent x: vector[6] ~ normal(0, exp(v / 2))\n";
 

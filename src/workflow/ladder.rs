@@ -146,7 +146,6 @@ pub fn fit<T: Gradient + ?Sized>(
             asked: !matches!(options.choice, Choice::Auto),
             rungs,
             base: options.base,
-            map: options.map,
             start: Pathfinder { seed: options.seed, ..Pathfinder::default() }.start(target),
             khat: &|w| psis(w).khat,
             seed: options.seed,

@@ -13,7 +13,6 @@ use crate::model::compiled::Compiled;
 use crate::model::data::DataFile;
 use crate::model::posterior::{Model, Settings};
 use crate::workflow::describe::Description;
-pub use crate::workflow::draws::ACCEPT_BEHIND;
 use crate::workflow::draws::draw;
 use crate::workflow::evidence::{estimate, refined};
 use crate::workflow::fit::Fit;
@@ -37,8 +36,8 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// Settings of the sampler.
     pub nuts: Nuts,
-    /// Its `target_accept` behind the map of a guide.
-    pub accept_behind: f64,
+    /// Its `target_accept` behind the map of a guide; 0.9 or, where short chains there diverge, 0.95 by default.
+    pub accept_behind: Option<f64>,
     /// Where chains start.
     pub start: Start,
     /// How to draw.
@@ -112,7 +111,7 @@ impl<'a> Job<'a> {
             data,
             settings: Settings::default(),
             nuts: Nuts::default(),
-            accept_behind: ACCEPT_BEHIND,
+            accept_behind: None,
             start: Start::default(),
             method: Method::default(),
             guide: ladder::Options::default(),
