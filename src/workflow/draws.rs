@@ -11,10 +11,11 @@ use crate::workflow::run::{Guided, Job};
 use crate::workflow::sample::{Output, Way, WorkflowError, sample};
 use crate::workflow::warm::{Stage, Starts, Trial, refine_before_warm_up, settled, short_chains};
 
-/// Mean acceptance statistic that short chains behind a map aim at, and all others where these hardly diverge: steps are then long
-/// enough for trajectories of 15 where the map leaves little uneven.
+/// Mean acceptance statistic that chains behind a map aim at where short ones hardly diverge: steps are then long enough for
+/// trajectories of 15 where the map leaves little uneven.
 const ACCEPT_BEHIND: f64 = 0.9;
-/// The same where they diverge more often than once in so many draws, or where there are none: what a map leaves uneven is narrow.
+/// The same where they diverge more often than once in so many draws, or where there are none: what a map leaves uneven is narrow;
+/// and where the evidence is asked for, whose upper limits are as good as the chains' tails.
 const ACCEPT_NARROW: f64 = 0.95;
 const NARROW_DRAWS: usize = 500;
 /// Prior draws among which chains behind a map choose their starts.
@@ -36,7 +37,7 @@ pub(super) fn draw(
     if guided.method == Method::Importance {
         return importance(compiled, &job.nuts, &guided.fitted.guide, predict, &output(job, guided.method));
     }
-    let nuts = Nuts { target_accept: job.accept_behind.unwrap_or(ACCEPT_BEHIND), ..job.nuts.clone() };
+    let nuts = Nuts { target_accept: accept(job, true), ..job.nuts.clone() };
     let (starts, mut before) = match job.start.given(compiled, nuts.chains, nuts.seed)? {
         Some(given) => (Starts::Given(given), vec![0; nuts.chains]),
         None => {
@@ -55,7 +56,7 @@ pub(super) fn draw(
     let mut fit = if switched {
         plain(job, compiled, predict, control)
     } else {
-        let target_accept = job.accept_behind.unwrap_or(accept(stage.trial));
+        let target_accept = accept(job, stage.trial.is_some_and(is_smooth));
         let rest = Nuts { warmup: nuts.warmup - stage.iterations, target_accept, ..nuts };
         let map = &guided.fitted.guide;
         starts.behind(compiled, map, |init| behind(job, compiled, guided, &rest, init, predict, control))
@@ -66,10 +67,15 @@ pub(super) fn draw(
     Ok(fit)
 }
 
-/// What chains behind a map aim at, by what short ones showed.
-fn accept(short: Option<Trial>) -> f64 {
-    let smooth = short.is_some_and(|t| t.divergent * NARROW_DRAWS <= t.draws);
-    if smooth { ACCEPT_BEHIND } else { ACCEPT_NARROW }
+/// What chains behind a map aim at.
+fn accept(job: &Job<'_>, smooth: bool) -> f64 {
+    let own = if smooth && job.evidence.is_none() { ACCEPT_BEHIND } else { ACCEPT_NARROW };
+    job.accept_behind.unwrap_or(own)
+}
+
+/// Whether short chains hardly diverged.
+fn is_smooth(short: Trial) -> bool {
+    short.divergent * NARROW_DRAWS <= short.draws
 }
 
 fn output(job: &Job<'_>, method: Method) -> Output {
@@ -142,9 +148,15 @@ mod tests {
 
     #[test]
     fn short_chains_that_diverge_ask_for_shorter_steps() {
-        let trial = |divergent| Some(Trial { rhat: 1.0, divergent, draws: 1000 });
-        assert_eq!([accept(trial(0)), accept(trial(2))], [ACCEPT_BEHIND; 2]);
-        assert_eq!([accept(trial(3)), accept(None)], [ACCEPT_NARROW; 2]);
+        let trial = |divergent| Trial { rhat: 1.0, divergent, draws: 1000 };
+        assert!(is_smooth(trial(0)) && is_smooth(trial(2)) && !is_smooth(trial(3)));
+        let (model, data) = (Model::from_text("test", FUNNEL).unwrap(), DataFile::default());
+        let job = Job::new(&model, &data);
+        assert_eq!([true, false].map(|smooth| accept(&job, smooth)), [ACCEPT_BEHIND, ACCEPT_NARROW]);
+        let with = Job { evidence: Some(Default::default()), ..Job::new(&model, &data) };
+        assert_eq!(accept(&with, true), ACCEPT_NARROW);
+        let asked = Job { accept_behind: Some(0.8), ..with };
+        assert_eq!(accept(&asked, false), 0.8);
     }
 
     const FUNNEL: &str = "latent v ~ normal(0, 3)\nlatent x: vector[6] ~ normal(0, exp(v / 2))\n";
