@@ -36,7 +36,7 @@ fn run<R: Real>(dim: usize, flow: &str, draws: usize) {
     if R::SINGLE {
         let whole = |steps: usize| {
             let t = Instant::now();
-            let settings = Settings { objective, draws, steps, rate: Some(1e-3), ..Settings::of(&family, 1) };
+            let settings = Settings { objective, draws, steps, rate: Some(1e-3), seed: 1 };
             train(&target, &family, theta.clone(), &settings, &Control::default()).expect("a guide");
             t.elapsed().as_secs_f64()
         };

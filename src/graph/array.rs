@@ -57,7 +57,8 @@ impl Graph {
                     return self.gather(part, index, shape);
                 }
             }
-            Op::ScatterAdd(inner) => {
+            // Small parts are left alone: to look at the whole for each of very many would take forever.
+            Op::ScatterAdd(inner) if LEAST * index.len() >= self.shape(a).count() => {
                 if let Some(index) = sources(inner, &index, self.shape(a).count()) {
                     let src = self.node(a).args[0];
                     return self.gather(src, index, shape);
@@ -304,6 +305,9 @@ impl Graph {
         self.gather(a, index, Shape::new(&d[..d.len() - 1]))
     }
 }
+
+/// Part of what was scattered, 1 in so many, from which a read is worth finding its sources.
+const LEAST: usize = 16;
 
 /// Where the elements that `read` reads come from, if each of them is one of those that were scattered to `count` places.
 fn sources(scattered: &Index, read: &Index, count: usize) -> Option<Index> {

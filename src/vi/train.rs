@@ -32,6 +32,22 @@ const BACK: f64 = 3.0;
 /// Troubles that are kept for the report.
 const KEPT: usize = 5;
 
+/// When the learning rate begins to fall, and for how long.
+struct Schedule {
+    /// Looks without a gain that end the plateau.
+    patience: usize,
+    /// Share of all steps spent on the decay.
+    decay: f64,
+}
+
+impl Schedule {
+    /// Where nothing bends, the best point is found in a few hundred steps, and the path gradient has little noise there. Flows go
+    /// on to gain at a falling rate for as long as they did at a constant one.
+    fn of(family: &Family) -> Schedule {
+        if family.is_affine() { Schedule { patience: 4, decay: 0.25 } } else { Schedule { patience: 6, decay: 0.5 } }
+    }
+}
+
 /// Settings of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -43,22 +59,17 @@ pub struct Settings {
     pub steps: usize,
     /// Learning rate; by a race where none is given.
     pub rate: Option<f64>,
-    /// Looks (of 50 steps) without a gain that end the plateau; then the learning rate falls.
-    pub patience: usize,
-    /// Share of all steps spent on that.
-    pub decay: f64,
     /// Seed of all noise.
     pub seed: u64,
 }
 
 impl Settings {
     /// What serves a family well: path gradients unless its inverse is sequential, more draws for flows. Few trainings
-    /// use all steps. Where nothing bends, the best point is found in a few hundred steps, and the path gradient has little noise
-    /// there. Flows go on to gain at a falling rate for as long as they did at a constant one.
+    /// use all steps.
     pub fn of(family: &Family, seed: u64) -> Settings {
         let path = if family.is_autoregressive() { Estimator::Full } else { Estimator::Path };
-        let (draws, patience, decay) = if family.is_affine() { (64, 4, 0.25) } else { (128, 6, 0.5) };
-        Settings { objective: Objective::Elbo(path), draws, steps: 6000, rate: None, patience, decay, seed }
+        let draws = if family.is_affine() { 64 } else { 128 };
+        Settings { objective: Objective::Elbo(path), draws, steps: 6000, rate: None, seed }
     }
 }
 
@@ -259,6 +270,7 @@ impl State {
         settings: &Settings,
     ) -> Result<(), TrainError> {
         let rate = self.rate_now();
+        let schedule = Schedule::of(engine.family());
         match engine.gradient(&now.theta, settings.seed, self.step) {
             Ok((bound, gradient)) => match now.step(gradient, rate) {
                 Ok(()) => self.recent.push(bound),
@@ -267,12 +279,12 @@ impl State {
             Err(trouble) => self.skip(trouble)?,
         }
         self.step += 1;
-        let last = settings.steps - (settings.decay * settings.steps as f64) as usize;
+        let last = settings.steps - (schedule.decay * settings.steps as f64) as usize;
         if self.decay.is_none() && self.step >= last {
             self.decay = Some((self.step, settings.steps - last));
         }
         if self.step.is_multiple_of(LOOK) {
-            self.look(&now.theta, settings);
+            self.look(&now.theta, &schedule);
         }
         Ok(())
     }
@@ -309,7 +321,7 @@ impl State {
     }
 
     /// Looks at the bound; a plateau starts the decay.
-    fn look<R: Real>(&mut self, theta: &[R], settings: &Settings) {
+    fn look<R: Real>(&mut self, theta: &[R], schedule: &Schedule) {
         let (look, n) = (self.step / LOOK, self.recent.len() as f64);
         let bound = Bound { value: mean(&self.recent), se: (variance(&self.recent) / n).sqrt() };
         self.recent.clear();
@@ -323,8 +335,8 @@ impl State {
             widen(theta, &mut self.best_theta);
         }
         let since = self.best.as_ref().map_or(0, |b| look - b.1);
-        if self.decay.is_none() && since >= settings.patience {
-            let len = ((self.step as f64) * settings.decay / (1.0 - settings.decay)).ceil() as usize;
+        if self.decay.is_none() && since >= schedule.patience {
+            let len = ((self.step as f64) * schedule.decay / (1.0 - schedule.decay)).ceil() as usize;
             self.decay = Some((self.step, len.max(2 * LOOK)));
         }
     }

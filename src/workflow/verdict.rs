@@ -115,7 +115,7 @@ fn not_finite(fit: &Fit) -> Option<Finding> {
 /// Why the chains are no draws of one distribution.
 pub fn unmixed(fit: &Fit) -> Option<String> {
     let all = fit.summaries.iter().map(|s| s.rhat).chain(fit.base_rhat);
-    let worst = all.filter(|r| *r > RHAT).fold(None, |worst: Option<f64>, r| Some(worst.map_or(r, |w| w.max(r))))?;
+    let worst = all.filter(|r| *r > RHAT).reduce(f64::max)?;
     Some(format!("R-hat {}: the chains have not mixed", fixed(worst, 3)))
 }
 
