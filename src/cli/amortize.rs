@@ -34,7 +34,7 @@ pub struct AmortizeArgs {
     /// Guide of the latents outside the plate: mean-field, full-rank, or a flow [default: full-rank, mean-field above 100]
     #[arg(long, value_name = "GUIDE")]
     pub globals: Option<String>,
-    /// Particles of the bound: 1 for the ELBO, more for IWAE
+    /// Particles of the bound: 1 for the ELBO, more for IWAE; also without --amortize
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub particles: usize,
     /// Rows of a minibatch

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, ArgGroup, Args};
 
 use super::amortize::AmortizeArgs;
 use super::common::{CliError, ModelArgs};
@@ -12,6 +12,7 @@ use crate::workflow::ladder::{Choice, Options, fit};
 
 /// Fits a guide to the posterior
 #[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("encoded").args(["amortize", "plate"]).multiple(true), mut_args = of_encoders)]
 pub struct FitArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -31,6 +32,12 @@ pub struct FitArgs {
     pub json: bool,
 }
 
+/// What only the training of an encoder reads is refused where there is none.
+fn of_encoders(arg: Arg) -> Arg {
+    const READ: [&str; 8] = ["encoder", "globals", "batch", "steps", "rate", "kl_warmup", "heldout", "resume"];
+    if READ.iter().any(|name| arg.get_id() == name) { arg.requires("encoded") } else { arg }
+}
+
 impl FitArgs {
     /// Runs the command.
     pub fn run(&self) -> Result<(), CliError> {
@@ -39,9 +46,13 @@ impl FitArgs {
         }
         let data = self.model.load_data()?;
         let compiled = Compiled::new(self.model.bind()?);
-        let options = Options { choice: Choice::read(&self.guide), seed: self.seed, ..Options::default() };
+        let choice = Choice::read(&self.guide);
+        let options = Options { choice, particles: self.amortized.particles, seed: self.seed, ..Options::default() };
         let fitted = fit(&compiled, &options, None)?;
         let mut text = if self.json { format!("{:#}\n", fitted.json()) } else { fitted.text() };
+        if options.particles > 1 && !self.json {
+            text.push_str(&format!("objective: IWAE with K = {}\n", options.particles));
+        }
         if let Some(path) = &self.out {
             guide_file::save(path, &compiled, &data, fitted, self.seed)?;
             if !self.json {

@@ -75,6 +75,8 @@ pub struct Ladder<'a> {
     pub rungs: Vec<Rung>,
     /// Base of all of them.
     pub base: Base,
+    /// Draws behind each bound that training raises: 1 for the ELBO, more for IWAE.
+    pub particles: usize,
     /// Where the affine layers begin.
     pub start: Start,
     /// k-hat of log weights.
@@ -96,7 +98,7 @@ pub struct Report {
     pub architecture: String,
     /// Number of parameters.
     pub parameters: usize,
-    /// Evidence lower bound on fresh draws; NaN where training failed.
+    /// Evidence lower bound on fresh draws, also where training raised another; NaN where training failed.
     pub bound: Bound,
     /// k-hat of fresh draws; NaN where training failed.
     pub khat: f64,
@@ -118,7 +120,7 @@ pub struct Report {
 pub struct Climb {
     /// All rungs that were tried.
     pub reports: Vec<Report>,
-    /// Which of them is best: the highest bound.
+    /// Which of them is best: the highest of the bounds that training raised.
     pub best: usize,
     /// The best guide.
     pub trained: Trained,
@@ -129,6 +131,7 @@ pub struct Climb {
 /// A trained rung with its fresh log weights.
 struct Tried {
     trained: Trained,
+    elbo: Bound,
     log_weights: Vec<f64>,
     khat: f64,
     airworthiness: Airworthiness,
@@ -234,7 +237,7 @@ fn attempt<T: Gradient + ?Sized>(
     ladder: &Ladder<'_>,
     seed: u64,
 ) -> Result<Tried, TrainError> {
-    let settings = Settings::of(family, seed);
+    let settings = Settings::of(family, seed).with_particles(ladder.particles);
     let mut engine: Engine<'_, T> =
         Engine::new(target, family.clone(), Objective::Elbo(Estimator::Full), settings.draws);
     let mut chosen: Option<(f64, Vec<f64>)> = None;
@@ -253,7 +256,11 @@ fn attempt<T: Gradient + ?Sized>(
     let log_weights = engine.log_weights(&trained.guide.theta, seed, "vi/khat", 0, rounds);
     let khat = (ladder.khat)(&log_weights);
     let airworthiness = airworthiness(&family.flow, &trained.guide.theta);
-    Ok(Tried { trained, log_weights, khat, airworthiness })
+    let elbo = match settings.objective {
+        Objective::Elbo(_) => trained.bound,
+        Objective::Iwae { .. } => engine.bound(&trained.guide.theta, seed, "vi/khat", 0, rounds),
+    };
+    Ok(Tried { trained, elbo, log_weights, khat, airworthiness })
 }
 
 impl Report {
@@ -265,7 +272,7 @@ impl Report {
     ) -> Report {
         let nan = Bound { value: f64::NAN, se: f64::NAN };
         let (bound, khat, steps, skipped) = match tried {
-            Ok(t) => (t.trained.bound, t.khat, t.trained.state.step, t.trained.state.skipped),
+            Ok(t) => (t.elbo, t.khat, t.trained.state.step, t.trained.state.skipped),
             Err(_) => (nan, f64::NAN, 0, 0),
         };
         let failure = tried.as_ref().err().map(|e| e.to_string());

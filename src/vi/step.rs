@@ -116,6 +116,11 @@ impl<'a, T: Gradient + ?Sized, R: Real> Engine<'a, T, R> {
         Engine { target, batch, objective, chunks, steps: None, gradient }
     }
 
+    /// What it raises.
+    pub(super) fn objective(&self) -> Objective {
+        self.objective
+    }
+
     /// The family.
     pub fn family(&self) -> &Family {
         self.batch.family()

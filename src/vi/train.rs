@@ -71,6 +71,16 @@ impl Settings {
         let draws = if family.is_affine() { 64 } else { 128 };
         Settings { objective: Objective::Elbo(path), draws, steps: 6000, rate: None, seed }
     }
+
+    /// The same with the bound of `particles` draws, and the same estimator of its gradient: of the path gradient that is
+    /// DReG.
+    pub fn with_particles(self, particles: usize) -> Settings {
+        let objective = match (particles, self.objective.estimator()) {
+            (0 | 1, estimator) => Objective::Elbo(estimator),
+            (k, estimator) => Objective::Iwae { k, estimator },
+        };
+        Settings { objective, ..self }
+    }
 }
 
 /// Where a training is: everything that its rest depends on, so that a stored state goes on to the same bits.
@@ -200,8 +210,11 @@ fn train_in<T: Gradient + ?Sized, R: Real>(
 const TRIAL: usize = 256;
 const FINAL: usize = 4096;
 
+/// Groups of draws, each with one bound, that a mean needs for an error.
+const GROUPS: usize = 8;
+
 fn rounds<T: Gradient + ?Sized, R: Real>(engine: &Engine<'_, T, R>, draws: usize) -> usize {
-    draws.div_ceil(engine.draws())
+    draws.max(GROUPS * engine.objective().particles()).div_ceil(engine.draws())
 }
 
 /// The state at the start, with the learning rate that won the race.

@@ -52,6 +52,9 @@ pub struct Options {
     pub choice: Choice,
     /// The law that the flow pushes forward.
     pub base: Base,
+    /// Draws behind each bound that training raises: 1 for the ELBO, more for IWAE (with DReG gradients, or plain ones where the
+    /// flow's inverse is sequential).
+    pub particles: usize,
     /// Seed.
     pub seed: u64,
     /// Whether chains are to move behind the guide whatever its weights say.
@@ -60,7 +63,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { choice: Choice::Auto, base: Base::Normal, seed: 0, map: false }
+        Options { choice: Choice::Auto, base: Base::Normal, particles: 1, seed: 0, map: false }
     }
 }
 
@@ -146,6 +149,7 @@ pub fn fit<T: Gradient + ?Sized>(
             asked: !matches!(options.choice, Choice::Auto),
             rungs,
             base: options.base,
+            particles: options.particles,
             start: Pathfinder { seed: options.seed, ..Pathfinder::default() }.start(target),
             khat: &|w| psis(w).khat,
             seed: options.seed,

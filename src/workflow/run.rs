@@ -250,13 +250,15 @@ fn steps(job: &Job<'_>, control: &Control<'_>, checked: &(dyn Fn(&Check) + Sync)
             let used = fit.used.iter().filter(|_| fit.weighting.is_none());
             let chains: Vec<Vec<f64>> = used.map(|&c| fit.chains[c].positions.clone()).collect();
             let settings = EvidenceSettings { seed: job.nuts.seed, ..settings };
-            let refined = if chains.is_empty() { None } else { refined(g.fitted(), &chains, job.nuts.seed) };
+            let fault = unmixed(&fit);
+            // Chains that do not agree would teach the guide where they are stuck.
+            let teach = !chains.is_empty() && fault.is_none();
+            let refined = if teach { refined(g.fitted(), &chains, job.nuts.seed) } else { None };
             notes.extend(refined.as_ref().map(|r| r.1.clone()));
             let (guide, draws) = match &refined {
                 Some((guide, _)) => (guide, Draws::SecondHalf),
                 None => (&g.fitted().guide, Draws::All),
             };
-            let fault = unmixed(&fit);
             let posterior =
                 (!chains.is_empty()).then_some(Posterior { chains: &chains, draws, fault: fault.as_deref() });
             match estimate(&compiled, guide, posterior, &settings) {

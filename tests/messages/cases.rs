@@ -150,6 +150,7 @@ pub const CASES: &[Case] = &[
     case("guide_option", &[PRIOR], &["fit", "p.thal", "--guide", "nsf(2, bins=lots)"], &["FlowError::Value"]),
     case("guide_option_unknown", &[PRIOR], &["fit", "p.thal", "--guide", "nsf(2, bin=8)"], &["FlowError::Option"]),
     case("guide_option_twice", &[PRIOR], &["fit", "p.thal", "--guide", "nsf(2, bins=8, bins=9)"], &["FlowError::Twice"]),
+    case("guide_without_rows", &[PRIOR], &["fit", "p.thal", "--batch", "10"], &[]),
     case("guide_of_nothing", &[("m.thal", b"data y: real = 1\nobserve y ~ normal(0, 1)\n")], &["fit", "m.thal"], &["GuideError::NoCoordinates"]),
     case("guide_not_finite", &[("m.thal", b"latent a ~ normal(0, 1)\nfactor sqrt(-1 - a^2)\n")], &["fit", "m.thal", "--guide", "mean-field"], &["GuideError::Train", "TrainError::NotFinite"]),
     case("guide_cannot_be_written", &[PRIOR], &["fit", "p.thal", "--guide", "mean-field", "--out", "/proc/no/such"], &["CliError::GuideFile", "GuideFileError::Write"]),
