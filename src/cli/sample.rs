@@ -60,7 +60,7 @@ pub struct SampleArgs {
     /// Iterations per chain after warm-up
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub draws: usize,
-    /// Mean acceptance statistic that warm-up aims at [default: 0.8; behind a map 0.9, or 0.95 where short chains diverge or the evidence is asked for]
+    /// Mean acceptance statistic that warm-up aims at [default: 0.8; behind a map 0.95]
     #[arg(long)]
     pub target_accept: Option<f64>,
     /// Largest number of trajectory doublings

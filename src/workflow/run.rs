@@ -36,8 +36,7 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// Settings of the sampler.
     pub nuts: Nuts,
-    /// Its `target_accept` behind the map of a guide; by default 0.9 or, where short chains there diverge or the evidence is asked
-    /// for, 0.95.
+    /// Its `target_accept` behind the map of a guide; by default 0.95.
     pub accept_behind: Option<f64>,
     /// Where chains start.
     pub start: Start,
