@@ -151,6 +151,25 @@ mod tests {
         (guided.method, guided.reason, fit.summaries.iter().map(|s| s.rhat).fold(0.0, f64::max))
     }
 
+    /// A lower aim means longer steps: each of four chains behind the same map has them, which by chance alone is 1 in 16.
+    #[test]
+    fn chains_behind_a_map_aim_at_what_is_asked_and_else_high() {
+        let (model, compiled) = compiled(FUNNEL);
+        let data = DataFile::default();
+        let flow = Options { choice: Choice::Flow("realnvp(2)".into()), ..Options::default() };
+        let steps = |accept_behind| -> Vec<f64> {
+            let fitted = ladder::fit(&compiled, &flow, None).unwrap();
+            let mut job = Job { method: Method::Transport, accept_behind, ..Job::new(&model, &data) };
+            (job.nuts.warmup, job.nuts.draws) = (200, 20);
+            let mut guided = Guided { method: Method::Transport, reason: String::new(), fitted };
+            let fit = draw(&job, &compiled, Some(&mut guided), None, &Control::default(), &mut vec![]).unwrap();
+            fit.runs.iter().map(|r| r.step_size).collect()
+        };
+        let (own, asked) = (steps(None), steps(Some(0.6)));
+        assert!(own.iter().zip(&asked).all(|(own, asked)| asked > own), "{own:?} {asked:?}");
+        assert_eq!(own, steps(Some(ACCEPT_BEHIND)));
+    }
+
     /// Behind the map of a funnel a normal is a funnel upside down, for which short chains show bad R-hat or divergences.
     #[test]
     fn auto_leaves_a_map_that_makes_the_posterior_worse_and_keeps_one_that_makes_it_better() {
