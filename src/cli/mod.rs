@@ -27,7 +27,7 @@ pub use common::CliError;
 #[derive(Parser)]
 #[command(name = "thalweg", version, arg_required_else_help = true)]
 struct Cli {
-    /// Instruction set: results of different ones differ in their last bits [default: the machine's best]
+    /// Instruction set: results of the first two differ in their last bits, the third has those of the second [default: the machine's best]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     isa: Option<IsaArg>,
     #[command(subcommand)]
@@ -41,6 +41,8 @@ enum IsaArg {
     Baseline,
     /// AVX2 with fused multiply-add
     Avx2,
+    /// AVX-512, with the bits of AVX2
+    Avx512,
 }
 
 impl IsaArg {
@@ -49,6 +51,7 @@ impl IsaArg {
         let (isa, name) = match self {
             IsaArg::Baseline => (Isa::Baseline, "baseline"),
             IsaArg::Avx2 => (Isa::Avx2Fma, "avx2"),
+            IsaArg::Avx512 => (Isa::Avx512, "avx512"),
         };
         if isa.fix() {
             return Ok(());

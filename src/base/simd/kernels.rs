@@ -295,9 +295,9 @@ macro_rules! table {
 
 /// The kernels of a level; those of the baseline where the machine does not support it.
 pub fn kernels(isa: Isa) -> &'static Kernels {
-    match isa {
+    match isa.supported() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma if isa.is_supported() => &avx2::TABLE,
+        Isa::Avx2Fma | Isa::Avx512 => &avx2::TABLE,
         _ => &baseline::TABLE,
     }
 }

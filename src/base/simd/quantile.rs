@@ -9,14 +9,15 @@ const TILE: usize = 64;
 /// Replaces each `p` by the standard normal quantile `Phi^-1(p)`: the bits of
 /// [`inv_phi`](super::scalar::inv_phi) whatever the level.
 pub fn inv_phi_in_place(isa: Isa, p: &mut [f64]) {
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx2Fma && isa.is_supported() {
+    match isa.supported() {
         // SAFETY: the level is supported.
-        unsafe { avx2(p) };
-        return;
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { avx512(p) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2Fma => unsafe { avx2(p) },
+        _ => all(p),
     }
-    let _ = isa;
-    all(p);
 }
 
 /// Without fused multiply-add, which would change the bits.
@@ -27,6 +28,17 @@ pub fn inv_phi_in_place(isa: Isa, p: &mut [f64]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn avx2(p: &mut [f64]) {
+    all(p);
+}
+
+/// Likewise.
+///
+/// # Safety
+///
+/// The processor has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn avx512(p: &mut [f64]) {
     all(p);
 }
 
@@ -69,7 +81,7 @@ mod tests {
         let spread = (0..1000).map(|i| (i as f64 * 0.618_033_988_749_895).fract());
         let deep = (0..600).map(|i| 10.0f64.powf(-0.1 * i as f64));
         let p: Vec<f64> = edges.into_iter().chain(spread).chain(deep).collect();
-        for isa in [Isa::Baseline, Isa::Avx2Fma] {
+        for isa in [Isa::Baseline, Isa::Avx2Fma, Isa::Avx512] {
             for n in (0..70).chain([p.len()]) {
                 for start in [0, p.len() - n] {
                     let mut x = p[start..start + n].to_vec();

@@ -1,91 +1,13 @@
 //! Arithmetic kernels: one loop for formulas of up to three operands, each a vector or a scalar.
 
 pub(in super::super) use super::extent::{Extent, Joined, Scalars, extent, rows};
+use super::formula::*;
 use super::simd::{Array, Plain, PlainSingle, Vector};
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Avx, AvxSingle};
+use super::simd::{Avx, Avx512, Avx512Single, AvxSingle};
 use super::{Kernel, Number, Target};
 use crate::base::simd::Isa;
 use crate::graph::op::{Binary, Ternary, Unary};
-
-/// A formula of vectors.
-trait Formula {
-    /// # Safety
-    /// The processor has the instruction set of `S`.
-    unsafe fn eval<S: Vector>(a: S, b: S, c: S) -> S;
-}
-
-macro_rules! formulas {
-    ($($name:ident = |$a:ident, $b:ident, $c:ident| $body:expr;)*) => {
-        $(
-            struct $name;
-            impl Formula for $name {
-                #[inline(always)]
-                #[allow(unused_variables, unused_unsafe)]
-                unsafe fn eval<S: Vector>($a: S, $b: S, $c: S) -> S {
-                    // SAFETY: the caller's contract is the same.
-                    unsafe { $body }
-                }
-            }
-        )*
-    };
-}
-
-formulas! {
-    Copy = |a, b, c| a;
-    Neg = |a, b, c| a.neg();
-    Abs = |a, b, c| a.abs();
-    Sqrt = |a, b, c| a.sqrt();
-    Square = |a, b, c| a.mul(a);
-    Recip = |a, b, c| S::all(1.0).div(a);
-    Floor = |a, b, c| a.floor();
-    Ceil = |a, b, c| a.ceil();
-    Not = |a, b, c| S::all(1.0).sub(a);
-    Sign = |a, b, c| {
-        let zero = S::all(0.0);
-        let s = zero.lt(a).sub(a.lt(zero));
-        a.ne(a).choose(a, s)
-    };
-    Add = |a, b, c| a.add(b);
-    Sub = |a, b, c| a.sub(b);
-    Mul = |a, b, c| a.mul(b);
-    MulZero = |a, b, c| a.choose(a.mul(b), S::all(0.0));
-    Div = |a, b, c| a.div(b);
-    Min = |a, b, c| a.min(b);
-    Max = |a, b, c| a.max(b);
-    Lt = |a, b, c| a.lt(b);
-    Le = |a, b, c| a.le(b);
-    Eq = |a, b, c| a.eq(b);
-    Ne = |a, b, c| a.ne(b);
-    And = |a, b, c| {
-        let zero = S::all(0.0);
-        a.ne(zero).mul(b.ne(zero))
-    };
-    Or = |a, b, c| {
-        let zero = S::all(0.0);
-        a.ne(zero).max(b.ne(zero))
-    };
-    MulAdd = |a, b, c| a.mul_add(b, c);
-    MulSub = |a, b, c| a.mul_sub(b, c);
-    NegMulAdd = |a, b, c| a.neg_mul_add(b, c);
-    SquareAdd = |a, b, c| a.mul_add(a, c);
-    AddAdd = |a, b, c| a.add(b).add(c);
-    AddSub = |a, b, c| a.add(b).sub(c);
-    SubAdd = |a, b, c| a.sub(b).add(c);
-    SubSub = |a, b, c| a.sub(b).sub(c);
-    LessAdd = |a, b, c| c.sub(a.add(b));
-    LessSub = |a, b, c| c.sub(a.sub(b));
-    AddMul = |a, b, c| a.add(b).mul(c);
-    SubMul = |a, b, c| a.sub(b).mul(c);
-    MulMul = |a, b, c| a.mul(b).mul(c);
-    SquareMul = |a, b, c| a.mul(a).mul(c);
-    SubSquare = |a, b, c| { let d = a.sub(b); d.mul(d) };
-    MulSquare = |a, b, c| { let d = a.mul(b); d.mul(d) };
-    LessDistance = |a, b, c| a.eq(b).choose(S::all(0.0), a.sub(b).abs().neg());
-    MaxAdd = |a, b, c| a.max(b).add(c);
-    LargerOf = |a, b, c| b.le(a).sub(c).abs();
-    Select = |a, b, c| a.choose(b, c);
-}
 
 /// One vector of operand `K` at position `i`, or its scalar.
 #[inline(always)]
@@ -168,6 +90,11 @@ unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
         let (x, y, z) = (first::<_, M, 1>(a), first::<_, M, 2>(b), first::<_, M, 4>(c));
         let one = (S::splat(x), S::splat(y), S::splat(z));
         let mut i = vectors::<S, F, ARITY, M>(d, (a, b, c), n, one);
+        if S::Half::N > 1 && i + S::Half::N <= n {
+            let one = (S::Half::splat(x), S::Half::splat(y), S::Half::splat(z));
+            at::<S::Half, F, ARITY, M>((a, b, c), i, one).store(d.add(i));
+            i += S::Half::N;
+        }
         let one = (S::One::splat(x), S::One::splat(y), S::One::splat(z));
         while i < n {
             at::<S::One, F, ARITY, M>((a, b, c), i, one).store(d.add(i));
@@ -216,9 +143,11 @@ unsafe fn by_rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
 
 /// The instances of a formula for one instruction set.
 macro_rules! instances {
-    ($module:ident, $fused:literal, $(#[$feature:meta])?) => {
+    ($module:ident, $(#[$feature:meta],)? $fused:literal) => {
         mod $module {
             use super::*;
+
+            instances!(many, $(#[$feature])?);
 
             $(#[$feature])?
             pub(super) unsafe fn one<T: Number, F: Formula>(
@@ -236,18 +165,6 @@ macro_rules! instances {
             }
 
             $(#[$feature])?
-            pub(super) unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
-                d: *mut f64,
-                a: *const f64,
-                b: *const f64,
-                c: *const f64,
-                n: usize,
-            ) {
-                // SAFETY: the caller's contract is the same.
-                unsafe { super::many::<S, F, ARITY, M>(d.cast(), a.cast(), b.cast(), c.cast(), n) }
-            }
-
-            $(#[$feature])?
             pub(super) unsafe fn rows<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
                 d: *mut f64,
                 a: *const f64,
@@ -260,22 +177,45 @@ macro_rules! instances {
             }
         }
     };
+    (many, $(#[$feature:meta])?) => {
+        $(#[$feature])?
+        pub(super) unsafe fn many<S: Vector, F: Formula, const ARITY: u8, const M: u8>(
+            d: *mut f64,
+            a: *const f64,
+            b: *const f64,
+            c: *const f64,
+            n: usize,
+        ) {
+            // SAFETY: the caller's contract is the same.
+            unsafe { super::many::<S, F, ARITY, M>(d.cast(), a.cast(), b.cast(), c.cast(), n) }
+        }
+    };
 }
 
 #[cfg(target_arch = "x86_64")]
-instances!(avx, true, #[target_feature(enable = "avx2,fma")]);
-instances!(plain, false,);
+mod avx512 {
+    use super::*;
+
+    instances!(many, #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]);
+}
+#[cfg(target_arch = "x86_64")]
+instances!(avx, #[target_feature(enable = "avx2,fma")], true);
+instances!(plain, false);
 
 fn sized<F: Formula, const ARITY: u8, const M: u8>(target: Target, n: Extent) -> Kernel {
     match (target.level(), target.single, n) {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2Fma, false, _) => match n {
+        (Isa::Avx512, false, Extent::Many) => avx512::many::<Avx512, F, ARITY, M>,
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, true, Extent::Many) => avx512::many::<Avx512Single, F, ARITY, M>,
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2Fma | Isa::Avx512, false, _) => match n {
             Extent::One => avx::one::<f64, F>,
             Extent::Many => avx::many::<Avx, F, ARITY, M>,
             Extent::Rows => avx::rows::<Avx, F, ARITY, M>,
         },
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2Fma, true, _) => match n {
+        (Isa::Avx2Fma | Isa::Avx512, true, _) => match n {
             Extent::One => avx::one::<f32, F>,
             Extent::Many => avx::many::<AvxSingle, F, ARITY, M>,
             Extent::Rows => avx::rows::<AvxSingle, F, ARITY, M>,

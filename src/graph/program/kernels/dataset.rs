@@ -2,12 +2,19 @@
 
 use super::arith::unpack;
 use super::param;
-use super::simd::Vector;
+use super::simd::{Pair, Vector};
 
 /// The vector `k` numbers behind `x`; where the data is narrow, the numbers there are of single precision.
 #[inline(always)]
 unsafe fn data<S: Vector, const NARROW: bool>(x: *const S::Elem, k: usize) -> S {
     // SAFETY: the caller vouches for a vector of such numbers.
+    unsafe { if NARROW { S::load_narrow(x.cast::<f32>().add(k)) } else { S::load(x.add(k)) } }
+}
+
+/// The pair of vectors there, likewise.
+#[inline(always)]
+unsafe fn data_pair<S: Pair, const NARROW: bool>(x: *const S::Elem, k: usize) -> S {
+    // SAFETY: the caller vouches for two vectors of such numbers.
     unsafe { if NARROW { S::load_narrow(x.cast::<f32>().add(k)) } else { S::load(x.add(k)) } }
 }
 
@@ -88,13 +95,15 @@ unsafe fn all_rows<S: Vector, const NARROW: bool>(
     unsafe {
         if n >= S::N {
             blocks::<S, NARROW>(d, x, b, p, n);
+        } else if n >= S::Half::N {
+            blocks::<S::Half, NARROW>(d, x, b, p, n);
         } else {
             blocks::<S::One, NARROW>(d, x, b, p, n);
         }
     }
 }
 
-kernel! {
+kernel! { wide
     /// `d = x b` for n rows of a tile at `a`; parameters columns, rows of a tile.
     rows<S>(d, a, b, c, n) {
         // SAFETY: the parameters describe what is valid.
@@ -102,7 +111,7 @@ kernel! {
     }
 }
 
-kernel! {
+kernel! { wide
     /// [`rows`] with a tile in single precision.
     rows_narrow<S>(d, a, b, c, n) {
         // SAFETY: the parameters describe what is valid.
@@ -112,42 +121,43 @@ kernel! {
 
 /// Adds the products of `P` columns, from the k-th on, with `r` to their accumulators of a vector.
 #[inline(always)]
-unsafe fn against<S: Vector, const P: usize, const NARROW: bool>(
+unsafe fn against<S: Pair, const P: usize, const NARROW: bool>(
     d: *mut S::Elem,
     x: *const S::Elem,
     r: *const S::Elem,
     (k, e, n): (usize, usize, usize),
 ) {
+    let part = S::Part::N;
     // SAFETY: the caller vouches for n rows of P columns.
     unsafe {
-        let d = d.add(S::N * k);
-        let mut acc: [[S; 2]; P] = std::array::from_fn(|p| [S::load(d.add(S::N * p)), S::all(0.0)]);
-        let mut i = 0;
-        while i + 2 * S::N <= n {
-            for w in 0..2 {
-                let y = S::load(r.add(i + w * S::N));
-                for p in 0..P {
-                    acc[p][w] = data::<S, NARROW>(x, (k + p) * e + i + w * S::N).mul_add(y, acc[p][w]);
-                }
-            }
-            i += 2 * S::N;
+        let d = d.add(part * k);
+        let mut acc = [S::with_zero(S::Part::all(0.0)); P];
+        for p in 0..P {
+            acc[p] = S::with_zero(S::Part::load(d.add(part * p)));
         }
-        if i + S::N <= n {
+        let mut i = 0;
+        while i + 2 * part <= n {
             let y = S::load(r.add(i));
             for p in 0..P {
-                acc[p][0] = data::<S, NARROW>(x, (k + p) * e + i).mul_add(y, acc[p][0]);
+                acc[p] = data_pair::<S, NARROW>(x, (k + p) * e + i).mul_add(y, acc[p]);
             }
-            i += S::N;
+            i += 2 * part;
         }
+        let odd = i + part <= n;
         for p in 0..P {
-            acc[p][0].add(acc[p][1]).store(d.add(S::N * p));
+            let [mut low, high] = acc[p].parts();
+            if odd {
+                low = data::<S::Part, NARROW>(x, (k + p) * e + i).mul_add(S::Part::load(r.add(i)), low);
+            }
+            low.add(high).store(d.add(part * p));
         }
+        i += if odd { part } else { 0 };
         while i < n {
-            let y = S::One::load(r.add(i));
+            let y = <S::Part as Vector>::One::load(r.add(i));
             for p in 0..P {
-                let to = d.add(S::N * p);
-                let v = data::<S::One, NARROW>(x, (k + p) * e + i).mul_add(y, S::One::load(to));
-                v.store(to);
+                let to = d.add(part * p);
+                let x = data::<<S::Part as Vector>::One, NARROW>(x, (k + p) * e + i);
+                x.mul_add(y, <S::Part as Vector>::One::load(to)).store(to);
             }
             i += 1;
         }
@@ -166,18 +176,25 @@ unsafe fn all_columns<S: Vector, const NARROW: bool>(
     // SAFETY: the caller vouches for the tile.
     unsafe {
         let mut k = 0;
+        // As many columns as there are registers for, and as are needed to hide how long a product takes.
+        if S::Half::N > 1 {
+            while k + 8 <= columns {
+                against::<S::Pair, 8, NARROW>(d, x, r, (k, e, n));
+                k += 8;
+            }
+        }
         while k + 4 <= columns {
-            against::<S, 4, NARROW>(d, x, r, (k, e, n));
+            against::<S::Pair, 4, NARROW>(d, x, r, (k, e, n));
             k += 4;
         }
         while k < columns {
-            against::<S, 1, NARROW>(d, x, r, (k, e, n));
+            against::<S::Pair, 1, NARROW>(d, x, r, (k, e, n));
             k += 1;
         }
     }
 }
 
-kernel! {
+kernel! { wide
     /// Adds `xᵀ b` over n rows of a tile at `a` to the accumulators at `d`; parameters columns, rows of a
     /// tile.
     columns<S>(d, a, b, c, n) {
@@ -186,7 +203,7 @@ kernel! {
     }
 }
 
-kernel! {
+kernel! { wide
     /// [`columns`] with a tile in single precision.
     columns_narrow<S>(d, a, b, c, n) {
         // SAFETY: the parameters describe what is valid.

@@ -2,13 +2,13 @@
 
 use super::arith::unpack;
 use super::logsum::log_sum_exp;
-use super::simd::{Accumulator, Vector};
+use super::simd::{Accumulator, Summing, Vector};
 use super::{Kernel, Number, Target, param};
 use crate::graph::op::Fold;
 
 /// `acc + a[i]`, or `acc + a[i] * b[i]`
 #[inline(always)]
-unsafe fn term<S: Vector, const DOT: bool>(a: *const S::Elem, b: *const S::Elem, i: usize, acc: S::Acc) -> S::Acc {
+unsafe fn term<S: Summing, const DOT: bool>(a: *const S::Elem, b: *const S::Elem, i: usize, acc: S::Acc) -> S::Acc {
     // SAFETY: the caller vouches for a vector at i.
     unsafe {
         let x = S::load(a.add(i));
@@ -18,7 +18,7 @@ unsafe fn term<S: Vector, const DOT: bool>(a: *const S::Elem, b: *const S::Elem,
 
 /// `sum_i f(a[i], b[i])` over n numbers: four vectors of accumulators in double precision, then a fixed tree.
 #[inline(always)]
-pub(super) unsafe fn total<S: Vector, const DOT: bool>(a: *const S::Elem, b: *const S::Elem, n: usize) -> f64 {
+pub(super) unsafe fn total<S: Summing, const DOT: bool>(a: *const S::Elem, b: *const S::Elem, n: usize) -> f64 {
     // SAFETY: every access is below n, which the caller vouches for; the processor has S.
     unsafe {
         let mut acc = [S::Acc::zero(); 4];
@@ -33,7 +33,7 @@ pub(super) unsafe fn total<S: Vector, const DOT: bool>(a: *const S::Elem, b: *co
             acc[0] = term::<S, DOT>(a, b, i, acc[0]);
             i += S::N;
         }
-        let mut rest = <S::One as Vector>::Acc::zero();
+        let mut rest = <S::One as Summing>::Acc::zero();
         while i < n {
             rest = term::<S::One, DOT>(a, b, i, rest);
             i += 1;
@@ -60,7 +60,7 @@ kernel! {
 
 /// Sum of n rows, `inner` apart, of a vector.
 #[inline(always)]
-unsafe fn column<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, inner: usize) {
+unsafe fn column<S: Summing>(d: *mut S::Elem, a: *const S::Elem, n: usize, inner: usize) {
     // SAFETY: the caller vouches for a vector in each row.
     unsafe {
         let mut s = S::Acc::zero();
@@ -107,7 +107,7 @@ pub(in super::super) fn accumulator(target: Target) -> usize {
 
 /// Adds n terms to the accumulator at `d`: term i to its double i modulo 32.
 #[inline(always)]
-unsafe fn accumulate<S: Vector, const DOT: bool>(d: *mut f64, a: *const S::Elem, b: *const S::Elem, n: usize) {
+unsafe fn accumulate<S: Summing, const DOT: bool>(d: *mut f64, a: *const S::Elem, b: *const S::Elem, n: usize) {
     // Vectors of the accumulator: eight or four.
     let many = SLOTS / S::N;
     // SAFETY: the caller vouches for n numbers at the operands; the processor has S.
@@ -133,7 +133,7 @@ unsafe fn accumulate<S: Vector, const DOT: bool>(d: *mut f64, a: *const S::Elem,
         }
         while i < n {
             let to = d.add(i % SLOTS);
-            term::<S::One, DOT>(a, b, i, <S::One as Vector>::Acc::load(to)).store(to);
+            term::<S::One, DOT>(a, b, i, <S::One as Summing>::Acc::load(to)).store(to);
             i += 1;
         }
     }
@@ -277,7 +277,7 @@ kernel! {
                 let mut i = 0;
                 while i < inner {
                     let wide = i + S::N <= inner;
-                    let (mut s, mut s1) = (S::Acc::zero(), <S::One as Vector>::Acc::zero());
+                    let (mut s, mut s1) = (S::Acc::zero(), <S::One as Summing>::Acc::zero());
                     for step in 0..len {
                         let k = if reverse { len - 1 - step } else { step };
                         let at = k * inner + i;

@@ -185,9 +185,9 @@ macro_rules! level {
     ($target:expr, $name:ident) => {
         match ($target.level(), $target.single) {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2Fma, false) => avx::$name::doubles,
+            (Isa::Avx2Fma | Isa::Avx512, false) => avx::$name::doubles,
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2Fma, true) => avx::$name::singles,
+            (Isa::Avx2Fma | Isa::Avx512, true) => avx::$name::singles,
             (_, false) => plain::$name::doubles,
             (_, true) => plain::$name::singles,
         }
@@ -199,7 +199,7 @@ pub(in super::super) fn softplus_sigmoid(target: Target) -> Kernel {
     match target.level() {
         _ if target.single => single::softplus_sigmoid(target),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma => elementary::softplus_sigmoid,
+        level @ (Isa::Avx2Fma | Isa::Avx512) => elementary::softplus_sigmoid(level),
         _ => plain_softplus_sigmoid,
     }
 }
@@ -207,31 +207,8 @@ pub(in super::super) fn softplus_sigmoid(target: Target) -> Kernel {
 /// The kernels of the most common functions, where there are faster ones.
 #[cfg(target_arch = "x86_64")]
 fn fast(op: Unary, target: Target, n: Extent) -> Option<Kernel> {
-    if target.level() != Isa::Avx2Fma {
-        return None;
-    }
-    if n == Extent::One {
-        return Some(match op {
-            Unary::Exp => elementary::exp_one,
-            Unary::Expm1 => elementary::expm1_one,
-            Unary::Log => elementary::log_one,
-            Unary::Log1p => elementary::log1p_one,
-            Unary::Tanh => elementary::tanh_one,
-            Unary::Sigmoid => elementary::sigmoid_one,
-            Unary::Softplus => elementary::softplus_one,
-            _ => return None,
-        });
-    }
-    Some(match op {
-        Unary::Exp => elementary::exp,
-        Unary::Expm1 => elementary::expm1,
-        Unary::Log => elementary::log,
-        Unary::Log1p => elementary::log1p,
-        Unary::Tanh => elementary::tanh,
-        Unary::Sigmoid => elementary::sigmoid,
-        Unary::Softplus => elementary::softplus,
-        _ => return None,
-    })
+    let level = target.level();
+    if level == Isa::Baseline { None } else { elementary::unary(op, level, n) }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

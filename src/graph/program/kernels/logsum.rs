@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::arith::Extent;
 use super::fold::sticky;
-use super::simd::{Accumulator, Vector};
+use super::simd::{Accumulator, Summing, Vector};
 use super::{Kernel, Number, Target, function, param, simd};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;
@@ -82,7 +82,7 @@ unsafe fn zip<S: Vector>(
 
 /// Adds a row of `w` numbers to sums.
 #[inline(always)]
-unsafe fn accumulate<S: Vector>(s: *mut f64, row: *const S::Elem, w: usize) {
+unsafe fn accumulate<S: Summing>(s: *mut f64, row: *const S::Elem, w: usize) {
     let mut j = 0;
     // SAFETY: the caller vouches for w numbers at both.
     unsafe {
@@ -100,7 +100,7 @@ unsafe fn accumulate<S: Vector>(s: *mut f64, row: *const S::Elem, w: usize) {
 /// `n` rows, `stride` apart, of `w <= COLUMNS` neighbours each: the result of each column to `d`. Where
 /// `whole`, the rows are neighbours in room of the caller's and are written over.
 #[inline(always)]
-unsafe fn columns<S: Vector>(
+unsafe fn columns<S: Summing>(
     d: *mut S::Elem,
     a: *const S::Elem,
     (n, stride, w): (usize, usize, usize),
@@ -150,7 +150,7 @@ unsafe fn columns<S: Vector>(
 
 /// One long row: its parts of `COLUMNS` neighbours as rows, then their results and the rest as one column.
 #[inline(always)]
-unsafe fn long_row<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, f: Functions) {
+unsafe fn long_row<S: Summing>(d: *mut S::Elem, a: *const S::Elem, n: usize, f: Functions) {
     let (rows, rest) = (n / COLUMNS, n % COLUMNS);
     let mut parts = Room::<S::Elem, { 2 * COLUMNS }>::new();
     let parts = parts.at();
@@ -164,7 +164,7 @@ unsafe fn long_row<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, f: F
 
 /// Columns of short rows: copied side by side, as many as there is room for.
 #[inline(always)]
-unsafe fn copied<S: Vector>(
+unsafe fn copied<S: Summing>(
     d: *mut S::Elem,
     a: *const S::Elem,
     (outer, n, inner): (usize, usize, usize),
@@ -197,7 +197,7 @@ unsafe fn copied<S: Vector>(
 }
 
 #[inline(always)]
-unsafe fn body<S: Vector>(d: *mut S::Elem, a: *const S::Elem, c: *const S::Elem, f: Functions) {
+unsafe fn body<S: Summing>(d: *mut S::Elem, a: *const S::Elem, c: *const S::Elem, f: Functions) {
     // SAFETY: the counts at `c` describe what is valid at `a` and `d`.
     unsafe {
         let (outer, n, inner) = (param(c, 0), param(c, 1), param(c, 2));
@@ -237,13 +237,13 @@ fn functions(isa: Isa, single: bool) -> Functions {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx<S: Vector>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+unsafe fn avx<S: Summing>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
     let f = functions(Isa::Avx2Fma, S::Elem::SINGLE);
     // SAFETY: the caller's contract is the same.
     unsafe { body::<S>(d.cast(), a.cast(), c.cast(), f) }
 }
 
-unsafe fn plain<S: Vector>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
+unsafe fn plain<S: Summing>(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, _: usize) {
     let f = functions(Isa::Baseline, S::Elem::SINGLE);
     // SAFETY: the caller's contract is the same.
     unsafe { body::<S>(d.cast(), a.cast(), c.cast(), f) }
@@ -253,9 +253,9 @@ unsafe fn plain<S: Vector>(d: *mut f64, a: *const f64, _: *const f64, c: *const 
 pub(in super::super) fn log_sum_exp(target: Target) -> Kernel {
     match (target.level(), target.single) {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2Fma, false) => avx::<simd::Avx>,
+        (Isa::Avx2Fma | Isa::Avx512, false) => avx::<simd::Avx>,
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2Fma, true) => avx::<simd::AvxSingle>,
+        (Isa::Avx2Fma | Isa::Avx512, true) => avx::<simd::AvxSingle>,
         (_, false) => plain::<simd::Plain>,
         (_, true) => plain::<simd::PlainSingle>,
     }

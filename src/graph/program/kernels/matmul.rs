@@ -1,93 +1,10 @@
 //! Matrix products: small ones in registers, large ones by the `gemm` crate, and one per lane.
 
+pub(in super::super) use super::layout::Layout;
 use super::logsum::Room;
-use super::simd::Vector;
+use super::simd::{Summing, Vector};
 use super::{Kernel, Number, Target, param};
 use crate::base::simd::Isa;
-
-/// Sizes and distances of a product: `outer x inner` products `d += l r` of `m x k` by `k x n`; row and
-/// column distances of each matrix, then what each outer and inner product moves them by.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in super::super) struct Layout {
-    pub outer: usize,
-    pub inner: usize,
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    /// Row distance of the result, whose columns are neighbours.
-    pub d: usize,
-    pub l: (usize, usize),
-    pub r: (usize, usize),
-    /// Moves by outer product: result, left, right; then by inner product.
-    pub by_outer: (usize, usize, usize),
-    pub by_inner: (usize, usize, usize),
-}
-
-impl Layout {
-    /// The numbers in the order in which the kernels read them.
-    pub fn params(&self) -> [usize; 16] {
-        [
-            self.outer,
-            self.inner,
-            self.m,
-            self.n,
-            self.k,
-            self.d,
-            self.l.0,
-            self.l.1,
-            self.r.0,
-            self.r.1,
-            self.by_outer.0,
-            self.by_outer.1,
-            self.by_outer.2,
-            self.by_inner.0,
-            self.by_inner.1,
-            self.by_inner.2,
-        ]
-    }
-
-    /// # Safety
-    /// `c` points to the numbers of [`Layout::params`].
-    #[inline(always)]
-    unsafe fn read<T: Number>(c: *const T) -> Layout {
-        // SAFETY: the caller's contract.
-        let p = |k: usize| unsafe { param(c, k) };
-        Layout {
-            outer: p(0),
-            inner: p(1),
-            m: p(2),
-            n: p(3),
-            k: p(4),
-            d: p(5),
-            l: (p(6), p(7)),
-            r: (p(8), p(9)),
-            by_outer: (p(10), p(11), p(12)),
-            by_inner: (p(13), p(14), p(15)),
-        }
-    }
-
-    /// The three matrices of a product. (Loops over products are written out: a closure that the compiler does not inline
-    /// would be compiled without the instruction set of its kernel.)
-    ///
-    /// # Safety
-    /// The layout describes what is valid.
-    #[inline(always)]
-    unsafe fn at<T>(
-        &self,
-        o: usize,
-        i: usize,
-        (d, a, b): (*mut T, *const T, *const T),
-    ) -> (*mut T, *const T, *const T) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            (
-                d.add(o * self.by_outer.0 + i * self.by_inner.0),
-                a.add(o * self.by_outer.1 + i * self.by_inner.1),
-                b.add(o * self.by_outer.2 + i * self.by_inner.2),
-            )
-        }
-    }
-}
 
 /// `R` rows by `W` vectors of the result, in registers over the whole inner axis.
 #[inline(always)]
@@ -125,15 +42,22 @@ unsafe fn block<S: Vector, const R: usize, const W: usize>(
 unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
     // SAFETY: rows below p.m and W vectors of columns, which the caller vouches for.
     unsafe {
-        // Six rows by two vectors leave registers for the operands.
+        let mut i = 0;
+        // Twelve rows by two vectors leave registers for the operands where there are 32, six where there are 16.
+        if S::Half::N > 1 {
+            while i + 12 <= p.m {
+                block::<S, 12, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+                i += 12;
+            }
+        }
         if p.m >= 6 {
-            for start in (0..p.m).step_by(6) {
-                let i = start.min(p.m - 6);
-                block::<S, 6, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
+            while i < p.m {
+                let start = i.min(p.m - 6);
+                block::<S, 6, W>(p, d.add(start * p.d), l.add(start * p.l.0), r);
+                i += 6;
             }
             return;
         }
-        let mut i = 0;
         while i + 2 <= p.m {
             block::<S, 2, W>(p, d.add(i * p.d), l.add(i * p.l.0), r);
             i += 2;
@@ -146,14 +70,19 @@ unsafe fn columns<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *co
 
 /// Rows from which copying a piece of the right factor pays: its rows, far apart, share few places of the first cache.
 const PACKED: usize = 24;
-/// Inner axis up to which a piece is copied, and numbers of two of the widest vectors.
+/// Inner axis up to which a piece is copied, and numbers of two of the longest vectors.
 const DEEPEST: usize = 192;
-const WIDEST: usize = 16;
+const WIDEST: usize = 32;
+
+/// So many numbers, at places where a vector begins: one that lies in two lines of the cache takes twice as long.
+#[repr(align(64))]
+struct Line<T>([T; WIDEST]);
 
 /// Copies `W` vectors of columns of the right factor, row behind row. Its columns or its rows are next to one another.
 #[inline(always)]
 unsafe fn pack<S: Vector, const W: usize>(p: &Layout, to: *mut S::Elem, r: *const S::Elem) {
     let width = W * S::N;
+    debug_assert!(p.r.0 == 1 || p.r.1 == 1);
     // SAFETY: k rows of W vectors at both, which the caller vouches for.
     unsafe {
         if p.r.1 == 1 {
@@ -164,9 +93,16 @@ unsafe fn pack<S: Vector, const W: usize>(p: &Layout, to: *mut S::Elem, r: *cons
             }
             return;
         }
-        for j in 0..width {
-            for k in 0..p.k {
-                *to.add(k * width + j) = *r.add(k * p.r.0 + j * p.r.1);
+        // Rows next to one another: numbers of a column are neighbours.
+        let whole = p.k - p.k % S::N;
+        for k in (0..whole).step_by(S::N) {
+            for w in 0..W {
+                S::transpose(to.add(k * width + w * S::N), r.add(k + w * S::N * p.r.1), (p.r.1, width));
+            }
+        }
+        for k in whole..p.k {
+            for j in 0..width {
+                *to.add(k * width + j) = *r.add(k + j * p.r.1);
             }
         }
     }
@@ -199,15 +135,19 @@ unsafe fn pieces<S: Vector>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *
 unsafe fn piece<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *const S::Elem, r: *const S::Elem) {
     let width = W * S::N;
     const { assert!(W * S::N <= WIDEST) };
-    let mut room = Room::<[S::Elem; WIDEST], DEEPEST>::new();
+    let mut room = Room::<Line<S::Elem>, DEEPEST>::new();
     // SAFETY: as for `pieces`, of which this is one.
     unsafe {
         if p.r.1 == 1 && (p.m < PACKED || p.k > DEEPEST) {
             columns::<S, W>(p, d, l, r);
             return;
         }
-        let copy = room.at().cast::<S::Elem>();
-        pack::<S, W>(p, copy, r);
+        let mut copy: *const S::Elem = r;
+        if p.r != (width, 1) {
+            let room = room.at().cast::<S::Elem>();
+            pack::<S, W>(p, room, r);
+            copy = room;
+        }
         // Distances that are known when this is compiled cost no instructions in the inner loop.
         let r = (width, 1);
         match p.l {
@@ -218,7 +158,7 @@ unsafe fn piece<S: Vector, const W: usize>(p: &Layout, d: *mut S::Elem, l: *cons
     }
 }
 
-kernel! {
+kernel! { wide
     /// Products with the right factor's columns next to one another, or its rows where it is to be copied; the layout is
     /// at `c`.
     rows<S>(d, a, b, c, _n) {
@@ -230,6 +170,8 @@ kernel! {
                     let (d, a, b) = p.at(o, i, (d, a, b));
                     if p.n >= S::N {
                         pieces::<S>(&p, d, a, b);
+                    } else if p.n >= S::Half::N {
+                        pieces::<S::Half>(&p, d, a, b);
                     } else {
                         pieces::<S::One>(&p, d, a, b);
                     }
@@ -241,7 +183,7 @@ kernel! {
 
 /// `x . y` over `k` neighbours.
 #[inline(always)]
-unsafe fn dot<S: Vector>(x: *const S::Elem, y: *const S::Elem, k: usize) -> S::Elem {
+unsafe fn dot<S: Summing>(x: *const S::Elem, y: *const S::Elem, k: usize) -> S::Elem {
     // SAFETY: the caller vouches for k doubles at both.
     unsafe {
         let mut acc = [S::all(0.0); 2];

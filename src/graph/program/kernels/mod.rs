@@ -8,7 +8,9 @@ pub(super) mod dataset;
 mod elementary;
 mod extent;
 pub(super) mod fold;
+mod formula;
 pub(super) mod function;
+mod layout;
 mod logsum;
 mod lu;
 pub(super) mod matmul;
@@ -45,7 +47,9 @@ unsafe fn param<T: Number>(c: *const T, k: usize) -> usize {
     unsafe { (*c.add(k)).param() }
 }
 
-#[cfg(test)]
+#[cfg(any(test, target_arch = "x86_64"))]
 use arith::Extent;
+#[cfg(test)]
+mod levels;
 #[cfg(test)]
 mod tests;

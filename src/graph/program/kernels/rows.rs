@@ -1,7 +1,7 @@
 //! Kernels on rows of one length, whose starts are in a table: copies, repetitions, sums. Without lanes.
 
 use super::fold::total;
-use super::simd::{Accumulator, Vector};
+use super::simd::{Accumulator, Summing, Vector};
 use super::{Number, param};
 
 /// `f(start, row)` for each row of n numbers; starts at `b`, their length the parameter at `c`.
@@ -104,7 +104,7 @@ const TOGETHER: usize = 8;
 
 /// Adds `rows` rows of n numbers, one after another, to as many doubles.
 #[inline(always)]
-unsafe fn widen<S: Vector>(d: *mut f64, x: *const S::Elem, n: usize, rows: usize) {
+unsafe fn widen<S: Summing>(d: *mut f64, x: *const S::Elem, n: usize, rows: usize) {
     let mut i = 0;
     // SAFETY: the caller vouches for n doubles at `d` and the rows at `x`.
     unsafe {

@@ -1,6 +1,6 @@
 //! Cholesky factors, and the kernels of all operations on square matrices.
 
-use super::simd::Vector;
+use super::simd::{Summing, Vector};
 use super::triangular::{lower, lower_lanes, reduce, subtract, upper, upper_lanes};
 use super::{Kernel, Number, Target, lu, param};
 use crate::graph::program::lir::Square;
@@ -109,7 +109,7 @@ kernel! {
 
 /// One lane group of one matrix, lanes innermost.
 #[inline(always)]
-unsafe fn factor_lanes<S: Vector>(d: *mut S::Elem, a: *const S::Elem, n: usize, w: usize) {
+unsafe fn factor_lanes<S: Summing>(d: *mut S::Elem, a: *const S::Elem, n: usize, w: usize) {
     // SAFETY: the caller vouches for n x n elements of w lanes from both.
     unsafe {
         let at = |i: usize, j: usize| (i * n + j) * w;

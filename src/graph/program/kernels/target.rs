@@ -13,10 +13,10 @@ pub(in super::super) struct Target {
 impl Target {
     /// Instruction set of the kernels: the baseline where the processor lacks the one asked for.
     pub fn level(self) -> Isa {
-        if self.isa.is_supported() { self.isa } else { Isa::Baseline }
+        self.isa.supported()
     }
 
-    /// Numbers of a vector.
+    /// Numbers of a vector that sums are kept in, on every level.
     pub fn vector(self) -> usize {
         if self.single { 8 } else { 4 }
     }

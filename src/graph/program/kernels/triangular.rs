@@ -1,7 +1,7 @@
 //! Triangular solves: four rows of the solution at a time, columns in registers.
 
 use super::param;
-use super::simd::Vector;
+use super::simd::{Summing, Vector};
 
 /// `x[0..w] -= f * y[0..w]` in vectors and then one by one.
 #[inline(always)]
@@ -123,7 +123,7 @@ unsafe fn pieces<S: Vector, const W: usize, const T: bool>(
 
 /// One right-hand side: dot products or column updates, whichever reads rows of `l`.
 #[inline(always)]
-unsafe fn single<S: Vector, const T: bool>(x: *mut S::Elem, l: *const S::Elem, n: usize) {
+unsafe fn single<S: Summing, const T: bool>(x: *mut S::Elem, l: *const S::Elem, n: usize) {
     // SAFETY: the caller vouches for n doubles at x and n x n at l.
     unsafe {
         for step in 0..n {
@@ -152,7 +152,7 @@ unsafe fn single<S: Vector, const T: bool>(x: *mut S::Elem, l: *const S::Elem, n
 }
 
 #[inline(always)]
-unsafe fn tri<S: Vector, const T: bool>(d: *mut S::Elem, a: *const S::Elem, b: *const S::Elem, c: *const S::Elem) {
+unsafe fn tri<S: Summing, const T: bool>(d: *mut S::Elem, a: *const S::Elem, b: *const S::Elem, c: *const S::Elem) {
     // SAFETY: the parameters describe what is valid.
     unsafe {
         let (batch, n, m) = (param(c, 0), param(c, 1), param(c, 2));

@@ -8,6 +8,7 @@ mod models;
 mod random;
 mod single;
 
+use super::number::Number;
 use super::{Options, Program, Real};
 use crate::base::simd::Isa;
 use crate::graph::eval::evaluate;
@@ -92,13 +93,29 @@ pub(super) fn agree_to(g: &Graph, outputs: &[Var], range: (f64, f64), tolerance:
     agree_in_doubles(g, outputs, range, tolerance);
 }
 
+/// All levels, whether this machine has them or not.
+pub(super) const LEVELS: [Isa; 3] = [Isa::Baseline, Isa::Avx2Fma, Isa::Avx512];
+
+/// Results as bits, all that are no numbers being one.
+pub(super) fn bits<T: Number>(out: &[Vec<T>]) -> Vec<u64> {
+    let bits = |x: &T| if x.to_f64().is_nan() { f64::NAN } else { x.to_f64() }.to_bits();
+    out.iter().flatten().map(bits).collect()
+}
+
+/// AVX-512 gives the bits of AVX2; results in the order of [`LEVELS`].
+pub(super) fn same_bits(levels: &[Vec<u64>]) {
+    assert!(!Isa::Avx512.is_supported() || levels[1] == levels[2], "AVX-512 gives other bits than AVX2");
+}
+
 /// [`agree_to`] for programs in double precision alone.
 pub(super) fn agree_in_doubles(g: &Graph, outputs: &[Var], range: (f64, f64), tolerance: f64) {
     for lanes in [1, 8, 16, 64] {
-        for isa in [Isa::Baseline, Isa::Avx2Fma] {
+        let mut levels = Vec::new();
+        for isa in LEVELS {
             let x = inputs(g, lanes, range, 7 + lanes as u64);
             let p = Program::compile(g, outputs, &Options { lanes, isa });
             let out = run(g, outputs, &p, &x);
+            levels.push(bits(&out));
             for l in 0..lanes {
                 let own: Vec<Vec<f64>> = g.inputs().iter().zip(&x).map(|(i, x)| lane(g, i.var, x, lanes, l)).collect();
                 let own: Vec<&[f64]> = own.iter().map(|x| &x[..]).collect();
@@ -116,5 +133,6 @@ pub(super) fn agree_in_doubles(g: &Graph, outputs: &[Var], range: (f64, f64), to
                 }
             }
         }
+        same_bits(&levels);
     }
 }

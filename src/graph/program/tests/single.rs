@@ -1,6 +1,6 @@
 //! Programs in single precision against the reference evaluator in double precision, to what rounding allows.
 
-use super::{Numbers, agree_to, inputs, run};
+use super::{LEVELS, Numbers, agree_to, bits, inputs, run, same_bits};
 use crate::base::simd::Isa;
 use crate::graph::batch::batch;
 use crate::graph::eval::evaluate;
@@ -41,9 +41,11 @@ pub(super) fn agree(g: &Graph, outputs: &[Var], range: (f64, f64)) {
             *s = s.max(largest(&change));
         }
     }
-    for isa in [Isa::Baseline, Isa::Avx2Fma] {
+    let mut levels = Vec::new();
+    for isa in LEVELS {
         let p = Program::<f32>::compile(g, outputs, &Options { lanes: 1, isa });
         let out = run(g, outputs, &p, &x);
+        levels.push(bits(&out));
         for (k, v) in outputs.iter().enumerate() {
             let allowed = 8.0 * spread[k] + 2e-6 * (1.0 + largest(&truth[k]));
             for (j, (a, b)) in out[k].iter().zip(&truth[k]).enumerate() {
@@ -57,6 +59,7 @@ pub(super) fn agree(g: &Graph, outputs: &[Var], range: (f64, f64)) {
             }
         }
     }
+    same_bits(&levels);
 }
 
 /// The loss of a small network on a batch, and its gradient in all weights.

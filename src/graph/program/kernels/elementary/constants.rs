@@ -1,8 +1,6 @@
 //! Constants of the elementary functions, each as a whole vector.
 
-use std::arch::x86_64::*;
-
-use super::group::Group;
+use super::group::{Group, MOST};
 
 /// `ln 2` in two parts, the first with 20 zero bits at its end.
 const LN2: (f64, f64) = (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10);
@@ -51,8 +49,8 @@ const ATANH_NEAR: [f64; 7] = [
 /// All constants, each as a whole vector: the processor then reads them as operands of the arithmetic. Were
 /// they known to the compiler it would repeat single doubles by instructions of their own, and fewer
 /// elements would be under way at a time.
-#[repr(C, align(32))]
-struct Table([[f64; 4]; 48]);
+#[repr(C, align(64))]
+struct Table([[f64; MOST]; 48]);
 
 /// Places in the table.
 pub(super) mod at {
@@ -79,31 +77,31 @@ pub(super) mod at {
 const ROOT: u64 = 0x3fe6_a09e_667f_3bcd;
 
 static TABLE: Table = Table({
-    let mut t = [[0.0; 4]; 48];
+    let mut t = [[0.0; MOST]; 48];
     let mut k = 0;
     while k < 11 {
-        t[at::EXP + k] = [EXP[k]; 4];
-        t[at::ATANH + k] = [ATANH[k]; 4];
+        t[at::EXP + k] = [EXP[k]; MOST];
+        t[at::ATANH + k] = [ATANH[k]; MOST];
         if k < 7 {
-            t[at::NEAR + k] = [ATANH_NEAR[k]; 4];
+            t[at::NEAR + k] = [ATANH_NEAR[k]; MOST];
         }
         k += 1;
     }
-    t[at::ONE] = [1.0; 4];
-    t[at::TWO] = [2.0; 4];
-    t[at::HALF] = [0.5; 4];
+    t[at::ONE] = [1.0; MOST];
+    t[at::TWO] = [2.0; MOST];
+    t[at::HALF] = [0.5; MOST];
     // Adding this rounds to an integer that stands in the lowest bits.
-    t[at::MAGIC] = [6_755_399_441_055_744.0; 4];
-    t[at::LOG2_E] = [std::f64::consts::LOG2_E; 4];
-    t[at::LN2_HIGH] = [LN2.0; 4];
-    t[at::LN2_LOW] = [LN2.1; 4];
-    t[at::SIGN] = [-0.0; 4];
-    t[at::BIAS] = [4_503_599_627_370_496.0 + 1023.0; 4];
-    t[at::TWENTY] = [20.0; 4];
-    t[at::CARRY] = [f64::from_bits(0x3ff0_0000_0000_0000 - ROOT); 4];
-    t[at::EXPONENT] = [f64::from_bits(0x4330_0000_0000_0000); 4];
-    t[at::MANTISSA] = [f64::from_bits(0x000f_ffff_ffff_ffff); 4];
-    t[at::ROOT] = [f64::from_bits(ROOT); 4];
+    t[at::MAGIC] = [6_755_399_441_055_744.0; MOST];
+    t[at::LOG2_E] = [std::f64::consts::LOG2_E; MOST];
+    t[at::LN2_HIGH] = [LN2.0; MOST];
+    t[at::LN2_LOW] = [LN2.1; MOST];
+    t[at::SIGN] = [-0.0; MOST];
+    t[at::BIAS] = [4_503_599_627_370_496.0 + 1023.0; MOST];
+    t[at::TWENTY] = [20.0; MOST];
+    t[at::CARRY] = [f64::from_bits(0x3ff0_0000_0000_0000 - ROOT); MOST];
+    t[at::EXPONENT] = [f64::from_bits(0x4330_0000_0000_0000); MOST];
+    t[at::MANTISSA] = [f64::from_bits(0x000f_ffff_ffff_ffff); MOST];
+    t[at::ROOT] = [f64::from_bits(ROOT); MOST];
     t
 });
 
@@ -121,10 +119,11 @@ impl Constants {
         Constants(std::hint::black_box(&TABLE))
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn get(self, k: usize) -> Group {
-        // SAFETY: four doubles, aligned.
-        Group(unsafe { _mm256_load_pd(self.0.0[k].as_ptr()) })
+    /// # Safety
+    /// The processor has the instruction set of the group.
+    #[inline(always)]
+    pub(super) unsafe fn get<G: Group>(self, k: usize) -> G {
+        // SAFETY: the rows are aligned.
+        unsafe { G::constant(&self.0.0[k]) }
     }
 }

@@ -1,7 +1,7 @@
-//! Exponentials and logarithms on AVX2 with fused multiply-add: what most densities spend their time on.
+//! Exponentials and logarithms with fused multiply-add, on AVX2 and on AVX-512: what most densities spend their time on.
 //!
 //! The series are those of `base::simd::scalar`, with fewer steps for ordinary arguments; elements outside
-//! their range take the functions there. An element's result does not depend on its place or company.
+//! their range take the functions there. An element's result does not depend on its place or company, nor on the level.
 //! Errors are below 3 units in the last place.
 
 mod constants;
@@ -11,78 +11,122 @@ mod logsum;
 
 use constants::Constants;
 use function::*;
-use group::{ALL, Group, first, store_first};
+use group::{Eight, Four, Group, MOST};
 
-use crate::base::simd::scalar;
+use super::{Extent, Kernel};
+use crate::base::simd::{Isa, scalar};
+use crate::graph::op::Unary;
 
 pub(super) use logsum::log_sum_exp_short;
 
 /// Groups of which it is known beforehand that all are ordinary.
 const RUN: usize = 8;
 
-/// Results of which those that are not ordinary are computed one by one.
-macro_rules! patched {
-    ($y:expr, $x:expr, $far:expr, $slow:expr) => {{
-        #[cold]
-        #[inline(never)]
+/// Results of a group with those where `bad` is true computed one by one.
+///
+/// # Safety
+/// The processor has the instruction set of the group.
+#[inline(always)]
+unsafe fn repaired<G: Group>(y: G, x: G, bad: u32, by: unsafe fn(&mut [f64; MOST], &[f64; MOST], u32)) -> G {
+    if bad == 0 {
+        return y;
+    }
+    let (mut out, mut from) = ([0.0; MOST], [0.0; MOST]);
+    // SAFETY: the arrays hold a group; the caller has its instruction set.
+    unsafe {
+        y.store(out.as_mut_ptr());
+        x.store(from.as_mut_ptr());
+        by(&mut out, &from, bad);
+        G::load(out.as_ptr())
+    }
+}
+
+/// The instances of a kernel's body for the two levels.
+macro_rules! levels {
+    ($body:ident) => {
         #[target_feature(enable = "avx2,fma")]
-        fn patch(y: Group, x: Group, far: Group) -> Group {
-            let (mut out, from, bad) = (y.array(), x.array(), far.array());
-            for i in (0..ALL).filter(|&i| bad[i].is_sign_negative()) {
-                out[i] = $slow(from[i]);
-            }
-            Group::of(out)
+        unsafe fn four(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
+            // SAFETY: the caller's contract is the same.
+            unsafe { $body::<Four>(d, a, c.cast_mut(), n) }
         }
-        let (y, x) = ($y, $x);
-        let far = $far(x);
-        if far.any() { patch(y, x, far) } else { y }
-    }};
+
+        #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+        unsafe fn eight(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
+            // SAFETY: the caller's contract is the same.
+            unsafe { $body::<Eight>(d, a, c.cast_mut(), n) }
+        }
+    };
 }
 
 /// A kernel from a function of a group, a test for those it is not for, and the function for these.
 macro_rules! elementary {
-    ($(#[$doc:meta])* $name:ident, $one:ident, $fast:expr, $far:expr, $slow:expr) => {
+    ($(#[$doc:meta])* $name:ident, $fast:ident, $far:ident, $slow:expr) => {
         $(#[$doc])*
-        #[target_feature(enable = "avx2,fma")]
-        pub(super) unsafe fn $name(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
-            let c = Constants::hidden();
-            let whole = n / ALL * ALL;
-            // SAFETY: groups below `whole` and then the rest, which the caller vouches for at both.
-            unsafe {
-                for start in (0..whole).step_by(RUN * ALL) {
-                    let end = whole.min(start + RUN * ALL);
-                    let mut any = Group::all(0.0);
-                    for i in (start..end).step_by(ALL) {
-                        any = any.or($far(Group::load(a.add(i))));
+        mod $name {
+            use super::*;
+
+            /// Those of which the bit is set, one by one.
+            #[cold]
+            #[inline(never)]
+            #[target_feature(enable = "avx2,fma")]
+            pub(super) unsafe fn patch(y: &mut [f64; MOST], x: &[f64; MOST], bad: u32) {
+                for i in 0..MOST {
+                    if bad >> i & 1 == 1 {
+                        y[i] = $slow(x[i]);
                     }
-                    if !any.any() {
-                        for i in (start..end).step_by(ALL) {
-                            $fast(c, Group::load(a.add(i))).store(d.add(i));
-                        }
-                    } else {
-                        for i in (start..end).step_by(ALL) {
-                            let x = Group::load(a.add(i));
-                            patched!($fast(c, x), x, $far, $slow).store(d.add(i));
-                        }
-                    }
-                }
-                if whole < n {
-                    let x = first(a.add(whole), n - whole);
-                    let y = patched!($fast(c, x), x, $far, $slow);
-                    store_first(d.add(whole), y, n - whole);
                 }
             }
-        }
 
-        $(#[$doc])*
-        /// for one double.
-        #[target_feature(enable = "avx2,fma")]
-        pub(super) unsafe fn $one(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, _: usize) {
-            let c = Constants::plain();
-            // SAFETY: the caller vouches for one double at both.
-            unsafe {
-                let x = Group::all(*a);
-                *d = patched!($fast(c, x), x, $far, $slow).lowest();
+            #[inline(always)]
+            unsafe fn patched<G: Group>(c: Constants, x: G) -> G {
+                // SAFETY: the caller has the instruction set.
+                unsafe { repaired($fast(c, x), x, G::bits($far(x)), patch) }
+            }
+
+            #[inline(always)]
+            unsafe fn body<G: Group>(d: *mut f64, a: *const f64, _: *mut f64, n: usize) {
+                let c = Constants::hidden();
+                let whole = n / G::N * G::N;
+                // SAFETY: groups below `whole` and then the rest, which the caller vouches for at both.
+                unsafe {
+                    for start in (0..whole).step_by(RUN * G::N) {
+                        let end = whole.min(start + RUN * G::N);
+                        let mut any = $far(G::load(a.add(start)));
+                        for i in (start + G::N..end).step_by(G::N) {
+                            any = G::either(any, $far(G::load(a.add(i))));
+                        }
+                        if G::bits(any) == 0 {
+                            for i in (start..end).step_by(G::N) {
+                                $fast(c, G::load(a.add(i))).store(d.add(i));
+                            }
+                        } else {
+                            for i in (start..end).step_by(G::N) {
+                                patched(c, G::load(a.add(i))).store(d.add(i));
+                            }
+                        }
+                    }
+                    if whole < n {
+                        let y = patched(c, G::first(a.add(whole), n - whole));
+                        y.store_first(d.add(whole), n - whole);
+                    }
+                }
+            }
+
+            levels!(body);
+
+            /// For one double.
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn one(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, _: usize) {
+                // SAFETY: the caller vouches for one double at both.
+                unsafe { patched(Constants::plain(), Four::all(*a)).store_first(d, 1) }
+            }
+
+            pub(super) fn kernel(level: Isa, n: Extent) -> Kernel {
+                match (n, level) {
+                    (Extent::One, _) => one,
+                    (_, Isa::Avx512) => eight,
+                    _ => four,
+                }
             }
         }
     };
@@ -90,72 +134,105 @@ macro_rules! elementary {
 
 elementary!(
     /// `d = e^a`, 0 where that is subnormal
-    exp, exp_one, exp_or_zero, steep, scalar::exp::<true>
+    exp, exp_or_zero, steep, scalar::exp::<true>
 );
 elementary!(
     /// `d = e^a - 1`
-    expm1, expm1_one, expm1_of, steep, scalar::expm1::<true>
+    expm1, expm1_of, steep, scalar::expm1::<true>
 );
 elementary!(
     /// `d = tanh a`
-    tanh, tanh_one, tanh_of, is_nan, scalar::tanh::<true>
+    tanh, tanh_of, is_nan, scalar::tanh::<true>
 );
 elementary!(
     /// `d = log a`
-    log, log_one, log_of, |x| outside(x, f64::MIN_POSITIVE, f64::MAX), scalar::log::<true>
+    log, log_of, not_normal, scalar::log::<true>
 );
 elementary!(
     /// `d = log(1 + a)`
-    log1p, log1p_one, log1p_of, |x| outside(x, -1.0 + f64::EPSILON, 1e300), scalar::log1p::<true>
+    log1p, log1p_of, not_between, scalar::log1p::<true>
 );
 elementary!(
     /// `d = log(1 + e^a)`
-    softplus, softplus_one, softplus_of, is_nan, scalar::softplus::<true>
+    softplus, softplus_of, is_nan, scalar::softplus::<true>
 );
 elementary!(
     /// `d = 1 / (1 + e^-a)`
-    sigmoid, sigmoid_one, sigmoid_of, is_nan, scalar::sigmoid::<true>
+    sigmoid, sigmoid_of, is_nan, scalar::sigmoid::<true>
 );
 
 /// `d` = softplus, `c` = sigmoid of `a`
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn softplus_sigmoid(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
-    let (t, c) = (Constants::hidden(), c.cast_mut());
-    let whole = n / ALL * ALL;
-    // SAFETY: the caller vouches for n doubles at all three.
-    unsafe {
-        for start in (0..whole).step_by(RUN * ALL) {
-            let end = whole.min(start + RUN * ALL);
-            let mut any = Group::all(0.0);
-            for i in (start..end).step_by(ALL) {
-                any = any.or(is_nan(Group::load(a.add(i))));
+mod both {
+    use super::*;
+
+    #[inline(always)]
+    unsafe fn pair<G: Group>(c: Constants, x: G) -> (G, G) {
+        // SAFETY: the caller has the instruction set.
+        unsafe {
+            let e = falling(c, x);
+            (softplus_from(c, x, e), sigmoid_from(c, x, e))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn patched<G: Group>(c: Constants, x: G) -> (G, G) {
+        // SAFETY: as above.
+        unsafe {
+            let ((y, z), bad) = (pair(c, x), G::bits(is_nan(x)));
+            (repaired(y, x, bad, softplus::patch), repaired(z, x, bad, sigmoid::patch))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn body<G: Group>(d: *mut f64, a: *const f64, c: *mut f64, n: usize) {
+        let t = Constants::hidden();
+        let whole = n / G::N * G::N;
+        // SAFETY: the caller vouches for n doubles at all three.
+        unsafe {
+            for start in (0..whole).step_by(RUN * G::N) {
+                let end = whole.min(start + RUN * G::N);
+                let mut any = is_nan(G::load(a.add(start)));
+                for i in (start + G::N..end).step_by(G::N) {
+                    any = G::either(any, is_nan(G::load(a.add(i))));
+                }
+                let far = G::bits(any) != 0;
+                for i in (start..end).step_by(G::N) {
+                    let x = G::load(a.add(i));
+                    let (y, z) = if far { patched(t, x) } else { pair(t, x) };
+                    y.store(d.add(i));
+                    z.store(c.add(i));
+                }
             }
-            let far = any.any();
-            for i in (start..end).step_by(ALL) {
-                let x = Group::load(a.add(i));
-                let (y, z) = if far { patched_pair(t, x) } else { pair(t, x) };
-                y.store(d.add(i));
-                z.store(c.add(i));
+            if whole < n {
+                let (y, z) = patched(t, G::first(a.add(whole), n - whole));
+                y.store_first(d.add(whole), n - whole);
+                z.store_first(c.add(whole), n - whole);
             }
         }
-        if whole < n {
-            let (y, z) = patched_pair(t, first(a.add(whole), n - whole));
-            store_first(d.add(whole), y, n - whole);
-            store_first(c.add(whole), z, n - whole);
-        }
+    }
+
+    levels!(body);
+
+    pub(super) fn kernel(level: Isa) -> Kernel {
+        if level == Isa::Avx512 { eight } else { four }
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn pair(c: Constants, x: Group) -> (Group, Group) {
-    let e = falling(c, x);
-    (softplus_from(c, x, e), sigmoid_from(c, x, e))
+/// Softplus to the result, its derivative to the third operand.
+pub(super) fn softplus_sigmoid(level: Isa) -> Kernel {
+    both::kernel(level)
 }
 
-#[inline(never)]
-#[target_feature(enable = "avx2,fma")]
-fn patched_pair(c: Constants, x: Group) -> (Group, Group) {
-    let (y, z) = pair(c, x);
-    (patched!(y, x, is_nan, scalar::softplus::<true>), patched!(z, x, is_nan, scalar::sigmoid::<true>))
+/// The kernel of a function of one number, where there is one here.
+pub(super) fn unary(op: Unary, level: Isa, n: Extent) -> Option<Kernel> {
+    Some(match op {
+        Unary::Exp => exp::kernel(level, n),
+        Unary::Expm1 => expm1::kernel(level, n),
+        Unary::Log => log::kernel(level, n),
+        Unary::Log1p => log1p::kernel(level, n),
+        Unary::Tanh => tanh::kernel(level, n),
+        Unary::Sigmoid => sigmoid::kernel(level, n),
+        Unary::Softplus => softplus::kernel(level, n),
+        _ => return None,
+    })
 }

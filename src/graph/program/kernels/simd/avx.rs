@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Accumulator, Array, Vector};
+use super::{Accumulator, Array, Summing, Vector};
 
 /// A method on registers. No closure: one that the compiler does not inline would be compiled without
 /// the instruction set.
@@ -25,12 +25,51 @@ unsafe fn widened(p: *const f32) -> __m256d {
     unsafe { _mm256_cvtps_pd(_mm_loadu_ps(p)) }
 }
 
+/// Rows as columns.
+#[inline(always)]
+unsafe fn turned(r: [__m256d; 4]) -> [__m256d; 4] {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+        let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+        [
+            _mm256_permute2f128_pd::<0x20>(a, c),
+            _mm256_permute2f128_pd::<0x20>(b, d),
+            _mm256_permute2f128_pd::<0x31>(a, c),
+            _mm256_permute2f128_pd::<0x31>(b, d),
+        ]
+    }
+}
+
+/// Rows as columns: squares of four by four numbers, then the squares themselves.
+#[inline(always)]
+unsafe fn turned_single(r: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let mut s = r;
+        for k in [0, 4] {
+            let (a, b) = (_mm256_unpacklo_ps(r[k], r[k + 1]), _mm256_unpackhi_ps(r[k], r[k + 1]));
+            let (c, d) = (_mm256_unpacklo_ps(r[k + 2], r[k + 3]), _mm256_unpackhi_ps(r[k + 2], r[k + 3]));
+            s[k] = _mm256_shuffle_ps::<0x44>(a, c);
+            s[k + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            s[k + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            s[k + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        let mut t = s;
+        for k in 0..4 {
+            t[k] = _mm256_permute2f128_ps::<0x20>(s[k], s[k + 4]);
+            t[k + 4] = _mm256_permute2f128_ps::<0x31>(s[k], s[k + 4]);
+        }
+        t
+    }
+}
+
 /// A vector of a kind of number, by the names of its instructions.
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty) of $n:literal $elem:ty, sums $acc:ty;
      $load:ident $narrow:ident $store:ident $all:ident $zero:ident $add:ident $sub:ident $mul:ident $div:ident
      $fmadd:ident $fmsub:ident $fnmadd:ident $sqrt:ident $xor:ident $and:ident $andnot:ident
-     $floor:ident $ceil:ident $min:ident $max:ident $cmp:ident $blend:ident) => {
+     $floor:ident $ceil:ident $min:ident $max:ident $cmp:ident $blend:ident $turned:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(in super::super) struct $name(pub(in super::super) $register);
@@ -48,7 +87,8 @@ macro_rules! vector {
             const N: usize = $n;
             const FUSED: bool = true;
             type One = Array<$elem, 1, true>;
-            type Acc = $acc;
+            type Half = Array<$elem, 1, true>;
+            type Pair = [Self; 2];
             #[inline(always)]
             unsafe fn load(p: *const $elem) -> Self {
                 // SAFETY: the caller vouches for a vector and AVX2.
@@ -106,6 +146,24 @@ macro_rules! vector {
             }
             method!(choose(c, x, y) = $blend(x, y, $cmp::<_CMP_EQ_OQ>(c, $zero())));
             #[inline(always)]
+            unsafe fn transpose(to: *mut $elem, from: *const $elem, distances: (usize, usize)) {
+                // SAFETY: the caller vouches for the rows and AVX2.
+                unsafe {
+                    let mut rows = [$zero(); $n];
+                    for i in 0..$n {
+                        rows[i] = $load(from.add(i * distances.0));
+                    }
+                    let columns = $turned(rows);
+                    for i in 0..$n {
+                        $store(to.add(i * distances.1), columns[i]);
+                    }
+                }
+            }
+        }
+
+        impl Summing for $name {
+            type Acc = $acc;
+            #[inline(always)]
             unsafe fn total(self) -> $elem {
                 let mut x = [0.0; $n];
                 // SAFETY: room for a vector, and the caller has AVX2.
@@ -129,7 +187,7 @@ vector! {
     _mm256_loadu_pd widened _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
     _mm256_fmadd_pd _mm256_fmsub_pd _mm256_fnmadd_pd _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd
-    _mm256_floor_pd _mm256_ceil_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd
+    _mm256_floor_pd _mm256_ceil_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd turned
 }
 
 vector! {
@@ -138,7 +196,7 @@ vector! {
     _mm256_loadu_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
     _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps
-    _mm256_floor_ps _mm256_ceil_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps
+    _mm256_floor_ps _mm256_ceil_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps turned_single
 }
 
 impl Accumulator<Avx> for Avx {
@@ -175,7 +233,7 @@ impl Accumulator<Avx> for Avx {
     #[inline(always)]
     unsafe fn total(self) -> f64 {
         // SAFETY: as above.
-        unsafe { <Avx as Vector>::total(self) }
+        unsafe { <Avx as Summing>::total(self) }
     }
     #[inline(always)]
     unsafe fn rounded(self) -> Avx {
@@ -238,7 +296,7 @@ impl Accumulator<AvxSingle> for [Avx; 2] {
     #[inline(always)]
     unsafe fn total(self) -> f64 {
         // SAFETY: as above.
-        unsafe { <Avx as Vector>::total(self[0].add(self[1])) }
+        unsafe { <Avx as Summing>::total(self[0].add(self[1])) }
     }
     #[inline(always)]
     unsafe fn rounded(self) -> AvxSingle {

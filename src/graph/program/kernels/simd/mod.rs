@@ -1,11 +1,15 @@
-//! Vectors of numbers behind one trait: AVX2 with fused multiply-add, and what every processor has.
+//! Vectors of numbers behind one trait: AVX2 with fused multiply-add, AVX-512, and what every processor has.
 
 use crate::graph::program::number::Number;
 
 #[cfg(target_arch = "x86_64")]
 mod avx;
 #[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
 pub(super) use avx::{Avx, AvxSingle};
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::{Avx512, Avx512Single};
 
 /// A vector of numbers. Results do not depend on the position in the vector.
 ///
@@ -19,9 +23,11 @@ pub(super) trait Vector: Copy {
     /// True where the processor has AVX2 and FMA.
     const FUSED: bool;
     /// The same arithmetic on one number, for remainders.
-    type One: Vector<Elem = Self::Elem>;
-    /// As many doubles, for sums.
-    type Acc: Accumulator<Self>;
+    type One: Summing<Elem = Self::Elem>;
+    /// The same arithmetic on the next shorter vector.
+    type Half: Vector<Elem = Self::Elem>;
+    /// Two vectors that sums over rows of data are kept in.
+    type Pair: Pair<Elem = Self::Elem>;
     unsafe fn load(p: *const Self::Elem) -> Self;
     /// From `N` numbers of single precision.
     unsafe fn load_narrow(p: *const f32) -> Self;
@@ -59,8 +65,64 @@ pub(super) trait Vector: Copy {
     unsafe fn ne(self, b: Self) -> Self;
     /// `self != 0 ? a : b`, true for NaN.
     unsafe fn choose(self, a: Self, b: Self) -> Self;
+    /// Writes `N` rows of `N` numbers as columns; the distances are those of rows at `from` and at `to`.
+    unsafe fn transpose(to: *mut Self::Elem, from: *const Self::Elem, distances: (usize, usize));
+}
+
+/// A vector of the length that sums depend on. Longer ones are no such: their sums would have other bits.
+///
+/// # Safety
+/// As for [`Vector`].
+pub(super) trait Summing: Vector {
+    /// As many doubles, for sums.
+    type Acc: Accumulator<Self>;
     /// Sum of the elements, in a fixed order.
     unsafe fn total(self) -> Self::Elem;
+}
+
+/// Two vectors side by side, which may share a register.
+///
+/// # Safety
+/// As for [`Vector`], with `2 N` numbers at the pointers, `N` those of a part.
+pub(super) trait Pair: Copy {
+    type Elem: Number;
+    type Part: Vector<Elem = Self::Elem>;
+    unsafe fn load(p: *const Self::Elem) -> Self;
+    unsafe fn load_narrow(p: *const f32) -> Self;
+    /// `x` and zeros.
+    unsafe fn with_zero(x: Self::Part) -> Self;
+    /// `self * b + c`
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    unsafe fn parts(self) -> [Self::Part; 2];
+}
+
+impl<S: Vector> Pair for [S; 2] {
+    type Elem = S::Elem;
+    type Part = S;
+    #[inline(always)]
+    unsafe fn load(p: *const S::Elem) -> Self {
+        // SAFETY: the caller vouches for two vectors; likewise below.
+        unsafe { [S::load(p), S::load(p.add(S::N))] }
+    }
+    #[inline(always)]
+    unsafe fn load_narrow(p: *const f32) -> Self {
+        // SAFETY: as above.
+        unsafe { [S::load_narrow(p), S::load_narrow(p.add(S::N))] }
+    }
+    #[inline(always)]
+    unsafe fn with_zero(x: S) -> Self {
+        // SAFETY: as above.
+        [x, unsafe { S::all(0.0) }]
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { [self[0].mul_add(b[0], c[0]), self[1].mul_add(b[1], c[1])] }
+    }
+    #[inline(always)]
+    unsafe fn parts(self) -> [S; 2] {
+        self
+    }
 }
 
 /// Sums in double precision, one for each place of a vector.
@@ -113,10 +175,11 @@ impl<T: Number, const W: usize, const F: bool> Array<T, W, F> {
 
 impl<T: Number, const W: usize, const F: bool> Vector for Array<T, W, F> {
     type Elem = T;
-    type Acc = Array<f64, W, F>;
     const N: usize = W;
     const FUSED: bool = F;
     type One = Array<T, 1, F>;
+    type Half = Array<T, 1, F>;
+    type Pair = [Self; 2];
     #[inline(always)]
     unsafe fn load(p: *const T) -> Self {
         // SAFETY: the caller vouches for N doubles.
@@ -223,6 +286,19 @@ impl<T: Number, const W: usize, const F: bool> Vector for Array<T, W, F> {
         Array(out)
     }
     #[inline(always)]
+    unsafe fn transpose(to: *mut T, from: *const T, distances: (usize, usize)) {
+        for i in 0..W {
+            for j in 0..W {
+                // SAFETY: the caller vouches for the rows.
+                unsafe { *to.add(j * distances.1 + i) = *from.add(i * distances.0 + j) };
+            }
+        }
+    }
+}
+
+impl<T: Number, const W: usize, const F: bool> Summing for Array<T, W, F> {
+    type Acc = Array<f64, W, F>;
+    #[inline(always)]
     unsafe fn total(self) -> T {
         let mut x = self.0;
         let mut half = W / 2;
@@ -267,7 +343,7 @@ impl<T: Number, const W: usize, const F: bool> Accumulator<Array<T, W, F>> for A
     #[inline(always)]
     unsafe fn total(self) -> f64 {
         // SAFETY: nothing is asked.
-        unsafe { <Self as Vector>::total(self) }
+        unsafe { <Self as Summing>::total(self) }
     }
     #[inline(always)]
     unsafe fn rounded(self) -> Array<T, W, F> {

@@ -1,8 +1,8 @@
 //! What vectors of single precision can do with the bits of their numbers.
 
-#[cfg(target_arch = "x86_64")]
-use crate::graph::program::kernels::simd::AvxSingle;
 use crate::graph::program::kernels::simd::{Array, Vector};
+#[cfg(target_arch = "x86_64")]
+use crate::graph::program::kernels::simd::{Avx512Single, AvxSingle};
 
 /// Adding this rounds to an integer, which then stands in the lowest bits.
 pub(super) const MAGIC: f32 = 12_582_912.0;
@@ -109,6 +109,54 @@ mod avx {
             unsafe {
                 let sign = _mm256_and_ps(x.0, _mm256_set1_ps(-0.0));
                 AvxSingle(_mm256_or_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0), sign))
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::{Avx512Single, ONE, ROOT, Single, UNIT, Vector};
+
+    impl Single for Avx512Single {
+        #[inline(always)]
+        unsafe fn power(self) -> Self {
+            // SAFETY: the caller has AVX-512; likewise below.
+            unsafe {
+                let n = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
+                Avx512Single(_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(ONE as i32))))
+            }
+        }
+        #[inline(always)]
+        unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: as above.
+            unsafe {
+                let all = |x: u32| _mm512_set1_epi32(x as i32);
+                let carried = _mm512_add_epi32(_mm512_castps_si512(self.0), all(ONE - ROOT));
+                let k = _mm512_or_si512(_mm512_srli_epi32::<23>(carried), all(UNIT));
+                let m = _mm512_add_epi32(_mm512_and_si512(carried, all(0x007f_ffff)), all(ROOT));
+                let k = Avx512Single(_mm512_castsi512_ps(k)).sub(Avx512Single::splat(8_388_608.0 + 127.0));
+                (k, Avx512Single(_mm512_castsi512_ps(m)).sub(Avx512Single::splat(1.0)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn at_least(self, low: f32) -> Self {
+            // SAFETY: as above. The instruction returns the second operand where one is NaN.
+            Avx512Single(unsafe { _mm512_max_ps(_mm512_set1_ps(low), self.0) })
+        }
+        #[inline(always)]
+        unsafe fn at_most(self, high: f32) -> Self {
+            // SAFETY: as above.
+            Avx512Single(unsafe { _mm512_min_ps(_mm512_set1_ps(high), self.0) })
+        }
+        #[inline(always)]
+        unsafe fn signed_as(self, x: Self) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let sign = _mm512_and_ps(x.0, _mm512_set1_ps(-0.0));
+                Avx512Single(_mm512_or_ps(_mm512_andnot_ps(_mm512_set1_ps(-0.0), self.0), sign))
             }
         }
     }

@@ -195,27 +195,24 @@ unsafe fn softplus_from<S: Single>(x: S, e: S) -> S {
     }
 }
 
-/// `d[i] = F(a[i])` for `i < n`; `One` is for remainders.
+/// `d[i] = F(a[i])` for `from <= i < n` in whole vectors; gives how far these go.
 #[inline(always)]
-unsafe fn each<S: Single, One: Single, F: Function>(d: *mut f32, a: *const f32, n: usize) {
-    let mut i = 0;
+unsafe fn each<S: Single, F: Function>(d: *mut f32, a: *const f32, from: usize, n: usize) -> usize {
+    let mut i = from;
     // SAFETY: the caller vouches for n numbers at both, and the processor has S.
     unsafe {
         while i + S::N <= n {
             F::eval(S::load(a.add(i))).store(d.add(i));
             i += S::N;
         }
-        while i < n {
-            F::eval(One::load(a.add(i))).store(d.add(i));
-            i += 1;
-        }
     }
+    i
 }
 
-/// The softplus to `d`, the sigmoid to `c`; `One` is for remainders.
+/// The softplus to `d`, the sigmoid to `c`, as [`each`].
 #[inline(always)]
-unsafe fn both<S: Single, One: Single>(d: *mut f32, a: *const f32, c: *mut f32, n: usize) {
-    let mut i = 0;
+unsafe fn both<S: Single>(d: *mut f32, a: *const f32, c: *mut f32, from: usize, n: usize) -> usize {
+    let mut i = from;
     // SAFETY: the caller vouches for n numbers at all three, and the processor has S.
     unsafe {
         while i + S::N <= n {
@@ -225,49 +222,53 @@ unsafe fn both<S: Single, One: Single>(d: *mut f32, a: *const f32, c: *mut f32, 
             sigmoid_from(x, e).store(c.add(i));
             i += S::N;
         }
-        while i < n {
-            let x = One::load(a.add(i));
-            let e = falling(x);
-            softplus_from(x, e).store(d.add(i));
-            sigmoid_from(x, e).store(c.add(i));
-            i += 1;
-        }
     }
+    i
+}
+
+/// The kernels of an instruction set, with its vectors from the longest to one number.
+macro_rules! level {
+    ($module:ident, $(#[$feature:meta],)? $($vector:ty),*) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            pub(super) unsafe fn map<F: Function>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
+                let (d, a) = (d.cast(), a.cast());
+                let i = 0;
+                // SAFETY: the caller's contract is the same.
+                $(let i = unsafe { each::<$vector, F>(d, a, i, n) };)*
+                debug_assert_eq!(i, n);
+            }
+
+            $(#[$feature])?
+            pub(super) unsafe fn pair(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
+                let (d, a, c) = (d.cast(), a.cast(), c.cast::<f32>().cast_mut());
+                let i = 0;
+                // SAFETY: the caller's contract is the same.
+                $(let i = unsafe { both::<$vector>(d, a, c, i, n) };)*
+                debug_assert_eq!(i, n);
+            }
+        }
+    };
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx {
-    use super::*;
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn map<F: Function>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
-        // SAFETY: the caller's contract is the same.
-        unsafe { each::<simd::AvxSingle, Array<f32, 1, true>, F>(d.cast(), a.cast(), n) }
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn pair(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
-        // SAFETY: the caller's contract is the same.
-        unsafe { both::<simd::AvxSingle, Array<f32, 1, true>>(d.cast(), a.cast(), c.cast::<f32>().cast_mut(), n) }
-    }
-}
-
-mod plain {
-    use super::*;
-
-    pub(super) unsafe fn map<F: Function>(d: *mut f64, a: *const f64, _: *const f64, _: *const f64, n: usize) {
-        // SAFETY: the caller's contract is the same.
-        unsafe { each::<simd::PlainSingle, Array<f32, 1, false>, F>(d.cast(), a.cast(), n) }
-    }
-
-    pub(super) unsafe fn pair(d: *mut f64, a: *const f64, _: *const f64, c: *const f64, n: usize) {
-        // SAFETY: the caller's contract is the same.
-        unsafe { both::<simd::PlainSingle, Array<f32, 1, false>>(d.cast(), a.cast(), c.cast::<f32>().cast_mut(), n) }
-    }
-}
+level!(
+    avx512,
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")],
+    simd::Avx512Single,
+    simd::AvxSingle,
+    Array<f32, 1, true>
+);
+#[cfg(target_arch = "x86_64")]
+level!(avx, #[target_feature(enable = "avx2,fma")], simd::AvxSingle, Array<f32, 1, true>);
+level!(plain, simd::PlainSingle, Array<f32, 1, false>);
 
 fn of<F: Function>(target: Target) -> Kernel {
     match target.level() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512::map::<F>,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2Fma => avx::map::<F>,
         _ => plain::map::<F>,
@@ -291,6 +292,8 @@ pub(super) fn unary(op: Unary, target: Target) -> Option<Kernel> {
 /// Softplus to the result, its derivative to the third operand.
 pub(super) fn softplus_sigmoid(target: Target) -> Kernel {
     match target.level() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512::pair,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2Fma => avx::pair,
         _ => plain::pair,

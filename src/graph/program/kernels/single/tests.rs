@@ -14,7 +14,7 @@ const FUNCTIONS: [(Unary, Truth); 7] = [
     (Unary::Softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
 ];
 
-const LEVELS: [Isa; 2] = [Isa::Baseline, Isa::Avx2Fma];
+const LEVELS: [Isa; 3] = [Isa::Baseline, Isa::Avx2Fma, Isa::Avx512];
 
 fn kernel(op: Unary, isa: Isa) -> Kernel {
     unary(op, Target { isa, single: true }).expect("a function of this file")
