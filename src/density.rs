@@ -72,9 +72,13 @@ pub trait Transport: Sync {
     /// Writes u = T⁻¹(x); returns log |det dT/du| at that u.
     fn inverse(&self, x: &[f64], u: &mut [f64], ws: &mut [f64]) -> f64;
 
-    /// Gradient in u of `<gx, T(u)> + log |det dT/du|`, with `gx` (a gradient in x) held fixed.
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]);
+    /// Value of `f(T(u)) + log |det dT/du|`, and in `gu` its gradient in u. `f` is called once: given the point T(u), it writes its
+    /// own gradient there and returns its value. (One call and not two, so that the way back need not repeat the way there.)
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64;
 }
+
+/// A function of a point with its gradient, as [`Transport::pull`] takes it.
+pub type Target<'a> = &'a mut dyn FnMut(&[f64], &mut [f64]) -> f64;
 
 /// A normalised density that can be drawn from: its draws are a deterministic function of standard normals.
 /// [`LogDensity::logp`] is its log density, constants included.

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 use thalweg::base::rng::Stream;
-use thalweg::density::{Gradient, LogDensity, Proposal, Transport};
+use thalweg::density::{Gradient, LogDensity, Proposal, Target, Transport};
 use thalweg::evidence::bounds::{lower, upper};
 use thalweg::evidence::bridge::{Draws, bridge};
 use thalweg::evidence::estimate::{Estimate, Standing};
@@ -187,7 +187,9 @@ impl Transport for Valley {
         (0.75f64 * 0.08).ln()
     }
 
-    fn pull(&self, _: &[f64], _: &[f64], _: &mut [f64], _: &mut [f64]) {}
+    fn pull(&self, _: &[f64], _: Target<'_>, _: &mut [f64], _: &mut [f64]) -> f64 {
+        unreachable!("nothing here moves through the valley")
+    }
 }
 
 #[test]

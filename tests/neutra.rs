@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg::density::{Gradient, Transport};
+use thalweg::density::{Gradient, Target, Transport};
 use thalweg::diagnostics::{ess, rhat};
 use thalweg::guide::{Base, Family, Guide, Start};
 use thalweg::mcmc::config::{Control, Nuts};
@@ -79,12 +79,17 @@ impl Transport for NoLogDet<'_> {
         self.0.inverse(x, u, ws)
     }
 
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]) {
-        // The pull is affine in gx, and at gx = 0 it is the gradient of the log-determinant.
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
+        // The pull of 0 is the log-determinant and its gradient.
         let mut of_log_det = vec![0.0; u.len()];
-        self.0.pull(u, &vec![0.0; u.len()], &mut of_log_det, ws);
-        self.0.pull(u, gx, gu, ws);
+        let mut zero = |_: &[f64], gx: &mut [f64]| {
+            gx.fill(0.0);
+            0.0
+        };
+        let log_det = self.0.pull(u, &mut zero, &mut of_log_det, ws);
+        let whole = self.0.pull(u, f, gu, ws);
         gu.iter_mut().zip(&of_log_det).for_each(|(g, d)| *g -= d);
+        whole - log_det
     }
 }
 

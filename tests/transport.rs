@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 use thalweg::base::rng::Stream;
-use thalweg::density::{Gradient, LogDensity, Proposal, Transport};
+use thalweg::density::{Gradient, LogDensity, Proposal, Target, Transport};
 use thalweg::diagnostics::{ess, rhat};
 use thalweg::evidence::mixture::Mixture;
 use thalweg::mcmc::config::{Control, Nuts};
@@ -91,9 +91,10 @@ impl Transport for NoLogDet {
         self.0.inverse(x, u, ws)
     }
 
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]) {
-        self.0.pull(u, gx, gu, ws);
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
+        let value = self.0.pull(u, f, gu, ws);
         gu[0] -= 1.5 * (self.0.dim - 1) as f64;
+        value
     }
 }
 

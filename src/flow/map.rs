@@ -2,9 +2,10 @@
 
 use super::chain::Flow;
 use crate::base::simd::Isa;
-use crate::density::Transport;
+use crate::density::{Target, Transport};
 use crate::graph::program::{Options, Program};
 use crate::graph::reverse::grad;
+use crate::graph::split::split;
 use crate::graph::{Graph, Shape, Spread, Var};
 
 /// The map x = T(u) of a flow without context, at fixed parameter values.
@@ -12,7 +13,11 @@ pub struct Map {
     dim: usize,
     forward: Program,
     inverse: Program,
-    pull: Program,
+    /// The forward direction once more, handing on what the way back reads.
+    there: Program,
+    back: Program,
+    /// Numbers that are handed on.
+    kept: usize,
 }
 
 impl Map {
@@ -34,14 +39,15 @@ impl Map {
         let gx = g.input("gx", shape, Spread::Particle);
         let one = g.scalar(1.0);
         let gu = grad(&mut g, &[x, log_det], &[gx, one], &[u]);
-        let pull = compile(&g, &gu);
+        let s = split(&g, &[log_det, x], &gu, &[gx]);
+        let (there, back) = (compile(&s.first, &s.first_outputs), compile(&s.second, &s.second_outputs));
 
         let mut g = Graph::new();
         let x = g.input("x", shape, Spread::Particle);
         let fixed = g.constant(theta, Shape::new(&[theta.len()]));
         let (u, log_det) = flow.inverse(&mut g, fixed, x, None);
         let log_det = g.neg(log_det);
-        Map { dim, forward, inverse: compile(&g, &[log_det, u]), pull }
+        Map { dim, forward, inverse: compile(&g, &[log_det, u]), there, back, kept: s.kept.iter().sum() }
     }
 }
 
@@ -54,8 +60,10 @@ impl Transport for Map {
         self.dim
     }
 
+    /// A gradient, what the way back reads, and what the programs need in turn.
     fn scratch(&self) -> usize {
-        [&self.forward, &self.inverse, &self.pull].map(|p| p.scratch()).into_iter().fold(0, usize::max)
+        let programs = [&self.forward, &self.inverse, &self.there, &self.back].map(|p| p.scratch());
+        3 * self.dim + self.kept + programs.into_iter().fold(0, usize::max)
     }
 
     fn forward(&self, u: &[f64], x: &mut [f64], ws: &mut [f64]) -> f64 {
@@ -70,7 +78,17 @@ impl Transport for Map {
         log_det[0]
     }
 
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]) {
-        self.pull.run(&[u, gx], &mut [gu], ws);
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
+        let d = self.dim;
+        let (gx, ws) = ws.split_at_mut(d);
+        let (read, ws) = ws.split_at_mut(2 * d + self.kept);
+        let mut log_det = [0.0];
+        self.there.run_flat(1, u, &mut log_det, &mut read[d..], ws);
+        let value = f(&read[d..2 * d], gx);
+        // The way back reads u, the gradient in the place of the point, and what was handed on.
+        read[..d].copy_from_slice(u);
+        read[d..2 * d].copy_from_slice(gx);
+        self.back.run_flat(1, read, gu, &mut [], ws);
+        value + log_det[0]
     }
 }

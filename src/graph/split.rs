@@ -17,17 +17,20 @@ pub struct Split {
 }
 
 /// Splits `g`: `first` are outputs that do not depend on the inputs `late`, `second` outputs that may. The second half computes
-/// nothing again that the first one has computed, but for gathers of inputs.
+/// nothing again that the first one has computed, but for gathers of inputs and what constants alone determine.
 pub fn split(g: &Graph, first: &[Var], second: &[Var], late: &[Var]) -> Split {
     let mut after = vec![false; g.nodes().len()];
     let mut given = vec![false; g.nodes().len()];
     late.iter().for_each(|v| after[v.index()] = true);
+    // What constants alone determine is computed when a program is compiled, in both halves.
+    let mut fixed = vec![false; g.nodes().len()];
     for (i, node) in g.nodes().iter().enumerate() {
         after[i] |= node.args.iter().any(|a| after[a.index()]);
+        fixed[i] = !matches!(node.op, Op::Input(_)) && node.args.iter().all(|a| fixed[a.index()]);
         given[i] = match node.op {
-            Op::Input(_) | Op::Const(_) => true,
+            Op::Input(_) => true,
             Op::Reshape | Op::Gather(_) => given[node.args[0].index()],
-            _ => false,
+            _ => fixed[i],
         };
     }
     // From the outputs back to what is given, or known after the first half.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::family::{Family, compile};
-use crate::density::{LogDensity, Proposal, Transport};
+use crate::density::{LogDensity, Proposal, Target, Transport};
 use crate::flow::Map;
 use crate::graph::Spread;
 use crate::graph::program::Program;
@@ -130,7 +130,7 @@ impl Transport for Guide {
         self.map().inverse(x, u, ws)
     }
 
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], ws: &mut [f64]) {
-        self.map().pull(u, gx, gu, ws);
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
+        self.map().pull(u, f, gu, ws)
     }
 }

@@ -46,9 +46,9 @@ impl<T: LogDensity + ?Sized, M: Transport + ?Sized> LogDensity for Pullback<'_, 
         self.map.dim()
     }
 
-    /// x, the gradient in x, and what target and map need in turn.
+    /// x, and what target and map need.
     fn scratch(&self) -> usize {
-        2 * self.dim() + self.target.scratch().max(self.map.scratch())
+        self.dim() + self.target.scratch() + self.map.scratch()
     }
 
     fn logp(&self, u: &[f64], ws: &mut [f64]) -> f64 {
@@ -60,12 +60,8 @@ impl<T: LogDensity + ?Sized, M: Transport + ?Sized> LogDensity for Pullback<'_, 
 
 impl<T: Gradient + ?Sized, M: Transport + ?Sized> Gradient for Pullback<'_, T, M> {
     fn logp_grad(&self, u: &[f64], grad: &mut [f64], ws: &mut [f64]) -> f64 {
-        let (x, ws) = ws.split_at_mut(self.dim());
-        let (gx, ws) = ws.split_at_mut(self.dim());
-        let log_det = self.map.forward(u, x, ws);
-        let logp = self.target.logp_grad(x, gx, ws);
-        self.map.pull(u, gx, grad, ws);
-        logp + log_det
+        let (of_map, ws) = ws.split_at_mut(self.map.scratch());
+        self.map.pull(u, &mut |x, gx| self.target.logp_grad(x, gx, ws), grad, of_map)
     }
 }
 

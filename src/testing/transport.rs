@@ -1,6 +1,6 @@
 //! Exact maps and proposals: targets that they turn into a standard normal are known without error.
 
-use crate::density::{LogDensity, Proposal, Transport};
+use crate::density::{LogDensity, Proposal, Target, Transport};
 
 /// x = m + L u with a lower triangle L of positive diagonal: a map, and as a proposal the normal law N(m, L L').
 #[derive(Clone, Debug)]
@@ -56,11 +56,15 @@ impl Transport for Affine {
         self.log_det()
     }
 
-    fn pull(&self, _: &[f64], gx: &[f64], gu: &mut [f64], _: &mut [f64]) {
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
         let d = self.shift.len();
+        let (mut x, mut gx) = (vec![0.0; d], vec![0.0; d]);
+        let log_det = self.forward(u, &mut x, ws);
+        let value = f(&x, &mut gx);
         for k in 0..d {
             gu[k] = (k..d).map(|j| self.scale[j * d + k] * gx[j]).sum();
         }
+        value + log_det
     }
 }
 
@@ -94,13 +98,17 @@ impl Transport for FunnelMap {
         3f64.ln() + 0.5 * x[0] * (self.dim - 1) as f64
     }
 
-    fn pull(&self, u: &[f64], gx: &[f64], gu: &mut [f64], _: &mut [f64]) {
+    fn pull(&self, u: &[f64], f: Target<'_>, gu: &mut [f64], ws: &mut [f64]) -> f64 {
+        let (mut x, mut gx) = (vec![0.0; self.dim], vec![0.0; self.dim]);
+        let log_det = self.forward(u, &mut x, ws);
+        let value = f(&x, &mut gx);
         let half = 1.5 * u[0];
         gu[0] = 3.0 * gx[0] + 1.5 * (self.dim - 1) as f64;
         for j in 1..self.dim {
             gu[j] = half.exp() * gx[j];
             gu[0] += 1.5 * gx[j] * half.exp() * u[j];
         }
+        value + log_det
     }
 }
 

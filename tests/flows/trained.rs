@@ -26,7 +26,12 @@ fn maps_are_their_flows() {
                 // At its own image, the inverse gives the point and the same log-determinant.
                 near(map.inverse(&x, &mut u, &mut ws), log_det);
                 u.iter().zip(&point).for_each(|(a, b)| near(*a, *b));
-                map.pull(&point, &gx, &mut gu, &mut ws);
+                let mut linear = |x: &[f64], g: &mut [f64]| {
+                    g.copy_from_slice(&gx);
+                    x.iter().zip(&gx).map(|(x, g)| x * g).sum()
+                };
+                let value = map.pull(&point, &mut linear, &mut gu, &mut ws);
+                near(value, y.iter().zip(&gx).map(|(y, g)| y * g).sum::<f64>() + log_det);
                 gu.iter().zip(&out.point).for_each(|(a, b)| near(*a, *b));
             }
         }
