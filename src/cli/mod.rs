@@ -27,7 +27,7 @@ pub use common::CliError;
 #[derive(Parser)]
 #[command(name = "thalweg", version, arg_required_else_help = true)]
 struct Cli {
-    /// Instruction set: results of the first two differ in their last bits, the third has those of the second [default: the machine's best]
+    /// Instruction set: results of the lowest differ from those of the others in their last bits [default: the machine's best]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     isa: Option<IsaArg>,
     #[command(subcommand)]
@@ -41,7 +41,7 @@ enum IsaArg {
     Baseline,
     /// AVX2 with fused multiply-add
     Avx2,
-    /// AVX-512, with the bits of AVX2
+    /// AVX-512, with the same results as AVX2
     Avx512,
 }
 

@@ -27,6 +27,8 @@ pub struct Fit {
     pub draws: usize,
     /// Warm-up iterations.
     pub warmup: usize,
+    /// Acceptance that step sizes aimed at; 0 where there were no chains.
+    pub target_accept: f64,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Values of each chain.

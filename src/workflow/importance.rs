@@ -74,6 +74,7 @@ pub fn importance(
         used: (0..nuts.chains).collect(),
         draws,
         warmup: 0,
+        target_accept: 0.0,
         seconds: start.elapsed().as_secs_f64(),
         chains,
         base_rhat: None,

@@ -158,6 +158,7 @@ pub fn sample(
         used,
         draws,
         warmup: nuts.warmup,
+        target_accept: nuts.target_accept,
         seconds: start.elapsed().as_secs_f64(),
         chains,
         base_rhat,

@@ -214,18 +214,25 @@ fn divergent(model: &Model, compiled: &Compiled, fit: &Fit) -> Option<Finding> {
     let plural = if n == 1 { "" } else { "s" };
     let mut text =
         format!("{n} divergent transition{plural} ({share} % of draws): the draws miss a region of strong curvature");
-    let mut next = "raise --target-accept to 0.95 or 0.99, or reparameterise the model".to_string();
+    let mut next = "reparameterise the model".to_string();
     if let Some(scale) = small_scale(compiled, fit) {
         text.push_str(&format!("; they gather at small values of {scale}"));
         let name = scale.split('[').next().unwrap_or(&scale);
         next = match centred_line(&model.source, name) {
-            Some(line) => format!("write `{line} noncentred`, or raise --target-accept to 0.95"),
-            None => {
-                format!("raise --target-accept to 0.95, or keep {name} away from 0 by its prior")
-            }
+            Some(line) => format!("write `{line} noncentred`"),
+            None => format!("keep {name} away from 0 by its prior"),
         };
     }
+    let next = or_raise(next, fit.target_accept);
     Some(Finding { serious: n as f64 > FEW * all as f64, text, next })
+}
+
+/// `step`, or a higher acceptance than `aim` where there is a higher one that serves.
+fn or_raise(step: String, aim: f64) -> String {
+    match [0.95, 0.99].into_iter().find(|higher| aim < *higher) {
+        Some(higher) => format!("{step}, or raise --target-accept to {higher}"),
+        None => step,
+    }
 }
 
 /// A positive latent whose median at the divergences lies in the lowest fifth of its draws.
@@ -274,6 +281,14 @@ mod tests {
         assert_eq!(centred_line(source, "tau").as_deref(), Some("latent theta ~ normal(mu, tau)"));
         assert_eq!(centred_line(&source.replace("tau) #", "tau) noncentred #"), "tau"), None);
         assert_eq!(centred_line(source, "ta"), None);
+    }
+
+    #[test]
+    fn nobody_is_told_to_raise_what_is_as_high() {
+        let advice = |aim| or_raise("a".into(), aim);
+        assert_eq!(advice(0.8), "a, or raise --target-accept to 0.95");
+        assert_eq!(advice(0.95), "a, or raise --target-accept to 0.99");
+        assert_eq!(advice(0.99), "a");
     }
 
     #[test]

@@ -106,17 +106,19 @@ fn data<T: Number>() {
             // Numbers of single precision in the places of both kinds of tiles.
             let x: Vec<T> =
                 numbers::<f32>(2 * columns * e, 21, false).iter().map(|x| T::from_f64(x.to_f64())).collect();
-            let narrow: Vec<f32> = numbers(4 * columns * e, 22, false);
-            // SAFETY: a slice of single precision seen as half as many or as many numbers.
-            let narrow: &[T] = unsafe { std::slice::from_raw_parts(narrow.as_ptr().cast(), 2 * columns * e) };
+            let paired = |x: &[f32]| {
+                let [low, high] = [x[0], x[1]].map(|x| u64::from(x.to_bits()));
+                T::from_f64(f64::from_bits(low | high << 32))
+            };
+            let narrow: Vec<T> = numbers::<f32>(4 * columns * e, 22, false).chunks(2).map(paired).collect();
             let (b, r): (Vec<T>, Vec<T>) = (numbers(columns, 3, false), numbers(n, 4, false));
             let (d, acc) = (numbers(n, 5, false), numbers(slots * columns, 6, false));
             let (c, what) = (params(&[columns, e]), format!("{n} rows of {columns} columns"));
             same(dataset::rows, &d, [&x, &b], &c, n, &what);
             same(dataset::columns, &acc, [&x, &r], &c, n, &what);
             if !T::SINGLE {
-                same(dataset::rows_narrow, &d, [narrow, &b], &c, n, &what);
-                same(dataset::columns_narrow, &acc, [narrow, &r], &c, n, &what);
+                same(dataset::rows_narrow, &d, [&narrow, &b], &c, n, &what);
+                same(dataset::columns_narrow, &acc, [&narrow, &r], &c, n, &what);
             }
         }
     }
