@@ -50,6 +50,4 @@ unsafe fn param<T: Number>(c: *const T, k: usize) -> usize {
 #[cfg(any(test, target_arch = "x86_64"))]
 use arith::Extent;
 #[cfg(test)]
-mod levels;
-#[cfg(test)]
 mod tests;

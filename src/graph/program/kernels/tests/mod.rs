@@ -1,5 +1,7 @@
 //! Elementary kernels against the standard library, at the edges and in every place of a vector.
 
+mod levels;
+
 use super::{Extent, Kernel, Target, function};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;

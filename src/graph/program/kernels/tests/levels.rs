@@ -1,9 +1,9 @@
 //! Kernels of AVX-512 against those of AVX2, bit for bit, at every length around those of their vectors.
 
-use super::matmul::{Layout, choose};
-use super::{Extent, Kernel, Number, Target, dataset, function};
 use crate::base::simd::Isa;
 use crate::graph::op::Unary;
+use crate::graph::program::kernels::matmul::{Layout, choose};
+use crate::graph::program::kernels::{Extent, Kernel, Number, Target, dataset, function};
 
 const FUNCTIONS: [Unary; 7] =
     [Unary::Exp, Unary::Expm1, Unary::Log, Unary::Log1p, Unary::Tanh, Unary::Sigmoid, Unary::Softplus];
