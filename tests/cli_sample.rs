@@ -365,7 +365,10 @@ fn an_interrupted_run_leaves_its_draws() {
     let json: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(json["interrupted"], true);
     assert!(json["warnings"].to_string().contains("interrupted"), "{json}");
-    assert!(rows(1).min(rows(2)) as u64 >= json["draws"].as_u64().unwrap());
+    // A chain that has twice the draws of the other is summarised alone: that keeps more of them.
+    let (least, most) = (rows(1).min(rows(2)) as u64, rows(1).max(rows(2)) as u64);
+    let draws = json["draws"].as_u64().unwrap();
+    assert!(draws >= 5 && (draws <= least || (draws <= most && 2 * least <= most)), "{draws} of {least} and {most}");
     let file = std::fs::read_to_string(out.join("summary.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&file).unwrap()["interrupted"], true);
 }
