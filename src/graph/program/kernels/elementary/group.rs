@@ -15,7 +15,7 @@ pub(super) trait Group: Copy {
     const N: usize;
     /// A truth for each of them.
     type Mask: Copy;
-    /// The first of so many equal constants.
+    /// The first of so many equal constants, which begin at a multiple of 64 bytes.
     unsafe fn constant(row: &[f64; MOST]) -> Self;
     unsafe fn all(x: f64) -> Self;
     /// `N` doubles are valid at `p`, likewise below.
